@@ -1,0 +1,66 @@
+/**
+ * Where a postoffice's people live. Reading gives entries plus a read certificate; only a complete read allows
+ * deletions (design rule 5). Writing is idempotent and gives one outcome per change: one bad entry never stops the others.
+ */
+import type { Attributes } from '../entry.ts';
+
+/** How far a directory was read: opaque to everybody but the adapter that made it. */
+export type Bookmark = string;
+
+export interface DirectoryEntry {
+  dn: string;
+  /** As read, names in lower case; values are octets. */
+  attributes: Attributes;
+}
+
+export interface ReadCertificate {
+  /** Everything within the scope was seen, and nothing was half-written. */
+  complete: boolean;
+  /** Why it is not complete, or what an administrator should know; sentences. */
+  remarks: string[];
+  /** Entries read. */
+  entries: number;
+  /** What was read: a file with size and time, or a server. */
+  source: string;
+  /** For the next read; null where every read is a full one. */
+  bookmark: Bookmark | null;
+}
+
+export interface ReadBatch {
+  entries: DirectoryEntry[];
+  /** On the last batch, and only there. */
+  certificate?: ReadCertificate;
+}
+
+export interface DirectoryChange {
+  /** 16 bytes. */
+  id: Uint8Array;
+  /** `put`: the entry shall be exactly this. `remove`: it shall be gone. */
+  action: 'put' | 'remove';
+  dn: string;
+  attributes: Attributes;
+}
+
+export interface WriteOutcome {
+  id: Uint8Array;
+  result: 'written' | 'refused';
+  /** With `refused`: the LDAP result code's name or the adapter's own, and why. */
+  code?: string;
+  reason?: string;
+}
+
+export interface Directory {
+  readonly name: string;
+  /** `whole`: every write gives the complete content (a file). `changes`: only what changed (a server). */
+  readonly writes: 'whole' | 'changes';
+  /**
+   * Batches in the directory's own order, at most some thousand entries each, memory bounded. Throws DirpostError
+   * (`ldif-syntax`, `file-missing`, `directory-failed` …) where nothing sensible can be read at all.
+   */
+  read(since: Bookmark | null, signal: AbortSignal): AsyncIterable<ReadBatch>;
+  /**
+   * Outcomes come in the order of the changes and are final only when the iteration ends without an error: a `whole`
+   * directory is replaced in one step at its end, durably.
+   */
+  write(changes: AsyncIterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<WriteOutcome>;
+}

@@ -1,0 +1,236 @@
+/**
+ * The store: one transaction holds the data, the cursor, the "seen" mark and the payload of what is to be sent
+ * (design rule 3). Batch-wise and asynchronous, so that it can be SQLite here and PostgreSQL elsewhere.
+ *
+ * Inside a transaction only methods of `tx` are awaited. Numbers are safe integers, ids and hashes 16 octets.
+ * Batches are some thousand rows at the most; the caller cuts them.
+ */
+import type { Digest } from '../digest.ts';
+import type { Incarnation } from '../incarnation.ts';
+
+/**
+ * `published`: what this postoffice publishes. `replica`: its copy of the list that it follows. `collected`: on the
+ * server, what all owners submitted.
+ */
+export type EntryTable = 'published' | 'replica' | 'collected';
+
+export interface EntryRow {
+  /** Given by the store on the first put (0 before), dense, ascending, never used again in this table. */
+  number: number;
+  id: Uint8Array;
+  owner: string;
+  /** Of the last change: own seq (`published`), the server's (`collected`), 0 (`replica`). */
+  seq: number;
+  /** A tombstone; `bytes` is then null and `hash` the last one. */
+  deleted: boolean;
+  hash: Uint8Array;
+  /** Canonical bytes of the entry. */
+  bytes: Uint8Array | null;
+  /** How the other side names it: the owner's number (`collected`), the server's number (`replica`), null (`published`). */
+  peerNumber: number | null;
+  /** `published`: the seq in which its number was first sent in this incarnation. Else 0. */
+  introduced: number;
+  /** Attribute → seq of its last change, for changes after the entry was first seen; null: none. */
+  changed: Record<string, number> | null;
+  /** `published`: the directory it comes from. `collected`: why the server keeps it from the lists. Else null. */
+  note: string | null;
+}
+
+/** What a list releases of one entry; `number` is the entry's in `collected`. */
+export interface ListRow {
+  number: number;
+  owner: string;
+  seq: number;
+  /** No longer on the list: the list's own tombstone. */
+  left: boolean;
+  /** Seq of the first entering since the row exists, of the last entering, and of the first sending of its number in this incarnation. */
+  first: number;
+  entered: number;
+  introduced: number;
+  /** Entry hash of what is released. */
+  hash: Uint8Array;
+}
+
+export interface ListedEntry {
+  row: ListRow;
+  entry: EntryRow;
+}
+
+/** Live entries of one owner and the sum of their hashes; `scope` is `collected` or a list's name. */
+export interface OwnerSum {
+  owner: string;
+  digest: Digest;
+  count: number;
+}
+
+export interface Outgoing {
+  /** 32 hexadecimal digits: the id of the message. */
+  id: string;
+  to: string;
+  kind: 'exchange' | 'update' | 'verification' | 'enrolment';
+  /** Incarnation of the receiver that it is for; null where any takes it. */
+  forIncarnation: Incarnation | null;
+  incarnation: Incarnation;
+  /** Of the exchange or update; several parts share it. */
+  number: number;
+  part: number;
+  parts: number;
+  payload: Uint8Array;
+  createdMs: number;
+  /** null: to be sent. Else when the transport had it durably. */
+  deliveredMs: number | null;
+  attempts: number;
+  nextAttemptMs: number;
+  lastError: string | null;
+}
+
+export type OutgoingSummary = Omit<Outgoing, 'payload'> & { payloadBytes: number };
+
+/** A part that waits for others. */
+export interface StagedPart {
+  from: string;
+  kind: 'exchange' | 'update';
+  incarnation: Incarnation;
+  number: number;
+  part: number;
+  parts: number;
+  payload: Uint8Array;
+}
+
+/** An entry that was read from a directory and differs from what is published; becomes published when the read is certified. */
+export interface StagedEntry {
+  id: Uint8Array;
+  dn: string;
+  /** Canonical bytes; group members that could not be resolved yet are not in them. */
+  bytes: Uint8Array;
+  hash: Uint8Array;
+  /** DNs of members to be resolved when all entries are known; empty for all but groups. */
+  memberDns: string[];
+}
+
+/** Which entry of a directory is which entry id. */
+export interface Association {
+  id: Uint8Array;
+  dn: string;
+  /** dn.ts normalizeDn, for comparing as LDAP does. */
+  normalizedDn: string;
+}
+
+export interface StoreTx {
+  /** Small named documents (JSON values): the state of server and requestor. */
+  getDocument<T>(name: string): Promise<T | undefined>;
+  putDocument(name: string, value: unknown): Promise<void>;
+  removeDocument(name: string): Promise<void>;
+  /** Names that begin with `prefix`, ascending. */
+  documentNames(prefix: string): Promise<string[]>;
+
+  entriesById(table: EntryTable, ids: Uint8Array[]): Promise<(EntryRow | undefined)[]>;
+  entriesByNumber(table: EntryTable, numbers: number[]): Promise<(EntryRow | undefined)[]>;
+  entriesByPeerNumber(
+    table: EntryTable,
+    owner: string | null,
+    peerNumbers: number[],
+  ): Promise<(EntryRow | undefined)[]>;
+  /** Inserts where `number` is 0, else replaces; the numbers in the order of `rows`. */
+  putEntries(table: EntryTable, rows: EntryRow[]): Promise<number[]>;
+  removeEntries(table: EntryTable, numbers: number[]): Promise<void>;
+  /** `published` and `collected`: rows with seq > `seq`, ascending by seq, at most `limit`. A seq is never cut in two by callers: it is unique. */
+  entriesSince(table: EntryTable, seq: number, limit: number): Promise<EntryRow[]>;
+  /** Ascending by number, from numbers > `after`. */
+  scanEntries(table: EntryTable, after: number, limit: number, owner?: string): Promise<EntryRow[]>;
+  /** As scanEntries, without `bytes` and `changed`: for sums over a whole table. */
+  scanHashes(
+    table: EntryTable,
+    after: number,
+    limit: number,
+    owner?: string,
+  ): Promise<Pick<EntryRow, 'number' | 'id' | 'owner' | 'hash' | 'deleted'>[]>;
+  countEntries(table: EntryTable, owner?: string): Promise<{ live: number; deleted: number }>;
+  /** Void all peer numbers (of an owner, or all): the other side took a new incarnation. */
+  clearPeerNumbers(table: EntryTable, owner: string | null): Promise<void>;
+  clearEntries(table: EntryTable): Promise<void>;
+  /** Sets `introduced` to 0 everywhere in `published`: a new incarnation of this requestor. */
+  clearIntroduced(): Promise<void>;
+
+  listRows(list: string, numbers: number[]): Promise<(ListRow | undefined)[]>;
+  putListRows(list: string, rows: ListRow[]): Promise<void>;
+  /** Rows with seq > `seq` that do not belong to `exceptOwner`, with their entries, ascending by seq. */
+  listSince(list: string, seq: number, exceptOwner: string, limit: number): Promise<ListedEntry[]>;
+  /** Rows still on the list, ascending by number, from numbers > `after`. */
+  scanList(list: string, after: number, exceptOwner: string | null, limit: number): Promise<ListedEntry[]>;
+  /** As scanList, without entries' bytes. */
+  scanListHashes(
+    list: string,
+    after: number,
+    exceptOwner: string | null,
+    limit: number,
+  ): Promise<{ number: number; id: Uint8Array; owner: string; hash: Uint8Array }[]>;
+  /** Removes the list's tombstones up to `seq`; how many. */
+  purgeList(list: string, seq: number): Promise<number>;
+  /** Removes tombstones of `collected` that no list names any more. */
+  purgeCollected(): Promise<number>;
+  removeList(list: string): Promise<void>;
+  /** A new incarnation of the server: `introduced` becomes 0 in all lists. */
+  clearListIntroduced(): Promise<void>;
+
+  sums(scope: string): Promise<OwnerSum[]>;
+  sum(scope: string, owner: string): Promise<OwnerSum | undefined>;
+  putSums(scope: string, sums: OwnerSum[]): Promise<void>;
+  removeSums(scope: string): Promise<void>;
+
+  checkpoint(scope: string, seq: number): Promise<Digest | undefined>;
+  putCheckpoint(scope: string, seq: number, digest: Digest): Promise<void>;
+  /** Removes checkpoints with a seq below `seq`. */
+  dropCheckpoints(scope: string, below: number): Promise<void>;
+  clearCheckpoints(scope: string): Promise<void>;
+
+  putOutgoing(message: Outgoing): Promise<void>;
+  /** Without payloads, oldest first. */
+  outgoing(filter?: { to?: string; kind?: Outgoing['kind']; undelivered?: boolean }): Promise<OutgoingSummary[]>;
+  outgoingPayload(id: string): Promise<Uint8Array | undefined>;
+  updateOutgoing(
+    id: string,
+    changes: Partial<Pick<Outgoing, 'deliveredMs' | 'attempts' | 'nextAttemptMs' | 'lastError'>>,
+  ): Promise<void>;
+  removeOutgoing(ids: string[]): Promise<void>;
+
+  /** Staging the same part again changes nothing. */
+  putPart(part: StagedPart): Promise<void>;
+  /** Without payloads, ascending by number and part. */
+  parts(from: string, kind: StagedPart['kind']): Promise<Omit<StagedPart, 'payload'>[]>;
+  partPayload(
+    from: string,
+    kind: StagedPart['kind'],
+    incarnation: Incarnation,
+    number: number,
+    part: number,
+  ): Promise<Uint8Array | undefined>;
+  /** All parts of that sender and kind, or only those of exchanges/updates with a number below `below`. */
+  removeParts(from: string, kind: StagedPart['kind'], below?: number): Promise<void>;
+
+  stageEntries(directory: string, entries: StagedEntry[]): Promise<void>;
+  /** In the order of staging, from position > `after`; `position` ascends from 1. */
+  stagedEntries(directory: string, after: number, limit: number): Promise<(StagedEntry & { position: number })[]>;
+  clearStaged(directory: string): Promise<void>;
+
+  associationsById(directory: string, ids: Uint8Array[]): Promise<(Association | undefined)[]>;
+  associationsByDn(directory: string, normalizedDns: string[]): Promise<(Association | undefined)[]>;
+  /** Replaces by id. Two ids never share a normalized DN in one directory: the newer takes it, the older association is removed. */
+  putAssociations(directory: string, associations: Association[]): Promise<void>;
+  removeAssociations(directory: string, ids: Uint8Array[]): Promise<void>;
+  scanAssociations(directory: string, afterNormalizedDn: string, limit: number): Promise<Association[]>;
+  clearAssociations(directory: string): Promise<void>;
+}
+
+export interface TransactionOptions {
+  /** Thousands of rows will be written: the work is done off the main thread, so that the agent stays responsive. */
+  large?: boolean;
+}
+
+export interface Store {
+  /** One writer at a time, in the order of the calls. Committed durably when it resolves; rolled back when `work` throws. */
+  transaction<T>(work: (tx: StoreTx) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** A consistent snapshot; methods that write throw. Runs beside the writer. */
+  read<T>(work: (tx: StoreTx) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,27 @@
+/**
+ * What carries a message file: mail, http, folder, or memory for the server's own requestor. A transport may lose,
+ * delay, repeat, reorder, truncate or corrupt anything; it must never invent a success.
+ */
+export interface MessageFile {
+  /** Of the message, as it stands in its header: 32 hexadecimal digits, also the file's name. */
+  id: string;
+  from: string;
+  to: string;
+  bytes: Uint8Array;
+}
+
+export interface Transport {
+  /** For logs and screens: `folder`, `http`, `mail`, `memory`. */
+  readonly name: string;
+  /** Largest message file that it takes, bytes. */
+  readonly maxMessageBytes: number;
+  /** Resolved: the next hop has it durably. May be repeated for the same file. Throws DirpostError `transport-failed`. */
+  deliver(file: MessageFile, signal: AbortSignal): Promise<void>;
+  /**
+   * Hands every waiting message file to `spool`, one after another, and removes it remotely only after `spool` resolved
+   * (the file is durable here). The bytes are untrusted. Resolves to how many were handed over.
+   */
+  collect(spool: (bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number>;
+  /** Calls `wake` when something may have arrived, until the signal aborts. Missing where only polling is possible. */
+  watch?(wake: () => void, signal: AbortSignal): Promise<void>;
+}
