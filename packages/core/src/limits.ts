@@ -27,10 +27,10 @@ export interface Limits {
   maxAttributes: number;
   /** Refused entries named one by one in a receipt or a verification; more are only counted. */
   maxRefusedNamed: number;
-  /** Message files waiting for one peer. */
+  /** Message files waiting for one peer; above it repeats are no longer answered. */
   maxOutgoing: number;
-  /** Checkpoints kept behind what was acknowledged, in numbers of seq. */
-  checkpointGrace: number;
+  /** Checkpoints kept of each stream, newest first: how far back a peer's store may be restored without a full submission. */
+  checkpointsKept: number;
   /** Announcements of a new incarnation that may fail before a node stops (rule 7). */
   maxRollbacksTold: number;
 }
@@ -50,7 +50,7 @@ export const defaultLimits: Limits = {
   maxValues: 100_000,
   maxAttributes: 200,
   maxRefusedNamed: 100,
-  maxOutgoing: 10_000,
-  checkpointGrace: 10_000,
+  maxOutgoing: 1_000,
+  checkpointsKept: 1_000,
   maxRollbacksTold: 3,
 };

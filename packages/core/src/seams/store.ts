@@ -28,7 +28,7 @@ export interface EntryRow {
   bytes: Uint8Array | null;
   /** How the other side names it: the owner's number (`collected`), the server's number (`replica`), null (`published`). */
   peerNumber: number | null;
-  /** `published`: the seq in which its number was first sent in this incarnation. Else 0. */
+  /** `published`: the seq at which it was first published, or published again after a removal. Else 0. */
   introduced: number;
   /** Attribute → seq of its last change, for changes after the entry was first seen; null: none. */
   changed: Record<string, number> | null;
@@ -149,8 +149,8 @@ export interface StoreTx {
   /** Void all peer numbers (of an owner, or all): the other side took a new incarnation. */
   clearPeerNumbers(table: EntryTable, owner: string | null): Promise<void>;
   clearEntries(table: EntryTable): Promise<void>;
-  /** Sets `introduced` to 0 everywhere in `published`: a new incarnation of this requestor. */
-  clearIntroduced(): Promise<void>;
+  /** Removes tombstones of `published` with a seq below `seq`; how many. */
+  purgePublished(seq: number): Promise<number>;
 
   listRows(list: string, numbers: number[]): Promise<(ListRow | undefined)[]>;
   putListRows(list: string, rows: ListRow[]): Promise<void>;
@@ -182,8 +182,11 @@ export interface StoreTx {
   putCheckpoint(scope: string, seq: number, digest: Digest): Promise<void>;
   /** Removes checkpoints with a seq below `seq`. */
   dropCheckpoints(scope: string, below: number): Promise<void>;
+  /** Keeps the `count` checkpoints of the highest seq; the lowest seq that is kept, 0 when there is none. */
+  keepCheckpoints(scope: string, count: number): Promise<number>;
   clearCheckpoints(scope: string): Promise<void>;
 
+  /** Replaces by id. */
   putOutgoing(message: Outgoing): Promise<void>;
   /** Without payloads, oldest first. */
   outgoing(filter?: { to?: string; kind?: Outgoing['kind']; undelivered?: boolean }): Promise<OutgoingSummary[]>;

@@ -1,0 +1,229 @@
+/**
+ * The tables `published`, `replica` and `collected`. An update touches only the indexes whose columns changed, so that
+ * 1,000 changes cost the same in a small table and in a large one.
+ */
+import assert from 'node:assert';
+import type { EntryRow, EntryTable } from '@dirpost/core';
+import type { Connection, RawRow, RawStatement, Statement } from './connection.ts';
+import type { Operations } from './operations.ts';
+
+export const ENTRY_COLUMNS = 'id owner seq deleted hash peer_number introduced changed note bytes number'.split(' ');
+
+const COLUMN_LIST = ENTRY_COLUMNS.join(', ');
+const SHORT_COLUMN_LIST = 'number, id, owner, hash, deleted';
+
+type IndexedColumn = 'id' | 'owner' | 'seq' | 'peer_number';
+
+const indexed: Record<EntryTable, readonly IndexedColumn[]> = {
+  published: ['id', 'owner', 'seq'],
+  replica: ['id', 'owner', 'peer_number'],
+  collected: ['id', 'owner', 'seq', 'peer_number'],
+};
+
+/** Of an owner with fewer rows the index is read and sorted for each batch; of others the table is passed over. */
+const FEW_ROWS = 20_000;
+
+export function entryOperations(db: Connection) {
+  return {
+    entriesById(table, ids) {
+      const get = db.query(`SELECT ${COLUMN_LIST} FROM ${table} WHERE id = ?`);
+      return ids.map((id) => found(db, get.get(id)));
+    },
+
+    entriesByNumber(table, numbers) {
+      const get = db.query(`SELECT ${COLUMN_LIST} FROM ${table} WHERE number = ?`);
+      return numbers.map((number) => found(db, get.get(number)));
+    },
+
+    entriesByPeerNumber(table, owner, peerNumbers) {
+      assert(table !== 'published', 'published entries have no peer numbers');
+      if (table === 'replica') {
+        // The server's own numbers: one space for all owners.
+        const get = db.query(`SELECT ${COLUMN_LIST} FROM replica WHERE peer_number = ?`);
+        const rows = peerNumbers.map((peerNumber) => found(db, get.get(peerNumber)));
+        return rows.map((row) => (owner === null || row?.owner === owner ? row : undefined));
+      }
+      assert(owner !== null, 'peer numbers of collected entries belong to an owner');
+      const ownerNumber = db.owners.find(owner);
+      const get = db.query(`SELECT ${COLUMN_LIST} FROM collected WHERE owner = ? AND peer_number = ?`);
+      return peerNumbers.map((peerNumber) => found(db, get.get(ownerNumber, peerNumber)));
+    },
+
+    putEntries(table, rows) {
+      const insert = insertStatement(db, table);
+      const update = updater(db, table);
+      return rows.map((row) => {
+        if (row.number !== 0) return update(row);
+        return insert.run(...values(db, row), null).lastInsertRowid as number;
+      });
+    },
+
+    removeEntries(table, numbers) {
+      const remove = db.statement(`DELETE FROM ${table} WHERE number = ?`);
+      for (const number of numbers) remove.run(number);
+    },
+
+    entriesSince(table, seq, limit) {
+      assert(table !== 'replica', 'the replica has no seqs');
+      return db
+        .query(`SELECT ${COLUMN_LIST} FROM ${table} WHERE seq > ? ORDER BY seq LIMIT ?`)
+        .all(seq, limit)
+        .map((row) => entryRow(db, row));
+    },
+
+    scanEntries(table, after, limit, owner) {
+      return scan(db, COLUMN_LIST, table, after, limit, owner).map((row) => entryRow(db, row));
+    },
+
+    scanHashes(table, after, limit, owner) {
+      return scan(db, SHORT_COLUMN_LIST, table, after, limit, owner).map((row) => ({
+        number: row[0] as number,
+        id: row[1] as Buffer,
+        owner: db.owners.nameOf(row[2] as number),
+        hash: row[3] as Buffer,
+        deleted: row[4] === 1,
+      }));
+    },
+
+    countEntries(table, owner) {
+      const condition = owner === undefined ? '' : 'owner = ?';
+      const args = owner === undefined ? [] : [db.owners.find(owner)];
+      const count = (where: string) => db.query(`SELECT count(*) FROM ${table} ${where}`).get(...args)?.[0] as number;
+      const all = count(condition === '' ? '' : `WHERE ${condition}`);
+      const deleted = count(`WHERE deleted = 1 ${condition === '' ? '' : `AND ${condition}`}`);
+      return { live: all - deleted, deleted };
+    },
+
+    clearPeerNumbers(table, owner) {
+      const clear = `UPDATE ${table} SET peer_number = NULL WHERE peer_number IS NOT NULL`;
+      if (owner === null) db.statement(clear).run();
+      else db.statement(`${clear} AND owner = ?`).run(db.owners.find(owner));
+    },
+
+    clearEntries(table) {
+      db.statement(`DELETE FROM ${table}`).run();
+    },
+
+    purgePublished(seq) {
+      const purge = db.statement('DELETE FROM published INDEXED BY published_deleted WHERE deleted = 1 AND seq < ?');
+      return purge.run(seq).changes;
+    },
+  } satisfies Partial<Operations>;
+}
+
+function insertStatement(db: Connection, table: EntryTable): Statement {
+  const places = ENTRY_COLUMNS.map(() => '?').join(', ');
+  return db.statement(`INSERT INTO ${table} (${COLUMN_LIST}) VALUES (${places})`);
+}
+
+/**
+ * Updates one row. SQLite writes an index anew whenever one of its columns is named in SET, even with its old value;
+ * so the old values of the indexed columns are read first and only those that differ are named.
+ */
+function updater(db: Connection, table: EntryTable): (row: EntryRow) => number {
+  const watched = indexed[table];
+  const watchedAt = watched.map((column) => ENTRY_COLUMNS.indexOf(column));
+  const old = db.query(`SELECT ${watched.join(', ')} FROM ${table} WHERE number = ?`);
+  const variants: (UpdateVariant | undefined)[] = [];
+  return (row) => {
+    const before = old.get(row.number);
+    assert(before !== undefined, `entry ${row.number} to be replaced is not in ${table}`);
+    const after = values(db, row);
+    let same = 0;
+    for (let bit = 0; bit < watched.length; bit++) {
+      if (equal(before[bit], after[watchedAt[bit]!])) same |= 1 << bit;
+    }
+    const { written, statement } = (variants[same] ??= updateVariant(db, table, same));
+    statement.run(...written.map((at) => after[at]), row.number);
+    return row.number;
+  };
+}
+
+interface UpdateVariant {
+  /** Positions in ENTRY_COLUMNS. */
+  written: number[];
+  statement: Statement;
+}
+
+/** `same`: one bit for each watched column that keeps its value. */
+function updateVariant(db: Connection, table: EntryTable, same: number): UpdateVariant {
+  const kept = indexed[table].filter((_, bit) => (same & (1 << bit)) !== 0) as string[];
+  const columns = ENTRY_COLUMNS.filter((column) => column !== 'number' && !kept.includes(column));
+  const set = columns.map((column) => `${column} = ?`).join(', ');
+  return {
+    written: columns.map((column) => ENTRY_COLUMNS.indexOf(column)),
+    statement: db.statement(`UPDATE ${table} SET ${set} WHERE number = ?`),
+  };
+}
+
+function equal(a: unknown, b: unknown): boolean {
+  return a === b || (Buffer.isBuffer(a) && b instanceof Uint8Array && a.equals(b));
+}
+
+/** In the order of ENTRY_COLUMNS, without the number. */
+function values(db: Connection, row: EntryRow): unknown[] {
+  return [
+    row.id,
+    db.owners.intern(row.owner),
+    row.seq,
+    row.deleted ? 1 : 0,
+    row.hash,
+    row.peerNumber,
+    row.introduced,
+    row.changed === null ? null : JSON.stringify(row.changed),
+    row.note,
+    row.bytes,
+  ];
+}
+
+function scan(
+  db: Connection,
+  columns: string,
+  table: EntryTable,
+  after: number,
+  limit: number,
+  owner: string | undefined,
+): RawRow[] {
+  const text = (from: string, where: string) =>
+    db.query(`SELECT ${columns} FROM ${from} WHERE ${where} number > ? ORDER BY number LIMIT ?`);
+  if (owner === undefined) return text(table, '').all(after, limit);
+  const ownerNumber = db.owners.find(owner);
+  return scanPlan(db, table, ownerNumber, text).all(ownerNumber, after, limit);
+}
+
+function scanPlan(
+  db: Connection,
+  table: EntryTable,
+  owner: number,
+  text: (from: string, where: string) => RawStatement,
+): RawStatement {
+  if (table === 'collected') {
+    const rows = db
+      .query('SELECT count(*) FROM (SELECT 1 FROM collected WHERE owner = ? LIMIT ?)')
+      .get(owner, FEW_ROWS);
+    if ((rows?.[0] as number) < FEW_ROWS) return text('collected INDEXED BY collected_peer', 'owner = ? AND');
+  }
+  return text(`${table} NOT INDEXED`, 'owner = ? AND');
+}
+
+function found(db: Connection, row: RawRow | undefined): EntryRow | undefined {
+  return row === undefined ? undefined : entryRow(db, row);
+}
+
+/** `row` holds ENTRY_COLUMNS from position `at`. */
+export function entryRow(db: Connection, row: RawRow, at = 0): EntryRow {
+  const changed = row[at + 7] as string | null;
+  return {
+    number: row[at + 10] as number,
+    id: row[at] as Buffer,
+    owner: db.owners.nameOf(row[at + 1] as number),
+    seq: row[at + 2] as number,
+    deleted: row[at + 3] === 1,
+    hash: row[at + 4] as Buffer,
+    bytes: row[at + 9] as Buffer | null,
+    peerNumber: row[at + 5] as number | null,
+    introduced: row[at + 6] as number,
+    changed: changed === null ? null : JSON.parse(changed),
+    note: row[at + 8] as string | null,
+  };
+}

@@ -1,0 +1,109 @@
+/**
+ * Large transactions, seen from the main thread: each step is a message to a worker thread, which keeps the agent
+ * responsive while thousands of rows are written. The thread starts with the first one and never keeps the process
+ * alive between them.
+ */
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { DirpostError } from '@dirpost/core';
+import { packList, unpack } from './columns.ts';
+import type { ConnectionOptions } from './connection.ts';
+import type { Method } from './operations.ts';
+import type { Executor, Mode } from './session.ts';
+import { carriedError, type Answer, type Call } from './worker-protocol.ts';
+
+interface Waiting {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+export class LargeExecutor implements Executor {
+  #worker: Worker | undefined;
+  #waiting: Waiting[] = [];
+
+  constructor(
+    private readonly path: string,
+    private readonly options: ConnectionOptions,
+  ) {}
+
+  async begin(mode: Mode): Promise<void> {
+    this.#worker ??= this.#start();
+    this.#worker.ref();
+    await this.#send({ call: 'begin', mode });
+  }
+
+  perform(method: Method, args: unknown[]): Promise<unknown> {
+    return this.#send({ call: 'perform', method, args: packList(args) });
+  }
+
+  async commit(): Promise<void> {
+    await this.#send({ call: 'commit' });
+    this.#worker?.unref();
+  }
+
+  async rollback(): Promise<void> {
+    // A thread that has died has taken its connection, and so its transaction, with it.
+    if (this.#worker === undefined) return;
+    await this.#send({ call: 'rollback' }).catch(() => this.#worker?.terminate());
+    this.#worker?.unref();
+  }
+
+  async close(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    worker.ref();
+    const ended = new Promise((resolve) => worker.once('exit', resolve));
+    await this.#send({ call: 'close' });
+    await ended;
+  }
+
+  #start(): Worker {
+    // execArgv: loaders and conditions of the process would lead the thread to sources that it cannot run.
+    const worker = new Worker(workerFile(), { workerData: { path: this.path, options: this.options }, execArgv: [] });
+    worker.on('message', (answer: Answer) => {
+      const waiting = this.#waiting.shift();
+      if ('error' in answer) waiting?.reject(carriedError(answer.error));
+      else waiting?.resolve(answer.result === null ? undefined : unpack(answer.result));
+    });
+    let cause: unknown;
+    worker.on('error', (error) => {
+      cause = error;
+    });
+    worker.on('exit', () => this.#ended(cause));
+    return worker;
+  }
+
+  #ended(cause: unknown): void {
+    this.#worker = undefined;
+    const left = this.#waiting.splice(0);
+    for (const waiting of left) {
+      waiting.reject(
+        new DirpostError('store-failed', 'The thread that writes large transactions has ended.', {
+          retry: 'later',
+          hint: 'Nothing of the transaction was stored; it will be tried again.',
+          cause,
+        }),
+      );
+    }
+  }
+
+  #send(call: Call): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#worker === undefined) {
+        reject(
+          new DirpostError('store-failed', 'The thread that writes large transactions has ended.', { retry: 'later' }),
+        );
+        return;
+      }
+      this.#waiting.push({ resolve, reject });
+      this.#worker.postMessage(call, call.call === 'perform' ? [call.args.octets] : []);
+    });
+  }
+}
+
+/** Node runs only built files in a thread, whatever runs this one. */
+function workerFile(): string {
+  const here = fileURLToPath(import.meta.url);
+  const built = here.endsWith('.ts') ? here.replace(/([/\\])src([/\\]stores[/\\]sqlite[/\\])/, '$1dist$2') : here;
+  return built.replace(/large\.[jt]s$/, 'worker.js');
+}

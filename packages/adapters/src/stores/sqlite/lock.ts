@@ -1,0 +1,70 @@
+/**
+ * One agent per data folder: an exclusive lock on a second, empty database. The system frees it when the process ends,
+ * however it ends. Nothing else may open lock.db in the process that holds the lock: closing any descriptor of a file
+ * frees all POSIX locks that the process has on it (fcntl(2)); that is why the pid is in a file of its own.
+ */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { DirpostError, isDirpostError } from '@dirpost/core';
+import { requireExisting, storeError } from './errors.ts';
+
+export interface FolderLock {
+  /** Repeating it changes nothing. */
+  release(): void;
+}
+
+/** Throws DirpostError 'locked' when another process, or this one, holds the lock of `folder`. Does not wait. */
+export function acquireLock(folder: string): FolderLock {
+  requireExisting(folder);
+  const pidFile = join(folder, 'lock.pid');
+  const db = openLock(folder, pidFile);
+  let held = true;
+  try {
+    writeFileSync(pidFile, `${process.pid}\n`);
+  } catch {
+    // Only a hint for people: a full disk must not keep the agent from starting.
+  }
+  return {
+    release() {
+      if (!held) return;
+      held = false;
+      rmSync(pidFile, { force: true });
+      db.close();
+    },
+  };
+}
+
+function openLock(folder: string, pidFile: string): Database.Database {
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(join(folder, 'lock.db'), { timeout: 0 });
+    db.exec('BEGIN EXCLUSIVE');
+    return db;
+  } catch (error) {
+    db?.close();
+    const failure = storeError(error);
+    if (isDirpostError(failure, 'locked')) throw locked(folder, pidFile, error);
+    throw failure;
+  }
+}
+
+function locked(folder: string, pidFile: string, cause: unknown): DirpostError {
+  const pid = readPid(pidFile);
+  const who = pid === undefined ? 'Another process' : `The process ${pid}`;
+  return new DirpostError('locked', `${who} is using the data folder ${folder}.`, {
+    retry: 'later',
+    hint: 'Only one agent may work in a data folder. Stop it first, or give the command to the running agent.',
+    context: { folder, pid: pid ?? null },
+    cause,
+  });
+}
+
+function readPid(pidFile: string): number | undefined {
+  try {
+    const pid = Number.parseInt(readFileSync(pidFile, 'utf8'), 10);
+    return Number.isSafeInteger(pid) ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * All methods of a store transaction, synchronous, on one connection: the same code serves the main thread and the
+ * worker thread. One file per group of tables.
+ */
+import type { StoreTx } from '@dirpost/core';
+import type { Connection } from './connection.ts';
+import { documentOperations } from './documents.ts';
+import { entryOperations } from './entries.ts';
+import { listOperations } from './lists.ts';
+import { outgoingOperations } from './outgoing.ts';
+import { stagingOperations } from './staging.ts';
+
+export type Method = keyof StoreTx;
+
+export type Operations = {
+  [M in Method]: (...args: Parameters<StoreTx[M]>) => Awaited<ReturnType<StoreTx[M]>>;
+};
+
+export function operations(db: Connection): Operations {
+  return {
+    ...documentOperations(db),
+    ...entryOperations(db),
+    ...listOperations(db),
+    ...outgoingOperations(db),
+    ...stagingOperations(db),
+  };
+}
+
+/** What a method does decides whether a read transaction may call it. */
+export const access: Record<Method, 'reads' | 'writes'> = {
+  getDocument: 'reads',
+  putDocument: 'writes',
+  removeDocument: 'writes',
+  documentNames: 'reads',
+  entriesById: 'reads',
+  entriesByNumber: 'reads',
+  entriesByPeerNumber: 'reads',
+  putEntries: 'writes',
+  removeEntries: 'writes',
+  entriesSince: 'reads',
+  scanEntries: 'reads',
+  scanHashes: 'reads',
+  countEntries: 'reads',
+  clearPeerNumbers: 'writes',
+  clearEntries: 'writes',
+  purgePublished: 'writes',
+  listRows: 'reads',
+  putListRows: 'writes',
+  listSince: 'reads',
+  scanList: 'reads',
+  scanListHashes: 'reads',
+  purgeList: 'writes',
+  purgeCollected: 'writes',
+  removeList: 'writes',
+  clearListIntroduced: 'writes',
+  sums: 'reads',
+  sum: 'reads',
+  putSums: 'writes',
+  removeSums: 'writes',
+  checkpoint: 'reads',
+  putCheckpoint: 'writes',
+  dropCheckpoints: 'writes',
+  keepCheckpoints: 'writes',
+  clearCheckpoints: 'writes',
+  putOutgoing: 'writes',
+  outgoing: 'reads',
+  outgoingPayload: 'reads',
+  updateOutgoing: 'writes',
+  removeOutgoing: 'writes',
+  putPart: 'writes',
+  parts: 'reads',
+  partPayload: 'reads',
+  removeParts: 'writes',
+  stageEntries: 'writes',
+  stagedEntries: 'reads',
+  clearStaged: 'writes',
+  associationsById: 'reads',
+  associationsByDn: 'reads',
+  putAssociations: 'writes',
+  removeAssociations: 'writes',
+  scanAssociations: 'reads',
+  clearAssociations: 'writes',
+};
+
+export const methods = Object.keys(access) as Method[];

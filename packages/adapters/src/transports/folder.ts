@@ -1,0 +1,163 @@
+/**
+ * Transport `folder`: a shared folder, a stick, a diode. Below the root each postoffice has a folder of its name, in
+ * which the others lay its message files:
+ *
+ *   <root>/<receiver>/<message id>.dpm       written under a temporary name, synced, renamed
+ *
+ * The root itself is never made here: when the stick is not plugged in, that is noticed and said. (So put the exchange
+ * folder one level below the mount point, which is there also without the stick.)
+ */
+import { watch as watchFolder } from 'node:fs';
+import { lstat, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkPostofficeName, defaultLimits, DirpostError, type MessageFile, type Transport } from '@dirpost/core';
+import { errnoOf, fileError, makeFolder, readBounded, syncFolder, writeDurably } from '../durable-file.ts';
+
+const MESSAGE_FILE_NAME = /^[0-9a-f]{32}\.dpm$/;
+
+export interface FolderTransportOptions {
+  /** Absolute path of the exchange folder. */
+  root: string;
+  /** The own postoffice: its folder is collected from. */
+  postoffice: string;
+  maxMessageBytes?: number;
+  /** Told of files that are left where they lie; each time again. */
+  onProblem?: (problem: DirpostError) => void;
+}
+
+export class FolderTransport implements Transport {
+  readonly name = 'folder';
+  readonly maxMessageBytes: number;
+  readonly #root: string;
+  readonly #inbox: string;
+  readonly #onProblem: (problem: DirpostError) => void;
+
+  constructor(options: FolderTransportOptions) {
+    this.maxMessageBytes = options.maxMessageBytes ?? defaultLimits.maxMessageBytes;
+    this.#root = options.root;
+    this.#inbox = join(options.root, checkPostofficeName(options.postoffice));
+    this.#onProblem = options.onProblem ?? (() => {});
+  }
+
+  async deliver(file: MessageFile, signal: AbortSignal): Promise<void> {
+    const folder = join(this.#root, checkPostofficeName(file.to));
+    const name = `${file.id}.dpm`;
+    if (!MESSAGE_FILE_NAME.test(name)) throw new DirpostError('wrong-use', `${name} is not a name of a message file.`);
+    if (file.bytes.length > this.maxMessageBytes) throw tooLarge(name, file.bytes.length, this.maxMessageBytes);
+    signal.throwIfAborted();
+    try {
+      await makeFolder(folder);
+      await writeDurably(folder, name, file.bytes);
+    } catch (error) {
+      throw await this.#explain(error, `write ${join(folder, name)}`);
+    }
+  }
+
+  async collect(spool: (bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number> {
+    let collected = 0;
+    for (const name of await this.#waiting()) {
+      signal.throwIfAborted();
+      const bytes = await this.#read(name);
+      if (bytes === undefined) continue;
+      await spool(bytes);
+      await this.#remove(name);
+      collected++;
+    }
+    // Without this a file may be back after a power cut, which is a repeat, and repeats are expected.
+    if (collected > 0) await syncFolder(this.#inbox).catch(() => {});
+    return collected;
+  }
+
+  /** Sees what this machine's system reports: on network shares often nothing, so polling has to go on beside it. */
+  async watch(wake: () => void, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    try {
+      await makeFolder(this.#inbox);
+      await new Promise<void>((resolve, reject) => {
+        const watcher = watchFolder(this.#inbox, { persistent: false }, (_event, name) => {
+          if (name === null || MESSAGE_FILE_NAME.test(name)) wake();
+        });
+        watcher.once('error', reject);
+        watcher.once('close', resolve);
+        signal.addEventListener('abort', () => watcher.close(), { once: true });
+      });
+    } catch (error) {
+      throw await this.#explain(error, `watch ${this.#inbox}`);
+    }
+  }
+
+  /** Message files in the own folder, oldest first. Temporaries and what is not ours are not seen. */
+  async #waiting(): Promise<string[]> {
+    let names;
+    try {
+      names = await readdir(this.#inbox);
+    } catch (error) {
+      // Nobody has written to us yet; but only if the root is there.
+      if (errnoOf(error) === 'ENOENT' && (await exists(this.#root))) return [];
+      throw await this.#explain(error, `read ${this.#inbox}`);
+    }
+    const found: { name: string; modifiedMs: number }[] = [];
+    for (const name of names) {
+      if (!MESSAGE_FILE_NAME.test(name)) continue;
+      const { mtimeMs } = await lstat(join(this.#inbox, name)).catch(() => ({ mtimeMs: 0 }));
+      found.push({ name, modifiedMs: mtimeMs });
+    }
+    found.sort((a, b) => a.modifiedMs - b.modifiedMs || (a.name < b.name ? -1 : 1));
+    return found.map(({ name }) => name);
+  }
+
+  /** Undefined: gone meanwhile, or left where it is and reported. A file that cannot be read never stops the others. */
+  async #read(name: string): Promise<Uint8Array | undefined> {
+    try {
+      return await readBounded(join(this.#inbox, name), this.maxMessageBytes);
+    } catch (error) {
+      const problem = fileError(error, `read ${join(this.#inbox, name)}`);
+      if (problem.code === 'file-missing') return undefined;
+      const bytes = problem.context['bytes'];
+      this.#onProblem(
+        problem.code === 'limit-exceeded' ? tooLarge(name, Number(bytes), this.maxMessageBytes, this.#inbox) : problem,
+      );
+      return undefined;
+    }
+  }
+
+  async #remove(name: string): Promise<void> {
+    try {
+      await rm(join(this.#inbox, name), { force: true });
+    } catch (error) {
+      throw await this.#explain(error, `remove ${join(this.#inbox, name)}`);
+    }
+  }
+
+  async #explain(error: unknown, doing: string): Promise<DirpostError> {
+    const reported = fileError(error, doing);
+    if (reported.code === 'disk-full') return reported;
+    const context = { root: this.#root, ...reported.context };
+    if (await exists(this.#root)) {
+      const { retry, hint, message } = reported;
+      return new DirpostError('transport-failed', message, { retry, ...(hint && { hint }), context, cause: error });
+    }
+    return new DirpostError('transport-failed', `The exchange folder ${this.#root} is not there.`, {
+      retry: 'later',
+      hint: 'Plug in the stick or mount the share; if the folder is new, make it: dirpost never makes it by itself.',
+      context,
+      cause: error,
+    });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+function tooLarge(name: string, bytes: number, maxBytes: number, left?: string): DirpostError {
+  const what = `Message file ${name} has ${bytes} bytes; this transport takes at most ${maxBytes}.`;
+  return new DirpostError('message-too-large', left === undefined ? what : `${what} It is left in ${left}.`, {
+    retry: 'operator',
+    hint: 'Look whether it is a message file at all; if so, raise limits.maxMessageBytes on this side.',
+    context: { name, bytes, maxBytes },
+  });
+}

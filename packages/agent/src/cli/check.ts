@@ -1,0 +1,240 @@
+/** `dirpost check`: what is wrong, and how to mend it. Looks at everything, changes nothing. */
+import { constants } from 'node:fs';
+import { access, mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { compileMapping, DirpostError, isDirpostError, listFor, compileList, loadOwn } from '@dirpost/core';
+import { openAgent, openDirectory } from '../agent.ts';
+import type { DirectoryConfiguration } from '../config/directory.ts';
+import { type Configuration, loadConfiguration } from '../config/load.ts';
+import type { ConfigurationFault } from '../config/faults.ts';
+import { loadKeys } from '../keys.ts';
+import { loadPeers } from '../peers.ts';
+import { EXIT, type ExitCode, type Invocation } from './command.ts';
+
+interface Finding {
+  what: string;
+  result: 'ok' | 'warning' | 'fault';
+  text: string;
+  mend?: string;
+}
+
+export async function check(call: Invocation): Promise<ExitCode> {
+  const { screen } = call;
+  let configuration: Configuration;
+  try {
+    configuration = await loadConfiguration(call.configFile);
+  } catch (error) {
+    if (!isDirpostError(error, 'config-invalid')) throw error;
+    return showFaults(call, error);
+  }
+  const findings: Finding[] = [
+    { what: 'configuration', result: 'ok', text: call.configFile },
+    ...(await checkKeys(configuration)),
+    ...(await checkStore(configuration)),
+    ...(await checkTransports(configuration)),
+  ];
+  for (const directory of configuration.directories)
+    findings.push(...(await checkDirectory(call, configuration, directory)));
+  screen.data({ configuration: call.configFile, faults: [], findings });
+  screen.table(findings, [
+    { title: 'checked', value: (finding) => finding.what },
+    { title: 'result', value: (finding) => finding.result },
+    { title: 'found', value: (finding) => finding.text },
+  ]);
+  const bad = findings.filter((finding) => finding.result !== 'ok');
+  if (bad.length > 0) screen.line();
+  for (const { what, result, text, mend } of bad) {
+    screen.line(`${result}: ${what}: ${text}`);
+    if (mend !== undefined) screen.line(`  ${mend}`);
+  }
+  return findings.some((finding) => finding.result === 'fault') ? EXIT.failed : EXIT.done;
+}
+
+function showFaults({ screen, configFile }: Invocation, error: DirpostError): ExitCode {
+  const faults = error.context['faults'] as ConfigurationFault[];
+  screen.data({ configuration: configFile, faults, findings: [] });
+  screen.line(error.message);
+  screen.line(`  ${error.hint}`);
+  return EXIT.wrongUse;
+}
+
+/** A check that throws is a finding. */
+async function finding(what: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof DirpostError)) throw error;
+    const mend = error.hint === undefined ? {} : { mend: error.hint };
+    return [{ what, result: 'fault', text: error.message, ...mend }];
+  }
+}
+
+async function checkKeys(configuration: Configuration): Promise<Finding[]> {
+  const { dataFolder, role, server, lists } = configuration;
+  return finding('keys', async () => {
+    await loadKeys(dataFolder);
+    const peers = await loadPeers(dataFolder);
+    const found: Finding[] = [
+      { what: 'keys', result: 'ok', text: `own keys; ${peers.size} other postoffices are known` },
+    ];
+    const exchange = 'Exchange public files with it: dirpost peer export, dirpost peer add FILE';
+    if (role === 'requestor') {
+      const peer = peers.get(server);
+      if (peer === undefined)
+        found.push({ what: 'keys', result: 'fault', text: `the server ${server} is not known`, mend: exchange });
+      else if (peer.role !== 'server') {
+        found.push({
+          what: 'keys',
+          result: 'fault',
+          text: `${server} says that it is a requestor`,
+          mend: 'Is `server` in the configuration right?',
+        });
+      }
+      return found;
+    }
+    const compiled = lists.map(compileList);
+    const named = new Set([
+      ...Object.keys(configuration.requestors),
+      ...lists.flatMap(({ receivers }) => (receivers === '*' ? [] : receivers)),
+    ]);
+    for (const name of named) {
+      if (name === configuration.postoffice || peers.has(name)) continue;
+      found.push({
+        what: 'keys',
+        result: 'warning',
+        text: `the requestor ${name} is in the configuration, but its keys are not known`,
+        mend: exchange,
+      });
+    }
+    for (const [name, peer] of peers) {
+      if (peer.role === 'server')
+        found.push({
+          what: 'keys',
+          result: 'warning',
+          text: `${name} says that it is a directory server too`,
+          mend: 'A network has one.',
+        });
+      else if (listFor(compiled, name) === undefined) {
+        found.push({
+          what: 'lists',
+          result: 'warning',
+          text: `${name} follows no address list and receives nothing`,
+          mend: 'Name it under `receivers` of one, or give one `receivers: "*"`.',
+        });
+      }
+    }
+    return found;
+  });
+}
+
+async function checkStore(configuration: Configuration): Promise<Finding[]> {
+  return finding('store', async () => {
+    const agent = await openAgent(configuration, { readOnly: true });
+    try {
+      const { own, corrupt } = await agent.postoffice.store.read(async (tx) => ({
+        own: await loadOwn(tx),
+        corrupt: (await agent.postoffice.spool.list('corrupt')).length,
+      }));
+      const found: Finding[] = [
+        { what: 'store', result: 'ok', text: `${own.live} published, ${own.replica.live} in the replica` },
+      ];
+      if (own.stopped !== null) {
+        found.push({
+          what: 'store',
+          result: 'fault',
+          text: `stopped: ${own.stopped}`,
+          mend: 'If no other copy runs: dirpost recover --only-copy',
+        });
+      }
+      if (corrupt > 0)
+        found.push({
+          what: 'spool',
+          result: 'warning',
+          text: `${corrupt} message files could not be taken`,
+          mend: 'dirpost queue',
+        });
+      return found;
+    } finally {
+      await agent.close();
+    }
+  });
+}
+
+async function checkTransports({ transports, postoffice }: Configuration): Promise<Finding[]> {
+  const found: Finding[] = [];
+  const { folder } = transports;
+  if (folder === undefined) {
+    const mend = 'Name one under `transports`; until then only the server’s own directories are served.';
+    return [{ what: 'transports', result: 'warning', text: 'no transport is configured', mend }];
+  }
+  const what = 'folder';
+  try {
+    if (!(await stat(folder.path)).isDirectory())
+      throw new DirpostError('transport-failed', `${folder.path} is not a folder`);
+    await mkdir(join(folder.path, postoffice), { recursive: true });
+    await access(join(folder.path, postoffice), constants.R_OK | constants.W_OK);
+    found.push({ what, result: 'ok', text: folder.path });
+  } catch (error) {
+    const text = `${folder.path}: ${(error as Error).message}`;
+    found.push({
+      what,
+      result: 'fault',
+      text,
+      mend: 'Make the exchange folder, plug in the stick, or mend its rights.',
+    });
+  }
+  return found;
+}
+
+async function checkDirectory(
+  call: Invocation,
+  configuration: Configuration,
+  directory: DirectoryConfiguration,
+): Promise<Finding[]> {
+  const what = directory.name;
+  if (directory.direction === 'subscribe') return checkTarget(what, directory.path);
+  return finding(what, async () => {
+    const mapping = compileMapping({ ...directory, owner: configuration.postoffice, limits: configuration.limits });
+    const counts = { publish: 0, 'leave-out': 0, refuse: 0 };
+    const reasons = new Map<string, number>();
+    const found: Finding[] = [];
+    for await (const batch of openDirectory(directory, configuration).read(null, call.signal)) {
+      for (const entry of batch.entries) {
+        const mapped = mapping(entry);
+        counts[mapped.outcome]++;
+        const why = mapped.outcome === 'refuse' ? mapped.reason : mapped.outcome === 'leave-out' ? mapped.why : null;
+        if (why !== null) reasons.set(`${mapped.outcome} ${why}`, (reasons.get(`${mapped.outcome} ${why}`) ?? 0) + 1);
+        call.screen.progress({ what: `reading ${what}`, done: counts.publish });
+      }
+      for (const remark of batch.certificate?.remarks ?? []) {
+        found.push({ what, result: batch.certificate!.complete ? 'warning' : 'fault', text: remark });
+      }
+    }
+    const text = `${counts.publish} entries to publish, ${counts['leave-out']} left out, ${counts.refuse} refused`;
+    found.unshift({ what, result: 'ok', text });
+    for (const [why, count] of reasons) {
+      const [outcome, ...words] = why.split(' ');
+      const times = `${count} × ${words.join(' ')}`;
+      if (outcome === 'refuse')
+        found.push({ what, result: 'warning', text: times, mend: 'Is `key` the right attribute?' });
+      else found.push({ what, result: 'ok', text: `left out: ${times}` });
+    }
+    return found;
+  });
+}
+
+async function checkTarget(what: string, path: string): Promise<Finding[]> {
+  try {
+    await access(dirname(path), constants.W_OK);
+    return [{ what, result: 'ok', text: path }];
+  } catch {
+    return [
+      {
+        what,
+        result: 'fault',
+        text: `${dirname(path)} cannot be written`,
+        mend: 'Make that folder, or mend its rights.',
+      },
+    ];
+  }
+}

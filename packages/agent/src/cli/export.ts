@@ -1,0 +1,82 @@
+/** `dirpost export`: the replica as LDIF, each entry with the DN that it has at its owner. */
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { writeLdif } from '@dirpost/adapters';
+import { type Attributes, decodeEntry, DirpostError, type DirectoryEntry, type Entry, type Store } from '@dirpost/core';
+import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+import { textOf } from './entries.ts';
+
+const BATCH = 1_000;
+
+export async function exportCommand(call: Invocation, file: string | undefined): Promise<ExitCode> {
+  return withAgent(call, { readOnly: true, quiet: true }, async ({ postoffice }) => {
+    const { screen } = call;
+    let count = 0;
+    const counted = async function* () {
+      for await (const entry of replicaEntries(postoffice.store)) {
+        screen.progress({ what: 'exporting', done: ++count });
+        yield entry;
+      }
+    };
+    if (file === undefined) {
+      const out = new Writable({
+        write(chunk, _encoding, done) {
+          screen.raw(String(chunk));
+          done();
+        },
+      });
+      await writeLdif(counted(), out);
+      return EXIT.done;
+    }
+    await toFile(file, counted());
+    screen.data({ file, entries: count });
+    screen.line(`${count} entries written to ${file}.`);
+    return EXIT.done;
+  });
+}
+
+/** There whole or not at all. */
+async function toFile(file: string, entries: AsyncIterable<DirectoryEntry>): Promise<void> {
+  const temporary = `${file}.tmp`;
+  const out = createWriteStream(temporary, { mode: 0o600 });
+  try {
+    await writeLdif(entries, out);
+    out.end();
+    await finished(out);
+    await rename(temporary, file);
+  } catch (error) {
+    out.destroy();
+    await rm(temporary, { force: true });
+    if (error instanceof DirpostError) throw error;
+    throw new DirpostError('file-failed', `${file} could not be written: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  }
+}
+
+/** Members that are known stand with the DNs that they have at their owners. */
+async function* replicaEntries(store: Store): AsyncGenerator<DirectoryEntry> {
+  for (let after = 0; ; ) {
+    const rows = await store.read((tx) => tx.scanEntries('replica', after, BATCH));
+    if (rows.length === 0) return;
+    for (const row of rows) yield await exported(store, decodeEntry(row.bytes!));
+    after = rows.at(-1)!.number;
+  }
+}
+
+async function exported(store: Store, entry: Entry): Promise<DirectoryEntry> {
+  const attributes: Attributes = new Map(entry.attributes);
+  const dn = textOf(entry, 'entrydn') ?? `cn=${Buffer.from(entry.id).toString('hex')}`;
+  attributes.delete('entrydn');
+  const members = attributes.get('member;entryid');
+  if (members !== undefined) {
+    attributes.delete('member;entryid');
+    const rows = await store.read((tx) => tx.entriesById('replica', members));
+    const dns = rows.map((row) => (row === undefined ? undefined : textOf(decodeEntry(row.bytes!), 'entrydn')));
+    const known = dns.filter((one) => one !== undefined).map((one) => Buffer.from(one));
+    if (known.length > 0) attributes.set('member', known);
+  }
+  return { dn, attributes };
+}

@@ -1,0 +1,76 @@
+/** `dirpost preview`: what the next sync would publish, and what would be written. Changes nothing. */
+import { differences, formatLdif } from '@dirpost/adapters';
+import { type DirectoryEntry, isDirpostError, previewedChanges } from '@dirpost/core';
+import { collect } from '../collect.ts';
+import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
+import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+
+interface WriteCounts {
+  directory: string;
+  add: number;
+  modify: number;
+  delete: number;
+}
+
+export async function preview(call: Invocation, options: { ldif?: boolean }): Promise<ExitCode> {
+  return withAgent(call, { quiet: true }, async ({ postoffice }) => {
+    const { screen, signal } = call;
+    const ldif = options.ldif === true;
+    const collected = await collect(postoffice, { signal, progress: screen.progress.bind(screen), preview: true });
+    const writes: WriteCounts[] = [];
+    for (const target of postoffice.subscribing) writes.push(await previewWrite(call, postoffice, target, ldif));
+    if (ldif) return EXIT.done;
+    screen.data({ publish: collected, write: writes });
+    screen.line('What would be published:');
+    screen.table(collected, [
+      { title: 'directory', value: (one) => one.directory },
+      { title: 'read', value: (one) => one.summary?.certificate.entries, align: 'right' },
+      { title: 'new', value: (one) => one.summary?.added, align: 'right' },
+      { title: 'changed', value: (one) => one.summary?.changed, align: 'right' },
+      { title: 'removed', value: (one) => one.summary?.removed, align: 'right' },
+      { title: 'left out', value: (one) => one.summary?.leftOut, align: 'right' },
+      { title: 'refused', value: (one) => one.summary?.refusedCount, align: 'right' },
+      { title: 'problem', value: (one) => one.problem ?? 'none' },
+    ]);
+    screen.table(
+      collected.flatMap((one) => one.summary?.refused ?? []),
+      [
+        { title: 'refused', value: (one) => one.dn },
+        { title: 'because', value: (one) => one.reason },
+      ],
+    );
+    screen.line();
+    screen.line('What would be written of the replica as it is now (dirpost preview --ldif shows it whole):');
+    screen.table(writes, [
+      { title: 'directory', value: (one) => one.directory },
+      { title: 'add', value: (one) => one.add, align: 'right' },
+      { title: 'modify', value: (one) => one.modify, align: 'right' },
+      { title: 'delete', value: (one) => one.delete, align: 'right' },
+    ]);
+    return collected.some(({ problem }) => problem !== null) ? EXIT.failed : EXIT.done;
+  });
+}
+
+async function previewWrite(
+  { screen, signal }: Invocation,
+  { store }: Postoffice,
+  { directory, options }: SubscribingDirectory,
+  ldif: boolean,
+): Promise<WriteCounts> {
+  const counts: WriteCounts = { directory: directory.name, add: 0, modify: 0, delete: 0 };
+  const existing = presentEntries(directory.read(null, signal));
+  for await (const record of differences(existing, previewedChanges(store, options))) {
+    if (record.kind === 'add' || record.kind === 'modify' || record.kind === 'delete') counts[record.kind]++;
+    if (ldif) screen.raw(formatLdif([record]));
+  }
+  return counts;
+}
+
+/** A target that was never written has no entries. */
+async function* presentEntries(batches: AsyncIterable<{ entries: DirectoryEntry[] }>): AsyncGenerator<DirectoryEntry> {
+  try {
+    for await (const { entries } of batches) yield* entries;
+  } catch (error) {
+    if (!isDirpostError(error, 'file-missing')) throw error;
+  }
+}

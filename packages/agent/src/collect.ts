@@ -1,0 +1,98 @@
+/**
+ * T0 collect: read this postoffice's directories, compare with what is published, number the differences (seq).
+ * A directory that cannot be read, or only in part, changes nothing: the last data stay in use.
+ */
+import { DirectoryReading, DirpostError, type ReadCertificate, type ReadSummary } from '@dirpost/core';
+import { loadDirectoryState, saveDirectoryState } from './directory-state.ts';
+import type { Progress } from './events.ts';
+import type { Postoffice, PublishingDirectory } from './postoffice.ts';
+
+export interface CollectOptions {
+  signal: AbortSignal;
+  progress?: (progress: Progress) => void;
+  /** Everything is computed and nothing stays, not even a sign that the directory was read. */
+  preview?: boolean;
+}
+
+export interface Collected {
+  summary: ReadSummary | null;
+  directory: string;
+  problem: string | null;
+}
+
+export async function collect(postoffice: Postoffice, options: CollectOptions): Promise<Collected[]> {
+  const results: Collected[] = [];
+  for (const source of postoffice.publishing) results.push(await collectOne(postoffice, source, options));
+  return results;
+}
+
+async function collectOne(
+  postoffice: Postoffice,
+  { directory, mapping }: PublishingDirectory,
+  { signal, progress, preview = false }: CollectOptions,
+): Promise<Collected> {
+  const { name } = directory;
+  const reading = new DirectoryReading(postoffice.store, postoffice.name, name, mapping);
+  let summary: ReadSummary | null = null;
+  let problem: string | null = null;
+  try {
+    await reading.begin();
+    let certificate: ReadCertificate | undefined;
+    let entries = 0;
+    for await (const batch of directory.read(null, signal)) {
+      await reading.take(batch.entries);
+      entries += batch.entries.length;
+      progress?.({ what: `reading ${name}`, done: entries });
+      certificate = batch.certificate;
+    }
+    summary = await reading.finish(certificate ?? uncertified(name), preview);
+    if (!summary.certificate.complete) problem = summary.certificate.remarks.join(' ');
+  } catch (error) {
+    // Directories fail one by one; everything else is not this step's to judge.
+    if (!(error instanceof DirpostError) || signal.aborted || error.retry === 'later') throw error;
+    problem = error.hint === undefined ? error.message : `${error.message} ${error.hint}`;
+  }
+  if (!preview) await remember(postoffice, name, summary, problem);
+  tell(postoffice, name, summary, problem);
+  return { directory: name, summary, problem };
+}
+
+function uncertified(name: string): ReadCertificate {
+  return {
+    complete: false,
+    remarks: [`The read of ${name} ended without a certificate.`],
+    entries: 0,
+    source: name,
+    bookmark: null,
+  };
+}
+
+async function remember(
+  { store, clock }: Postoffice,
+  name: string,
+  summary: ReadSummary | null,
+  problem: string | null,
+): Promise<void> {
+  await store.transaction(async (tx) => {
+    const state = await loadDirectoryState(tx, name);
+    const lastReadMs = clock.now();
+    const complete = problem === null ? { lastCompleteMs: lastReadMs, read: summary } : {};
+    await saveDirectoryState(tx, { ...state, lastReadMs, ...complete, readProblem: problem });
+  });
+}
+
+function tell(postoffice: Postoffice, name: string, summary: ReadSummary | null, problem: string | null): void {
+  if (problem !== null || summary === null) {
+    const text = `${name} was not read completely, so nothing of it was published or removed: ${problem}`;
+    return postoffice.tell({ time: 'T0', level: 'warning', text, details: { directory: name } });
+  }
+  const { added, changed, removed, refusedCount, certificate } = summary;
+  const text = `${name}: read ${certificate.entries} entries; ${added} new, ${changed} changed, ${removed} removed, ${refusedCount} refused`;
+  const level = refusedCount > 0 ? 'warning' : 'info';
+  postoffice.tell({
+    time: 'T0',
+    level,
+    text,
+    details: { directory: name, added, changed, removed, refused: refusedCount },
+  });
+}

@@ -1,0 +1,139 @@
+/**
+ * Reading the configuration: YAML, then the schema, then the cross-checks; every fault of the file is told at once, with
+ * its line. Paths come out absolute, seen from the folder of the file.
+ */
+import { basename, dirname, resolve } from 'node:path';
+import { fileError, readBounded } from '@dirpost/adapters';
+import { DirpostError, type Limits, type PostofficeName, type PublishRules } from '@dirpost/core';
+import { LineCounter, parseDocument } from 'yaml';
+import { crossCheck } from './cross-checks.ts';
+import type { DirectoryConfiguration } from './directory.ts';
+import { type ConfigurationFault, describeIssues, placeFault, type PlacedFault } from './faults.ts';
+import { resolvePath } from './fields.ts';
+import { configurationSchema, type ConfigurationValues, type ListConfiguration } from './schema.ts';
+
+export const CONFIGURATION_FILE_NAME = 'dirpost.yaml';
+
+const MAX_CONFIGURATION_BYTES = 4 * 1024 * 1024;
+
+/** What a postoffice works with. All paths are absolute. */
+export interface Configuration {
+  postoffice: PostofficeName;
+  role: 'server' | 'requestor';
+  /** Name of the directory server postoffice; the own one on the server. */
+  server: PostofficeName;
+  dataFolder: string;
+  directories: DirectoryConfiguration[];
+  transports: ConfigurationValues['transports'];
+  limits: Limits;
+  retry: ConfigurationValues['retry'];
+  spool: ConfigurationValues['spool'];
+  retentionMs: number;
+  lists: ListConfiguration[];
+  requestors: ConfigurationValues['requestors'];
+}
+
+/** Throws DirpostError `file-missing` (with a hint), `config-invalid` with all faults in `context.faults`. */
+export async function loadConfiguration(path: string): Promise<Configuration> {
+  const file = resolve(path);
+  let bytes: Buffer;
+  try {
+    bytes = await readBounded(file, MAX_CONFIGURATION_BYTES);
+  } catch (error) {
+    const cause = fileError(error, `read ${file}`);
+    if (cause.code !== 'file-missing') throw cause;
+    throw new DirpostError('file-missing', `There is no configuration ${file}.`, {
+      retry: 'operator',
+      hint: 'Make one with `dirpost init`, or name another with --config.',
+      cause,
+    });
+  }
+  return parseConfiguration(bytes.toString('utf8'), dirname(file), basename(file));
+}
+
+/** `folder`: absolute, for the paths in it. `fileName`: for the faults. Throws as loadConfiguration does. */
+export function parseConfiguration(
+  text: string,
+  folder: string,
+  fileName: string = CONFIGURATION_FILE_NAME,
+): Configuration {
+  const { values, faults } = readConfiguration(text, folder);
+  if (values === undefined) throw invalid(faults, fileName);
+  return resolveConfiguration(values, folder);
+}
+
+/** All faults of a text, in the order of its lines; empty for one that is in order. */
+export function configurationFaults(text: string, folder: string): ConfigurationFault[] {
+  return readConfiguration(text, folder).faults;
+}
+
+function readConfiguration(
+  text: string,
+  folder: string,
+): { values: ConfigurationValues | undefined; faults: ConfigurationFault[] } {
+  const lines = new LineCounter();
+  // `core` of YAML 1.2 and no merge keys: what stands there is what it says.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2', schema: 'core' });
+  const yamlFaults = [...document.errors, ...document.warnings].map((error): ConfigurationFault => {
+    const { line, col } = lines.linePos(error.pos[0]);
+    return {
+      line: Math.max(1, line),
+      column: Math.max(1, col),
+      path: '',
+      message: yamlMessage(error.code, error.message),
+    };
+  });
+  // A key that stands twice does not hide what else is wrong; a text that is no YAML does.
+  if (document.errors.some(({ code }) => code !== 'DUPLICATE_KEY')) return { values: undefined, faults: yamlFaults };
+
+  let raw: unknown;
+  try {
+    raw = document.toJS({ maxAliasCount: 100 }) ?? {};
+  } catch {
+    const message = 'the file uses too many aliases (*name)';
+    return { values: undefined, faults: [{ line: 1, column: 1, path: '', message }] };
+  }
+  const parsed = configurationSchema.safeParse(raw);
+  const placed: PlacedFault[] = [
+    ...(parsed.success ? [] : describeIssues(parsed.error.issues, raw)),
+    ...crossCheck(raw, folder),
+  ];
+  const faults = [...yamlFaults, ...placed.map((fault) => placeFault(fault, document, lines))];
+  faults.sort((a, b) => a.line - b.line || a.column - b.column);
+  return { values: faults.length === 0 ? parsed.data : undefined, faults };
+}
+
+function yamlMessage(code: string, message: string): string {
+  if (code === 'DUPLICATE_KEY') return 'this setting stands here twice';
+  if (code === 'TAB_AS_INDENT') return 'a tab at the beginning of the line; use spaces';
+  return `this is not YAML: ${message}`;
+}
+
+function resolveConfiguration(values: ConfigurationValues, folder: string): Configuration {
+  const { data, retention, server, directories, transports, ...rest } = values;
+  return {
+    ...rest,
+    server: server ?? values.postoffice,
+    dataFolder: resolvePath(folder, data),
+    directories: directories.map((directory) => ({ ...directory, path: resolvePath(folder, directory.path) })),
+    transports: transports.folder ? { folder: { path: resolvePath(folder, transports.folder.path) } } : {},
+    retentionMs: retention,
+  };
+}
+
+/** What each requestor may publish, for the server's decisions. */
+export function publishRules(configuration: Pick<Configuration, 'requestors'>): PublishRules {
+  return new Map(Object.entries(configuration.requestors).map(([name, { publish }]) => [name, publish]));
+}
+
+function invalid(faults: ConfigurationFault[], fileName: string): DirpostError {
+  const told = faults.map(
+    ({ line, path, message }) => `${fileName}:${line}: ${path === '' ? '' : `${path}: `}${message}`,
+  );
+  const count = faults.length === 1 ? 'a fault' : `${faults.length} faults`;
+  return new DirpostError('config-invalid', `The configuration has ${count}:\n${told.join('\n')}`, {
+    retry: 'operator',
+    hint: 'docs/configuration.md names every setting.',
+    context: { faults },
+  });
+}

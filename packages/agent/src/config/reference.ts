@@ -1,0 +1,107 @@
+/**
+ * The reference page and the JSON Schema, made from the schema (`npm run docs` writes them; a test says when they are
+ * not current).
+ */
+import { configurationJsonSchema, type JsonSchema } from './schema.ts';
+
+/** docs/dirpost.schema.json */
+export function configurationSchemaDocument(): string {
+  return `${JSON.stringify({ title: 'dirpost', ...configurationJsonSchema() }, null, 2)}\n`;
+}
+
+/** docs/configuration.md */
+export function configurationReference(): string {
+  const lines = [
+    '# Configuration',
+    '',
+    '<!-- Made from the schema by `npm run docs`; do not edit. -->',
+    '',
+    'One YAML file per postoffice, `dirpost.yaml`; `dirpost init` writes a commented one. Paths are seen from the folder of',
+    'the file. Unknown settings are refused, and `dirpost check` tells all faults at once, with their lines. Durations are',
+    'written `30s`, `15m`, `12h`, `90d`; sizes `512 KiB`, `8 MiB`. For editors that check while you type, put this line at',
+    'the top of the file:',
+    '',
+    '```yaml',
+    '# yaml-language-server: $schema=dirpost.schema.json',
+    '```',
+    '',
+    'Examples: [the server](../deploy/examples/server.yaml), [a branch](../deploy/examples/branch.yaml).',
+    '',
+    ...section('', configurationJsonSchema()),
+  ];
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+interface Nested {
+  title: string;
+  schema: JsonSchema;
+}
+
+/** A table of settings, followed by the tables of what is nested in them. */
+function section(title: string, schema: JsonSchema): string[] {
+  const settings = Object.entries(schema.properties ?? {});
+  const nested = settings.flatMap(([name, one]) => nestedOf(title === '' ? name : `${title}.${name}`, one));
+  return [
+    `## ${title === '' ? 'The file' : `\`${title}\``}`,
+    '',
+    ...(schema.description === undefined || title === '' ? [] : [schema.description, '']),
+    '| setting | value | default | what it says |',
+    '|---|---|---|---|',
+    ...settings.map(([name, one]) => row(name, one, schema.required?.includes(name) ?? false)),
+    '',
+    ...nested.flatMap((one) => section(one.title, one.schema)),
+  ];
+}
+
+function nestedOf(title: string, schema: JsonSchema): Nested[] {
+  const values = schema.additionalProperties;
+  if (schema.items !== undefined) return nestedOf(`${title}[]`, schema.items);
+  if (schema.oneOf !== undefined)
+    return schema.oneOf.map((one) => ({ title: `${title} ${constants(one)}`, schema: one }));
+  if (schema.properties !== undefined) return [{ title, schema }];
+  if (typeof values === 'object' && values.properties !== undefined) return nestedOf(`${title}.NAME`, values);
+  return [];
+}
+
+/** What tells one choice from another: "direction: publish". */
+function constants(schema: JsonSchema): string {
+  const direction = schema.properties?.['direction']?.const;
+  return direction === undefined ? '' : `(direction: ${plain(direction)})`;
+}
+
+function row(name: string, schema: JsonSchema, required: boolean): string {
+  const byDefault = schema.default === undefined ? '' : inline(JSON.stringify(schema.default));
+  const cells = [inline(name), valueOf(schema), required ? '**required**' : byDefault, schema.description ?? ''];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
+function valueOf(schema: JsonSchema): string {
+  if (schema.const !== undefined) return inline(plain(schema.const));
+  if (schema.enum !== undefined) return schema.enum.map((one) => inline(plain(one))).join(', ');
+  const choices = schema.anyOf ?? schema.oneOf;
+  if (choices !== undefined) return [...new Set(choices.map(valueOf))].join(' or ');
+  if (schema.items !== undefined) return `list of ${valueOf(schema.items)}`;
+  if (Array.isArray(schema.type)) return schema.type.map(typeName).join(' or ');
+  if (schema.pattern?.includes('(ms|s|m|h|d)')) return 'duration';
+  if (schema.pattern?.includes('KiB')) return 'size';
+  return typeName(schema.type ?? 'any');
+}
+
+function typeName(type: string): string {
+  const names: Record<string, string> = {
+    string: 'text',
+    integer: 'number',
+    boolean: '`true`, `false`',
+    object: 'settings',
+  };
+  return names[type] ?? type;
+}
+
+function inline(text: string): string {
+  return `\`${text}\``;
+}
+
+/** Of a constant. */
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

@@ -1,0 +1,62 @@
+/**
+ * What is remembered of each configured directory: its last read (T0) and its last write (T3). The report in
+ * verifications and exchanges is made of it.
+ */
+import {
+  type FlaggedEntry,
+  loadOwn,
+  type PostofficeName,
+  type ReadSummary,
+  type Refusal,
+  type Report,
+  type StoreTx,
+} from '@dirpost/core';
+import type { Postoffice } from './postoffice.ts';
+
+export interface DirectoryState {
+  name: PostofficeName;
+  lastReadMs: number | null;
+  /** Of the last read that was complete: only that changes what is published. */
+  lastCompleteMs: number | null;
+  read: ReadSummary | null;
+  /** Why the last read failed or was incomplete; null when it was complete. */
+  readProblem: string | null;
+  write: WriteState | null;
+}
+
+export interface WriteState {
+  /** Cursor that the written content stands for. */
+  seq: number;
+  digest: string;
+  writtenMs: number;
+  entries: number;
+  refusedCount: number;
+  refused: FlaggedEntry[];
+  problem: string | null;
+}
+
+export const directoryDocument = (name: string) => `directory/${name}`;
+
+export async function loadDirectoryState(tx: StoreTx, name: string): Promise<DirectoryState> {
+  const known = await tx.getDocument<DirectoryState>(directoryDocument(name));
+  return known ?? { name, lastReadMs: null, lastCompleteMs: null, read: null, readProblem: null, write: null };
+}
+
+export async function saveDirectoryState(tx: StoreTx, state: DirectoryState): Promise<void> {
+  await tx.putDocument(directoryDocument(state.name), state);
+}
+
+/** What the server is told of this end: written up to where all subscribing directories are, and what they refused. */
+export async function makeReport(tx: StoreTx, postoffice: Postoffice): Promise<Report> {
+  const own = await loadOwn(tx);
+  let writtenUpTo = own.cursor?.seq ?? 0;
+  let refusedCount = 0;
+  const refused: Refusal[] = [];
+  for (const { directory } of postoffice.subscribing) {
+    const { write } = await loadDirectoryState(tx, directory.name);
+    writtenUpTo = Math.min(writtenUpTo, write?.seq ?? 0);
+    refusedCount += write?.refusedCount ?? 0;
+    for (const { id, code, reason } of write?.refused ?? []) refused.push({ id: Buffer.from(id, 'hex'), code, reason });
+  }
+  return { writtenUpTo, refusedCount, refused: refused.slice(0, postoffice.limits.maxRefusedNamed) };
+}

@@ -1,0 +1,198 @@
+/**
+ * T3 dispatch: take what the transports have, process it into the replica and the directories, send what came of it.
+ * On the server this is also where T2 happens: exchanges and verifications go to process.ts, updates stay here.
+ *
+ *   transports ─▶ spool/incoming ─▶ open ─▶ exchange, verification: process.ts ─▶ outbox
+ *                                      └──▶ update: replica, cursor, verification ─▶ outbox ─▶ directories (write.ts)
+ *
+ * A message file leaves `incoming` only after the transaction that processed it; a crash between the two processes it
+ * once more, which changes nothing.
+ */
+import { createHash } from 'node:crypto';
+import {
+  type DispatchOutcome,
+  DirpostError,
+  type Exchange,
+  processUpdate,
+  type Update,
+  type Verification,
+} from '@dirpost/core';
+import type { OpenedMessage } from '@dirpost/message';
+import { makeReport } from './directory-state.ts';
+import type { Progress } from './events.ts';
+import type { Postoffice } from './postoffice.ts';
+import { forgetAcknowledged, processExchangeFile, processVerificationFile } from './process.ts';
+import { type Sent, sendOutgoing } from './send.ts';
+import { pruneDone, type SpooledFile } from './spool.ts';
+import { writeDirectories } from './write.ts';
+
+const LARGE_PAYLOAD_BYTES = 256 * 1024;
+
+export interface Dispatched {
+  collected: number;
+  processed: number;
+  corrupt: number;
+  updates: DispatchOutcome[];
+  sent: Sent;
+}
+
+export interface DispatchOptions {
+  signal: AbortSignal;
+  progress?: (progress: Progress) => void;
+}
+
+/** Until nothing more has arrived: the server's own requestor answers within one call. */
+export async function dispatch(postoffice: Postoffice, options: DispatchOptions): Promise<Dispatched> {
+  const { signal } = options;
+  const total: Dispatched = {
+    collected: 0,
+    processed: 0,
+    corrupt: 0,
+    updates: [],
+    sent: { messages: 0, bytes: 0, failed: 0 },
+  };
+  for (let first = true; ; first = false) {
+    const collected = await collectFromTransports(postoffice, signal);
+    const waiting = await postoffice.spool.list('incoming');
+    if (!first && waiting.length === 0) break;
+    total.collected += collected;
+    const left = await processIncoming(postoffice, waiting, total, options);
+    await writeDirectories(postoffice, options);
+    const sent = await sendOutgoing(postoffice, signal);
+    total.sent.messages += sent.messages;
+    total.sent.bytes += sent.bytes;
+    total.sent.failed += sent.failed;
+    if (left > 0) break;
+  }
+  if (postoffice.server !== null && total.processed > 0) await forgetAcknowledged(postoffice, postoffice.server);
+  await pruneDone(postoffice.spool, postoffice.clock.now(), postoffice.keepDone);
+  return total;
+}
+
+async function collectFromTransports(postoffice: Postoffice, signal: AbortSignal): Promise<number> {
+  let collected = 0;
+  for (const transport of postoffice.inbound) {
+    try {
+      collected += await transport.collect(
+        (bytes) => postoffice.spool.put('incoming', spoolName(bytes), bytes),
+        signal,
+      );
+    } catch (error) {
+      if (!(error instanceof DirpostError) || signal.aborted || error.code === 'disk-full') throw error;
+      const text = `${transport.name}: nothing could be collected: ${error.message}`;
+      postoffice.tell({ time: 'T3', level: 'warning', text, details: { transport: transport.name, code: error.code } });
+    }
+  }
+  return collected;
+}
+
+/** By content, so that an exact repeat replaces itself; nothing of what a sender wrote becomes part of a path. */
+function spoolName(bytes: Uint8Array): string {
+  return `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.dpm`;
+}
+
+/** How many were left for later. */
+async function processIncoming(
+  postoffice: Postoffice,
+  files: SpooledFile[],
+  total: Dispatched,
+  { signal, progress }: DispatchOptions,
+): Promise<number> {
+  let left = 0;
+  for (const [i, { name }] of files.entries()) {
+    signal.throwIfAborted();
+    progress?.({ what: 'message files', done: i });
+    try {
+      await processFile(postoffice, name, total);
+      total.processed++;
+      await postoffice.spool.move('incoming', name, 'done');
+    } catch (error) {
+      if (!(error instanceof DirpostError) || error.code === 'disk-full' || error.code === 'stopped') throw error;
+      if (error.retry === 'later') {
+        left++;
+        postoffice.tell({ time: 'T3', level: 'warning', text: `message file ${name} has to wait: ${error.message}` });
+        continue;
+      }
+      total.corrupt++;
+      await setAside(postoffice, name, error);
+    }
+  }
+  return left;
+}
+
+/** Design rule 6: what cannot be opened is reported and kept. */
+async function setAside(postoffice: Postoffice, name: string, error: DirpostError): Promise<void> {
+  const note = { atMs: postoffice.clock.now(), transport: 'incoming', code: error.code, reason: error.message };
+  const kept = await postoffice.spool.move('incoming', name, 'corrupt', note);
+  const text = `a message file was not taken, and is kept as corrupt/${kept}: ${error.message}`;
+  postoffice.tell({ time: 'T3', level: 'error', text, details: { code: error.code, file: kept } });
+}
+
+async function processFile(postoffice: Postoffice, name: string, total: Dispatched): Promise<void> {
+  const opened = await postoffice.sealer.open(await postoffice.spool.read('incoming', name));
+  const { requestor, server } = postoffice;
+  const head = requestor.codec.head(opened.payload);
+  const { payload, payloadHash, envelope } = opened;
+  const { from } = envelope;
+  if (head.kind === 'update') {
+    if (from !== requestor.server) throw notFor(opened, `${from} is not the directory server of this postoffice`);
+    total.updates.push(await dispatchUpdate(postoffice, { from, head, payload, payloadHash }));
+  } else if (server === null) {
+    throw notFor(opened, 'this postoffice is not a directory server');
+  } else if (head.kind === 'exchange') {
+    await processExchangeFile(postoffice, server, { from, head: head satisfies Exchange, payload, payloadHash });
+  } else if (head.kind === 'verification') {
+    await processVerificationFile(postoffice, server, {
+      from,
+      head: head satisfies Verification,
+      payload,
+      payloadHash,
+    });
+  } else {
+    throw notFor(opened, 'joining by message file is not known to this version');
+  }
+}
+
+function notFor({ envelope }: OpenedMessage, why: string): DirpostError {
+  const context = { from: envelope.from, id: envelope.id };
+  return new DirpostError('message-recipient', `The message of ${envelope.from} is not for here: ${why}.`, { context });
+}
+
+async function dispatchUpdate(
+  postoffice: Postoffice,
+  arrival: { from: string; head: Update; payload: Uint8Array; payloadHash: Uint8Array },
+): Promise<DispatchOutcome> {
+  const { store, requestor } = postoffice;
+  const report = await store.read((tx) => makeReport(tx, postoffice));
+  const large = arrival.head.parts > 1 || arrival.payload.length > LARGE_PAYLOAD_BYTES;
+  const outcome = await processUpdate(store, requestor, arrival, report, large);
+  const { number, part, parts } = arrival.head;
+  const which = parts > 1 ? ` part ${part + 1} of ${parts}` : '';
+  const level = outcome.verdict === 'stopped' ? 'error' : outcome.verdict === 'mismatch' ? 'warning' : 'info';
+  const text = `update ${number}${which} from ${arrival.from}: ${describe(outcome)}`;
+  postoffice.tell({ time: 'T3', level, text, details: { number, ...outcome } });
+  return outcome;
+}
+
+function describe({ verdict, changes, removals, live }: DispatchOutcome): string {
+  switch (verdict) {
+    case 'applied':
+      return `${changes} changes (${removals} removals) applied, ${live} entries in the replica, digests agree`;
+    case 'receipt':
+      return 'a receipt';
+    case 'waiting':
+      return 'kept until its other parts arrive';
+    case 'asked-for-buckets':
+      return 'the server asks for bucket digests; they go with the next exchange';
+    case 'not-applicable':
+      return 'older than what is here, or for another replica; left out';
+    case 'mismatch':
+      return 'the digest is not reached; nothing was applied, the next exchange asks for a repair';
+    case 'ignored':
+      return 'from or for a life that is over; left out';
+    case 'new-incarnation':
+      return 'this store is an older copy; it goes on as a new incarnation and submits everything';
+    case 'stopped':
+      return 'this postoffice is stopped: another copy of it lives. If none does: dirpost recover --only-copy';
+  }
+}

@@ -1,0 +1,19 @@
+/** What the steps of the cycle tell: one event each time something happened that a log or a screen should show. */
+
+/** The four times of a cycle: collect, send, process, dispatch. */
+export type CycleTime = 'T0' | 'T1' | 'T2' | 'T3';
+
+export interface CycleEvent {
+  time: CycleTime;
+  /** `warning`: an administrator should look when there is time. `error`: something does not work. */
+  level: 'info' | 'warning' | 'error';
+  /** A sentence without personal values. */
+  text: string;
+  details?: Record<string, unknown>;
+}
+
+/** Long work, in passing. */
+export interface Progress {
+  what: string;
+  done: number;
+}

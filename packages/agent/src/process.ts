@@ -1,0 +1,86 @@
+/**
+ * T2 process: the server takes one message file of a requestor, and composes what it gets back. The decisions are in
+ * core (server.ts); here an opened message becomes a call, and its outcome an event.
+ */
+import {
+  type Arrival,
+  type Exchange,
+  type ProcessOutcome,
+  processExchange,
+  processVerification,
+  purge,
+  type ServerContext,
+  type Verification,
+} from '@dirpost/core';
+import type { Postoffice } from './postoffice.ts';
+
+const LARGE_PAYLOAD_BYTES = 256 * 1024;
+
+export async function processExchangeFile(
+  postoffice: Postoffice,
+  server: ServerContext,
+  arrival: Arrival<Exchange>,
+): Promise<ProcessOutcome> {
+  const { head } = arrival;
+  // A snapshot goes to whoever has nothing yet, however small his own message is.
+  const large =
+    head.parts > 1 ||
+    arrival.payload.length > LARGE_PAYLOAD_BYTES ||
+    head.cursor === null ||
+    head.request !== 'changes';
+  const outcome = await processExchange(postoffice.store, server, arrival, large);
+  tellRestored(postoffice, arrival.from, outcome);
+  const part = head.parts > 1 ? ` part ${head.part + 1} of ${head.parts}` : '';
+  const text = `exchange ${head.number}${part} from ${arrival.from}: ${describe(outcome)}`;
+  const unusual = outcome.verdict === 'rolled-back' || outcome.verdict === 'superseded';
+  postoffice.tell({
+    time: 'T2',
+    level: unusual ? 'warning' : 'info',
+    text,
+    details: { from: arrival.from, number: head.number, ...outcome },
+  });
+  return outcome;
+}
+
+export async function processVerificationFile(
+  postoffice: Postoffice,
+  server: ServerContext,
+  arrival: Arrival<Verification>,
+): Promise<ProcessOutcome> {
+  const outcome = await processVerification(postoffice.store, server, arrival);
+  tellRestored(postoffice, arrival.from, outcome);
+  const { refusedCount, writtenUpTo } = arrival.head.report;
+  const refused = refusedCount > 0 ? `, ${refusedCount} refused by its directory` : '';
+  const text =
+    outcome.verdict === 'verified'
+      ? `verification from ${arrival.from}: applied update ${arrival.head.answers.number}, written up to seq ${writtenUpTo}${refused}`
+      : `verification from ${arrival.from} says nothing new`;
+  postoffice.tell({ time: 'T2', level: refusedCount > 0 ? 'warning' : 'info', text, details: { from: arrival.from } });
+  return outcome;
+}
+
+/** After a batch of messages, not after each: tombstones that everybody has acknowledged are forgotten. */
+export async function forgetAcknowledged(postoffice: Postoffice, server: ServerContext): Promise<void> {
+  await postoffice.store.transaction((tx) => purge(tx, server));
+}
+
+function tellRestored(postoffice: Postoffice, from: string, { newIncarnation }: ProcessOutcome): void {
+  if (newIncarnation === null) return;
+  const text = `a message of ${from} shows that this server's store is an older copy; it goes on as incarnation ${newIncarnation}, and all owners will be asked again`;
+  postoffice.tell({ time: 'T2', level: 'warning', text, details: { from, newIncarnation } });
+}
+
+function describe({ verdict, accepted, answer }: ProcessOutcome): string {
+  if (verdict === 'waiting') return 'kept until its other parts arrive';
+  if (verdict === 'repeat') return 'a repeat; answered with a receipt';
+  if (verdict === 'rolled-back') return 'its sender was restored from an older copy; told so';
+  if (verdict === 'superseded') return 'its sender is an older copy of that postoffice; told so';
+  const gained = accepted === 0 ? 'nothing new' : `accepted ${accepted} changes`;
+  if (answer === null || answer.mode === 'receipt') return `${gained}; answered with a receipt`;
+  if (answer.mode === 'ask-buckets') return `${gained}; its replica differs, asked for bucket digests`;
+  const parts = answer.parts > 1 ? ` in ${answer.parts} parts` : '';
+  return `${gained}; answered with ${answer.mode === 'repair' ? 'a repair of' : ''} ${answer.changes} changes${parts}`.replace(
+    '  ',
+    ' ',
+  );
+}

@@ -1,0 +1,142 @@
+/**
+ * T1 send: compose the exchange (submission, request, verification due) into the outbox, then seal what the outbox
+ * holds and hand it to a transport. Composing is one transaction; sealing and sending come after it and can be repeated.
+ */
+import { composeExchange, DirpostError, loadOwn, type OutgoingSummary, type Submitted } from '@dirpost/core';
+import { makeReport } from './directory-state.ts';
+import type { Postoffice } from './postoffice.ts';
+
+/** Above this a transaction is taken off the main thread. */
+const LARGE_CHANGES = 1_000;
+
+export async function submit(postoffice: Postoffice): Promise<Submitted> {
+  const { store, requestor } = postoffice;
+  const waiting = await store.read(async (tx) => {
+    const own = await loadOwn(tx);
+    return own.sendFull ? own.live : own.seq - own.accepted;
+  });
+  const submitted = await store.transaction(
+    async (tx) => composeExchange(tx, requestor, await makeReport(tx, postoffice)),
+    { large: waiting > LARGE_CHANGES },
+  );
+  const what = submitted.full ? `everything (${submitted.changes} entries)` : `${submitted.changes} changes`;
+  const parts = submitted.parts > 1 ? ` in ${submitted.parts} parts` : '';
+  const text = `exchange ${submitted.number} to ${requestor.server}: ${what} up to seq ${submitted.to.seq}${parts}`;
+  postoffice.tell({ time: 'T1', level: 'info', text, details: { ...submitted } });
+  return submitted;
+}
+
+/** Whether the newest exchange was answered, or is young enough to be waited for. */
+export async function exchangeIsDue(postoffice: Postoffice): Promise<boolean> {
+  const own = await postoffice.store.read(loadOwn);
+  if (own.stopped !== null) return false;
+  if (own.exchangeMs === null || own.request !== 'changes' || own.sendFull) return true;
+  if (own.answeredMs !== null && own.answeredMs >= own.exchangeMs) return false;
+  const { exchangeAfterMs, exchangeAtMostMs } = postoffice.retry;
+  return postoffice.clock.now() - own.exchangeMs >= doubling(exchangeAfterMs, own.unanswered - 1, exchangeAtMostMs);
+}
+
+function doubling(firstMs: number, times: number, mostMs: number): number {
+  return Math.min(firstMs * 2 ** Math.min(Math.max(times, 0), 30), mostMs);
+}
+
+export interface Sent {
+  messages: number;
+  bytes: number;
+  failed: number;
+}
+
+/** Everything in the outbox that is due. A peer whose transports all fail is tried again later and holds up nobody. */
+export async function sendOutgoing(postoffice: Postoffice, signal: AbortSignal): Promise<Sent> {
+  const { store, clock } = postoffice;
+  const sent: Sent = { messages: 0, bytes: 0, failed: 0 };
+  const unreachable = new Set<string>();
+  const waiting = await store.read((tx) => tx.outgoing({ undelivered: true }));
+  for (const message of waiting) {
+    signal.throwIfAborted();
+    if (message.nextAttemptMs > clock.now() || unreachable.has(message.to)) continue;
+    const bytes = await sealed(postoffice, message);
+    // Gone meanwhile: a newer message contains what it said.
+    if (bytes === null) continue;
+    const problem = await deliver(postoffice, message, bytes, signal);
+    if (problem === null) {
+      sent.messages++;
+      sent.bytes += bytes.length;
+    } else {
+      sent.failed++;
+      unreachable.add(message.to);
+    }
+    await settle(postoffice, message, problem);
+  }
+  await dropStale(postoffice);
+  return sent;
+}
+
+export function fileName(id: string): string {
+  return `${id}.dpm`;
+}
+
+/** The sealed file, durable in the spool; sealed once, so that a repeat sends the same octets. */
+async function sealed(postoffice: Postoffice, message: OutgoingSummary): Promise<Uint8Array | null> {
+  const { store, spool, sealer } = postoffice;
+  const name = fileName(message.id);
+  const queued = await spool.list('outgoing');
+  if (queued.some((file) => file.name === name)) return spool.read('outgoing', name);
+  const payload = await store.read((tx) => tx.outgoingPayload(message.id));
+  if (payload === undefined) return null;
+  const { id, to, forIncarnation, createdMs } = message;
+  const bytes = await sealer.seal({ id, from: postoffice.name, to, forIncarnation, createdMs }, payload);
+  await spool.put('outgoing', name, bytes);
+  return bytes;
+}
+
+/** null: some transport has it durably. Else what the last one said. */
+async function deliver(
+  postoffice: Postoffice,
+  message: OutgoingSummary,
+  bytes: Uint8Array,
+  signal: AbortSignal,
+): Promise<string | null> {
+  let problem = `No transport to ${message.to} is configured.`;
+  for (const transport of postoffice.transportsTo(message.to)) {
+    if (bytes.length > transport.maxMessageBytes) {
+      problem = `${transport.name} takes at most ${transport.maxMessageBytes} bytes; this message file has ${bytes.length}.`;
+      continue;
+    }
+    try {
+      await transport.deliver({ id: message.id, from: postoffice.name, to: message.to, bytes }, signal);
+      return null;
+    } catch (error) {
+      if (!(error instanceof DirpostError) || signal.aborted) throw error;
+      problem = `${transport.name}: ${error.message}`;
+    }
+  }
+  const text = `${message.kind} ${message.number} to ${message.to} could not be sent, and will be tried again: ${problem}`;
+  postoffice.tell({ time: 'T1', level: 'warning', text, details: { id: message.id, to: message.to } });
+  return problem;
+}
+
+/** What is delivered is done with, but for the parts of a larger message: they are kept until it is acknowledged. */
+async function settle(postoffice: Postoffice, message: OutgoingSummary, problem: string | null): Promise<void> {
+  const { store, spool, clock, retry } = postoffice;
+  const attempts = message.attempts + 1;
+  await store.transaction(async (tx) => {
+    if (problem !== null) {
+      const waitMs = doubling(retry.deliverAfterMs, attempts - 1, retry.deliverAtMostMs);
+      await tx.updateOutgoing(message.id, { attempts, nextAttemptMs: clock.now() + waitMs, lastError: problem });
+    } else if (message.parts > 1) {
+      await tx.updateOutgoing(message.id, { attempts, deliveredMs: clock.now(), lastError: null });
+    } else {
+      await tx.removeOutgoing([message.id]);
+    }
+  });
+  if (problem === null) await spool.move('outgoing', fileName(message.id), 'done');
+}
+
+/** Sealed files of messages that a newer one has replaced. */
+async function dropStale({ store, spool }: Postoffice): Promise<void> {
+  const queued = await spool.list('outgoing');
+  if (queued.length === 0) return;
+  const waiting = new Set((await store.read((tx) => tx.outgoing({ undelivered: true }))).map(({ id }) => fileName(id)));
+  for (const { name } of queued) if (!waiting.has(name)) await spool.remove('outgoing', name);
+}

@@ -1,0 +1,98 @@
+/**
+ * T3, last step: write the replica into the directories that subscribe to it, after the transaction and from what it
+ * recorded. Idempotent: a crash in between writes again. What changed in the report goes to the server at once.
+ */
+import {
+  associateReplica,
+  composeVerification,
+  type DirectoryChange,
+  DirpostError,
+  loadOwn,
+  plannedChanges,
+} from '@dirpost/core';
+import { loadDirectoryState, makeReport, saveDirectoryState, type WriteState } from './directory-state.ts';
+import type { Progress } from './events.ts';
+import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
+
+export interface WriteOptions {
+  signal: AbortSignal;
+  progress?: (progress: Progress) => void;
+}
+
+export async function writeDirectories(postoffice: Postoffice, options: WriteOptions): Promise<void> {
+  let written = false;
+  for (const target of postoffice.subscribing) if (await writeIfBehind(postoffice, target, options)) written = true;
+  if (!written) return;
+  await postoffice.store.transaction(async (tx) => {
+    await composeVerification(tx, postoffice.requestor, await makeReport(tx, postoffice));
+  });
+}
+
+/** Whether anything was written, or failed in a new way. */
+async function writeIfBehind(
+  postoffice: Postoffice,
+  target: SubscribingDirectory,
+  options: WriteOptions,
+): Promise<boolean> {
+  const { store, clock } = postoffice;
+  const { name } = target.directory;
+  const { own, state } = await store.read(async (tx) => ({
+    own: await loadOwn(tx),
+    state: await loadDirectoryState(tx, name),
+  }));
+  const seq = own.cursor?.seq ?? 0;
+  const { digest } = own.replica;
+  const before = state.write;
+  if (own.cursor === null && before === null) return false;
+  if (before !== null && before.digest === digest && before.problem === null) {
+    if (before.seq === seq) return false;
+    await saveWrite(postoffice, name, { ...before, seq });
+    return true;
+  }
+  try {
+    const outcome = await writeWhole(postoffice, target, options);
+    await saveWrite(postoffice, name, { seq, digest, writtenMs: clock.now(), ...outcome, problem: null });
+    const refused = outcome.refusedCount > 0 ? `, ${outcome.refusedCount} refused` : '';
+    const text = `${name}: wrote ${outcome.entries} entries${refused}`;
+    postoffice.tell({
+      time: 'T3',
+      level: outcome.refusedCount > 0 ? 'warning' : 'info',
+      text,
+      details: { directory: name },
+    });
+    return true;
+  } catch (error) {
+    if (!(error instanceof DirpostError) || options.signal.aborted) throw error;
+    const nothing = { seq: 0, digest: '', writtenMs: 0, entries: 0, refusedCount: 0, refused: [] };
+    await saveWrite(postoffice, name, { ...nothing, ...before, problem: error.message });
+    const text = `${name} could not be written, and will be tried again: ${error.message}`;
+    postoffice.tell({ time: 'T3', level: 'error', text, details: { directory: name, code: error.code } });
+    return false;
+  }
+}
+
+async function saveWrite({ store }: Postoffice, name: string, write: WriteState): Promise<void> {
+  await store.transaction(async (tx) => saveDirectoryState(tx, { ...(await loadDirectoryState(tx, name)), write }));
+}
+
+async function writeWhole(
+  postoffice: Postoffice,
+  { directory, options }: SubscribingDirectory,
+  { signal, progress }: WriteOptions,
+): Promise<Pick<WriteState, 'entries' | 'refusedCount' | 'refused'>> {
+  await associateReplica(postoffice.store, options);
+  const result: Pick<WriteState, 'entries' | 'refusedCount' | 'refused'> = { entries: 0, refusedCount: 0, refused: [] };
+  const changes: AsyncIterable<DirectoryChange> = plannedChanges(postoffice.store, options);
+  for await (const outcome of directory.write(changes, signal)) {
+    if (outcome.result === 'written') result.entries++;
+    else {
+      result.refusedCount++;
+      if (result.refused.length < postoffice.limits.maxRefusedNamed) {
+        const { id, code = 'refused', reason = '' } = outcome;
+        result.refused.push({ id: Buffer.from(id).toString('hex'), code, reason });
+      }
+    }
+    if (result.entries % 1_000 === 0) progress?.({ what: `writing ${directory.name}`, done: result.entries });
+  }
+  return result;
+}

@@ -1,0 +1,172 @@
+/**
+ * T3, first half: the changes of an update fold into the replica. Runs inside the store transaction that also moves the
+ * cursor; throws `digest-mismatch` when the sum afterwards is not what the server says, and then nothing of it stays.
+ */
+import { inBuckets } from './answer.ts';
+import type { Change, PostofficeName, Update } from './change.ts';
+import { DigestSum, type Digest } from './digest.ts';
+import { CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
+import { DirpostError } from './errors.ts';
+import { IdSet } from './id-set.ts';
+import type { EntryRow, StoreTx } from './seams/store.ts';
+
+const BATCH = 2_000;
+
+export interface Replica {
+  digest: Digest;
+  live: number;
+}
+
+interface Applying {
+  tx: StoreTx;
+  own: PostofficeName;
+  sum: DigestSum;
+  live: number;
+  /** Ids that a repair brought; null for a delta. */
+  named: IdSet | null;
+  writer: CanonicalWriter;
+}
+
+export async function applyDelta(
+  tx: StoreTx,
+  own: PostofficeName,
+  replica: Replica,
+  update: Update,
+  parts: AsyncIterable<Change[]>,
+): Promise<Replica> {
+  const work = begin(tx, own, replica, null);
+  await takeParts(work, parts);
+  const digest = work.sum.digest();
+  if (digest !== update.to.digest) throw mismatch(update);
+  return { digest, live: work.live };
+}
+
+export interface Repaired extends Replica {
+  /** False where removals had to be left out because their owners have not confirmed themselves (rule 9). */
+  complete: boolean;
+}
+
+export async function applyRepair(
+  tx: StoreTx,
+  own: PostofficeName,
+  replica: Replica,
+  update: Update,
+  parts: AsyncIterable<Change[]>,
+): Promise<Repaired> {
+  const named = new IdSet();
+  const work = begin(tx, own, replica, named);
+  await takeParts(work, parts);
+  await removeUnnamed(work, named, update);
+  const digest = work.sum.digest();
+  const complete = digest === update.to.digest;
+  if (!complete && update.unconfirmed.length === 0) throw mismatch(update);
+  return { digest, live: work.live, complete };
+}
+
+function begin(tx: StoreTx, own: PostofficeName, replica: Replica, named: IdSet | null): Applying {
+  return { tx, own, sum: DigestSum.from(replica.digest), live: replica.live, named, writer: new CanonicalWriter() };
+}
+
+async function takeParts(work: Applying, parts: AsyncIterable<Change[]>): Promise<void> {
+  for await (const changes of parts) {
+    for (let from = 0; from < changes.length; from += BATCH) await take(work, changes.slice(from, from + BATCH));
+  }
+}
+
+async function take(work: Applying, changes: Change[]): Promise<void> {
+  const rows = work.live === 0 ? [] : await findRows(work.tx, changes);
+  const put: EntryRow[] = [];
+  const gone: number[] = [];
+  for (const [i, change] of changes.entries()) {
+    const row = rows[i];
+    if (change.state === 'removed') {
+      if (row !== undefined) gone.push(forget(work, row));
+      continue;
+    }
+    if (change.owner === work.own)
+      throw new DirpostError('message-payload', 'The server sent our own entry back to us.');
+    const next = change.state === 'whole' ? whole(work, row, change) : patched(work, row, change);
+    if (next !== null) put.push(next);
+    work.named?.add((next ?? row!).id);
+  }
+  await work.tx.removeEntries('replica', gone);
+  await work.tx.putEntries('replica', put);
+}
+
+async function findRows(tx: StoreTx, changes: Change[]): Promise<(EntryRow | undefined)[]> {
+  const byId = changes.filter((change) => change.id !== null);
+  const byNumber = changes.filter((change) => change.id === null);
+  const found = await tx.entriesById(
+    'replica',
+    byId.map((change) => change.id!),
+  );
+  const numbered = await tx.entriesByPeerNumber(
+    'replica',
+    null,
+    byNumber.map((change) => change.number),
+  );
+  let nextById = 0;
+  let nextByNumber = 0;
+  return changes.map((change) => (change.id === null ? numbered[nextByNumber++] : found[nextById++]));
+}
+
+function whole(work: Applying, row: EntryRow | undefined, change: Change): EntryRow | null {
+  const id = Buffer.from(change.bytes.buffer, change.bytes.byteOffset, 16);
+  return become(work, row, { id, owner: change.owner, bytes: change.bytes, peerNumber: change.number });
+}
+
+function patched(work: Applying, row: EntryRow | undefined, change: Change): EntryRow | null {
+  if (row === undefined) {
+    throw new DirpostError(
+      'digest-mismatch',
+      `An update changes entry ${change.number}, which the replica does not have.`,
+    );
+  }
+  const bytes = patchEntry(row.bytes!, change.bytes, work.writer);
+  return become(work, row, { id: row.id, owner: ownerOf(bytes), bytes, peerNumber: change.number });
+}
+
+type NextRow = Pick<EntryRow, 'id' | 'owner' | 'bytes' | 'peerNumber'>;
+
+/** null where the row is right as it is. Hashes are taken of the content, so that damage to a row shows in the digest. */
+function become(work: Applying, row: EntryRow | undefined, next: NextRow): EntryRow | null {
+  const hash = entryHash(next.bytes!);
+  if (row !== undefined) {
+    const before = entryHash(row.bytes!);
+    if (row.peerNumber === next.peerNumber && Buffer.compare(before, hash) === 0) return null;
+    work.sum.subtract(before);
+  } else {
+    work.live++;
+  }
+  work.sum.add(hash);
+  return { ...next, number: row?.number ?? 0, hash, seq: 0, deleted: false, introduced: 0, changed: null, note: null };
+}
+
+function forget(work: Applying, row: EntryRow): number {
+  work.sum.subtract(entryHash(row.bytes!));
+  work.live--;
+  return row.number;
+}
+
+/** Infers removals in the buckets that were replaced, but only of owners who have confirmed themselves. */
+async function removeUnnamed(work: Applying, named: IdSet, update: Update): Promise<void> {
+  const kept = new Set(update.unconfirmed);
+  for (let after = 0; ; ) {
+    const rows = await work.tx.scanEntries('replica', after, BATCH);
+    if (rows.length === 0) return;
+    const gone = rows.filter(
+      (row) => inBuckets(row.id, update.differing!) && !kept.has(row.owner) && !named.has(row.id),
+    );
+    await work.tx.removeEntries(
+      'replica',
+      gone.map((row) => forget(work, row)),
+    );
+    after = rows.at(-1)!.number;
+  }
+}
+
+function mismatch(update: Update): DirpostError {
+  return new DirpostError('digest-mismatch', `Update ${update.number} does not add up to the digest that it names.`, {
+    context: { number: update.number, mode: update.mode, seq: update.to.seq },
+  });
+}

@@ -1,0 +1,194 @@
+/**
+ * Numbering what changed entries, or changed definitions, mean for the address lists (T2, rule 12): the one place
+ * that writes list rows and keeps the sums per list and owner.
+ */
+import { DigestSum, EMPTY_DIGEST } from './digest.ts';
+import { type AddressList, type ListEffect, listEffect } from './list.ts';
+import {
+  allRequestors,
+  flag,
+  type ListRecord,
+  listDocument,
+  loadList,
+  type RequestorRecord,
+  saveList,
+  saveRequestor,
+  type ServerContext,
+  type ServerRecord,
+} from './records.ts';
+import { type PublishJudge, publishJudge, rulesFingerprint } from './permission.ts';
+import type { EntryRow, StoreTx } from './seams/store.ts';
+
+const BATCH = 2_000;
+
+interface RunningSum {
+  sum: DigestSum;
+  count: number;
+}
+
+/** Gathers the effects of many batches on all lists; `save` writes the sums once. */
+export class ListNumbering {
+  readonly #sums = new Map<string, Map<string, RunningSum>>();
+  readonly #records = new Map<string, ListRecord>();
+
+  constructor(
+    private readonly tx: StoreTx,
+    private readonly lists: AddressList[],
+  ) {}
+
+  /** `rows` have their numbers, and in `seq` the seq of this change. */
+  async entriesChanged(rows: EntryRow[]): Promise<void> {
+    for (const list of this.lists) {
+      const before = await this.tx.listRows(
+        list.definition.name,
+        rows.map((row) => row.number),
+      );
+      const effects = rows.map((row, i) => listEffect(list, row, before[i], row.seq));
+      await this.#write(
+        list,
+        effects.filter((effect) => effect !== null),
+      );
+    }
+  }
+
+  /** One list was redefined: only `list` is touched, and every change gets a new seq. */
+  async redefined(list: AddressList, rows: EntryRow[], nextSeq: () => number): Promise<void> {
+    const before = await this.tx.listRows(
+      list.definition.name,
+      rows.map((row) => row.number),
+    );
+    const effects: ListEffect[] = [];
+    for (const [i, row] of rows.entries()) {
+      const effect = listEffect(list, row, before[i], 0, true);
+      if (effect === null) continue;
+      const seq = nextSeq();
+      effects.push({ ...effect, row: renumbered(effect.row, seq) });
+    }
+    await this.#write(list, effects);
+  }
+
+  async save(): Promise<void> {
+    for (const [list, owners] of this.#sums) {
+      const record = this.#records.get(list)!;
+      await this.tx.putSums(
+        list,
+        [...owners].map(([owner, { sum, count }]) => ({ owner, digest: sum.digest(), count })),
+      );
+      await saveList(this.tx, record);
+    }
+  }
+
+  async #write(list: AddressList, effects: ListEffect[]): Promise<void> {
+    if (effects.length === 0) return;
+    const name = list.definition.name;
+    await this.tx.putListRows(
+      name,
+      effects.map((effect) => effect.row),
+    );
+    if (!this.#records.has(name)) this.#records.set(name, await loadList(this.tx, name));
+    const record = this.#records.get(name)!;
+    const total = DigestSum.from(record.digest);
+    for (const { row, add, subtract } of effects) {
+      const own = await this.#ownerSum(name, row.owner);
+      for (const sum of [own.sum, total]) {
+        if (add !== null) sum.add(add);
+        if (subtract !== null) sum.subtract(subtract);
+      }
+      const gained = (add === null ? 0 : 1) - (subtract === null ? 0 : 1);
+      own.count += gained;
+      record.count += gained;
+    }
+    record.digest = total.digest();
+  }
+
+  async #ownerSum(list: string, owner: string): Promise<RunningSum> {
+    const owners = this.#sums.get(list) ?? new Map<string, RunningSum>();
+    this.#sums.set(list, owners);
+    let running = owners.get(owner);
+    if (running === undefined) {
+      const stored = await this.tx.sum(list, owner);
+      running = {
+        sum: stored === undefined ? new DigestSum() : DigestSum.from(stored.digest),
+        count: stored?.count ?? 0,
+      };
+      owners.set(owner, running);
+    }
+    return running;
+  }
+}
+
+/** Zeros stand for the seq that this row gets now. */
+function renumbered(row: ListEffect['row'], seq: number): ListEffect['row'] {
+  const numbered = { ...row, seq };
+  if (row.first === 0) numbered.first = seq;
+  if (row.entered === 0) numbered.entered = seq;
+  if (row.introduced === 0) numbered.introduced = seq;
+  return numbered;
+}
+
+/**
+ * Brings the store in line with the configured lists and publishing rules; called at every start. Costs one pass over
+ * all entries for each list that changed, nothing otherwise. Returns the names of the lists that changed.
+ */
+export async function applyDefinitions(tx: StoreTx, context: ServerContext, server: ServerRecord): Promise<string[]> {
+  const touched: string[] = [];
+  const configured = new Set(context.lists.map((list) => list.definition.name));
+  for (const document of await tx.documentNames(listDocument(''))) {
+    const name = document.slice(listDocument('').length);
+    if (configured.has(name)) continue;
+    await tx.removeList(name);
+    await tx.removeSums(name);
+    await tx.removeDocument(document);
+    touched.push(name);
+  }
+  const judged = await rejudge(tx, context);
+  for (const list of context.lists) {
+    const { name } = list.definition;
+    const known = await tx.getDocument<ListRecord>(listDocument(name));
+    if (known?.fingerprint === list.fingerprint && !judged) continue;
+    const identity = known?.identity ?? Buffer.from(context.random(8)).toString('hex');
+    const empty = { digest: EMPTY_DIGEST, count: 0, purged: 0 };
+    await saveList(tx, { ...empty, ...known, name, identity, fingerprint: list.fingerprint });
+    const numbering = new ListNumbering(tx, [list]);
+    for (let after = 0; ; ) {
+      const rows = await tx.scanEntries('collected', after, BATCH);
+      if (rows.length === 0) break;
+      await numbering.redefined(list, rows, () => ++server.seq);
+      after = rows.at(-1)!.number;
+    }
+    await numbering.save();
+    touched.push(name);
+  }
+  return touched;
+}
+
+const RULES = 'server/rules';
+
+/** Flags and unflags entries where the publishing rules changed; whether they did. */
+async function rejudge(tx: StoreTx, context: ServerContext): Promise<boolean> {
+  const fingerprint = rulesFingerprint(context.rules);
+  if ((await tx.getDocument<string>(RULES)) === fingerprint) return false;
+  const judges = new Map<string, PublishJudge>();
+  const records = new Map<string, RequestorRecord>();
+  for (const record of await allRequestors(tx)) {
+    records.set(record.name, Object.assign(record, { live: 0, flaggedCount: 0, flagged: [] }));
+  }
+  for (let after = 0; ; ) {
+    const rows = await tx.scanEntries('collected', after, BATCH);
+    if (rows.length === 0) break;
+    const changed: EntryRow[] = [];
+    for (const row of rows) {
+      const record = records.get(row.owner);
+      if (row.deleted || record === undefined) continue;
+      if (!judges.has(row.owner)) judges.set(row.owner, publishJudge(row.owner, context.rules));
+      const refusal = judges.get(row.owner)!(row.bytes!, record.live++);
+      if (refusal !== null) flag(record, row.id, refusal, context.limits.maxRefusedNamed);
+      if ((refusal?.code ?? null) !== row.note) changed.push({ ...row, note: refusal?.code ?? null });
+    }
+    await tx.putEntries('collected', changed);
+    after = rows.at(-1)!.number;
+  }
+  for (const record of records.values()) await saveRequestor(tx, record);
+  await tx.putDocument(RULES, fingerprint);
+  return true;
+}

@@ -1,0 +1,114 @@
+/**
+ * Address lists: what the server releases to whom (T2). A list is a filter, the attributes that it releases, and who
+ * receives it. Entries that enter or leave it, by a change of the entry or of the definition, are numbered like
+ * changes (rule 12), and its tombstones are its own, so that ids which were never on it do not leak.
+ */
+import { createHash } from 'node:crypto';
+import type { PostofficeName } from './change.ts';
+import { CanonicalWriter, entryHash, kindOf, ownerOf, selectAttributes } from './entry.ts';
+import { type AttributeLookup, compileFilter, entryLookup, isSubtype } from './filter.ts';
+import type { EntryRow, ListRow } from './seams/store.ts';
+
+export interface AddressListDefinition {
+  name: string;
+  /** RFC 4515; besides attributes it knows `postoffice` (the owner) and `kind`. */
+  filter: string;
+  /** Released attributes, or ["*"]; `cn` releases `cn;lang-no` too (RFC 4512 §2.5.2). */
+  attributes: string[];
+  /** Requestors that follow it; each follows exactly one list. "*": all that no other list names. */
+  receivers: PostofficeName[] | '*';
+}
+
+export interface AddressList {
+  definition: AddressListDefinition;
+  /** Of filter and attributes: what decides who is on the list and what of him is released. */
+  fingerprint: string;
+  releases(attribute: string): boolean;
+  /** The entry as the list releases it, or null when it is not on the list. */
+  release(bytes: Uint8Array): { bytes: Uint8Array; hash: Uint8Array } | null;
+}
+
+export function compileList(definition: AddressListDefinition): AddressList {
+  const filter = compileFilter(definition.filter);
+  const everything = definition.attributes.includes('*');
+  const released = new Set(definition.attributes.map((name) => name.toLowerCase()));
+  const keep = (name: string) => everything || released.has(name) || [...released].some((one) => isSubtype(name, one));
+  const writer = new CanonicalWriter();
+  return {
+    definition,
+    fingerprint: createHash('sha256')
+      .update(JSON.stringify([definition.filter, everything ? '*' : [...released].sort()]))
+      .digest('hex'),
+    releases: keep,
+    release(bytes) {
+      if (!filter.matchesAll && filter.matches(lookupIn(bytes)) !== true) return null;
+      const out = everything ? bytes : selectAttributes(bytes, keep, writer);
+      return { bytes: out, hash: entryHash(out) };
+    },
+  };
+}
+
+/** The list that a requestor follows. */
+export function listFor(lists: AddressList[], requestor: PostofficeName): AddressList | undefined {
+  return (
+    lists.find(({ definition }) => definition.receivers !== '*' && definition.receivers.includes(requestor)) ??
+    lists.find(({ definition }) => definition.receivers === '*')
+  );
+}
+
+/** What a list's filter sees of an entry: its attributes, `postoffice` and `kind`. Every entry has an objectClass. */
+export function lookupIn(bytes: Uint8Array): AttributeLookup {
+  const attributes = entryLookup(bytes);
+  return (name) => {
+    if (name === 'postoffice') return [Buffer.from(ownerOf(bytes))];
+    if (name === 'kind') return [Buffer.from(kindOf(bytes))];
+    const values = attributes(name);
+    return values.length === 0 && name === 'objectclass' ? [Buffer.from('top')] : values;
+  };
+}
+
+export interface ListEffect {
+  row: ListRow;
+  /** To add to and to take from the owner's sum on this list. */
+  add: Uint8Array | null;
+  subtract: Uint8Array | null;
+}
+
+/**
+ * What a changed entry means for one list; null when nothing. `redefined`: the list changed and not the entry, so
+ * that receivers need it whole.
+ */
+export function listEffect(
+  list: AddressList,
+  entry: EntryRow,
+  row: ListRow | undefined,
+  seq: number,
+  redefined = false,
+): ListEffect | null {
+  const released = entry.deleted || entry.note !== null ? null : list.release(entry.bytes!);
+  const on = row !== undefined && !row.left;
+  if (released === null) {
+    return on ? { row: { ...row, left: true, seq }, add: null, subtract: row.hash } : null;
+  }
+  if (!on) {
+    const entering = { number: entry.number, owner: entry.owner, seq, left: false, first: row?.first ?? seq };
+    return {
+      row: { ...entering, entered: seq, introduced: seq, hash: released.hash },
+      add: released.hash,
+      subtract: null,
+    };
+  }
+  if (Buffer.compare(released.hash, row.hash) === 0) return null;
+  const whole = redefined || entry.changed === null;
+  return {
+    row: {
+      ...row,
+      seq,
+      hash: released.hash,
+      entered: whole ? seq : row.entered,
+      introduced: row.introduced === 0 ? seq : row.introduced,
+    },
+    add: released.hash,
+    subtract: row.hash,
+  };
+}

@@ -1,0 +1,259 @@
+/**
+ * T0: what of a directory's entry goes to the network. Base, filter and exclusions decide whether; the key attribute
+ * gives the entry id; the attribute mapping renames, fills templates, and drops.
+ */
+import { isWithin } from './dn.ts';
+import { type Attributes, deriveEntryId, type EntryKind, REFERENCE_OPTION } from './entry.ts';
+import { DirpostError } from './errors.ts';
+import { attributesLookup, type CompiledFilter, compileFilter } from './filter.ts';
+import type { Limits } from './limits.ts';
+import type { DirectoryEntry } from './seams/directory.ts';
+
+export type Exclusion = { dn: string } | { attribute: string; prefix: string } | { attribute: string; pattern: string };
+
+export interface MappingOptions {
+  owner: string;
+  /** Attribute that the directory keeps for life, such as entryUUID. */
+  key: string;
+  /** Tells keys of different directories apart; part of the entry id. */
+  space: string;
+  base?: string | undefined;
+  filter?: string | undefined;
+  exclude?: Exclusion[] | undefined;
+  /** RFC 4515 filters; the first that matches gives the kind. Entries that match none are left out. */
+  kinds?: Partial<Record<EntryKind, string>> | undefined;
+  /** Network attribute → source attribute, template, or null to drop. Others go as they are. */
+  attributes?: Record<string, string | null> | undefined;
+  limits: Limits;
+}
+
+export type Mapped =
+  | {
+      outcome: 'publish';
+      id: Uint8Array;
+      kind: EntryKind;
+      attributes: Attributes;
+      /** DNs of the members of a group; they become ids when all entries are known. */
+      memberDns: string[];
+    }
+  | { outcome: 'leave-out'; why: string }
+  | { outcome: 'refuse'; code: string; reason: string };
+
+/** Groups, rooms and contacts by the object classes that OpenLDAP, 389-DS and Active Directory use for them. */
+export const defaultKinds: [EntryKind, string][] = [
+  ['group', '(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=group)(objectClass=posixGroup))'],
+  ['contact', '(objectClass=contact)'],
+  ['resource', '(|(objectClass=room)(objectClass=device)(objectClass=resource))'],
+  ['person', '(|(objectClass=person)(objectClass=inetOrgPerson)(objectClass=user)(objectClass=account))'],
+];
+
+/** Never published, whatever the mapping says: what lets somebody in. */
+const SECRET =
+  /^(userpassword|unicodepwd|sambantpassword|sambalmpassword|authpassword|krbprincipalkey|.*passwd.*|.*pwdhistory.*|ms-mcs-admpwd|sshpublickey)$/;
+/** Kept by the directory for itself (RFC 4512 §3.4): not sent unless mapped by name. */
+const OPERATIONAL =
+  /^(creatorsname|modifiersname|createtimestamp|modifytimestamp|structuralobjectclass|entrycsn|contextcsn|entryuuid|entrydn|nsuniqueid|objectguid|parentid|entryid|subschemasubentry|hassubordinates|numsubordinates|memberof|pwd.*|usn.*|whencreated|whenchanged|instancetype|dscorepropagationdata|objectsid)$/;
+const MEMBER_ATTRIBUTES = new Set(['member', 'uniquemember']);
+
+/** Where the source DN travels: RFC 5020. */
+export const DN_ATTRIBUTE = 'entrydn';
+export const MEMBER_ATTRIBUTE = `member${REFERENCE_OPTION}`;
+
+export type Mapping = (entry: DirectoryEntry) => Mapped;
+
+export function compileMapping(options: MappingOptions): Mapping {
+  const key = options.key.toLowerCase();
+  const filter = options.filter === undefined ? null : compileFilter(options.filter);
+  const kindFilters =
+    options.kinds === undefined ? defaultKinds : (Object.entries(options.kinds) as [EntryKind, string][]);
+  const kinds = kindFilters.map(([kind, text]) => [kind, compileFilter(text)] as const);
+  const exclusions = (options.exclude ?? []).map(compileExclusion);
+  const rules = compileAttributes(options.attributes ?? {}, key);
+  return (entry) => {
+    if (options.base !== undefined && !isWithin(entry.dn, options.base)) return leaveOut('it is outside the base');
+    const lookup = attributesLookup(entry.attributes);
+    if (filter !== null && filter.matches(lookup) !== true) return leaveOut(`the filter ${filter.text} does not match`);
+    const excluded = exclusions.find((exclusion) => exclusion.matches(entry));
+    if (excluded !== undefined) return leaveOut(`the exclusion ${excluded.text} matches`);
+    const kind = kindOfEntry(kinds, lookup);
+    if (kind === undefined) return leaveOut('it is neither person, group, contact nor resource');
+    const anchor = entry.attributes.get(key)?.[0];
+    if (anchor === undefined || anchor.length === 0) {
+      return {
+        outcome: 'refuse',
+        code: 'no-key',
+        reason: `it has no ${options.key}, which is the key of this directory`,
+      };
+    }
+    const id = deriveEntryId(options.owner, options.space, anchor);
+    const memberDns: string[] = [];
+    const attributes = mapAttributes(entry, rules, kind === 'group' ? memberDns : null);
+    const tooLarge = overLimit(attributes, memberDns.length, options.limits);
+    return tooLarge ?? { outcome: 'publish', id, kind, attributes, memberDns };
+  };
+}
+
+function leaveOut(why: string): Mapped {
+  return { outcome: 'leave-out', why };
+}
+
+function kindOfEntry(
+  kinds: (readonly [EntryKind, CompiledFilter])[],
+  lookup: (name: string) => Uint8Array[],
+): EntryKind | undefined {
+  return kinds.find(([, filter]) => filter.matches(lookup) === true)?.[0];
+}
+
+function overLimit(attributes: Attributes, members: number, limits: Limits): Mapped | null {
+  const refuse = (reason: string): Mapped => ({ outcome: 'refuse', code: 'too-large', reason });
+  if (attributes.size > limits.maxAttributes) return refuse(`it has more than ${limits.maxAttributes} attributes`);
+  let bytes = members * 17;
+  for (const [name, values] of attributes) {
+    if (values.length + members > limits.maxValues) return refuse(`${name} has more than ${limits.maxValues} values`);
+    for (const value of values) {
+      bytes += value.length + 4;
+      if (value.length > limits.maxValueBytes)
+        return refuse(`a value of ${name} is over ${limits.maxValueBytes} bytes`);
+    }
+  }
+  return bytes > limits.maxEntryBytes ? refuse(`it is over ${limits.maxEntryBytes} bytes`) : null;
+}
+
+type Rule = (entry: DirectoryEntry) => Uint8Array[];
+
+interface Rules {
+  /** Network attribute → how its values are made. */
+  made: [string, Rule][];
+  /** Source attributes that do not go as they are: renamed away, dropped or made otherwise. */
+  taken: Set<string>;
+  key: string;
+}
+
+function compileAttributes(mapping: Record<string, string | null>, key: string): Rules {
+  const made: [string, Rule][] = [];
+  const taken = new Set<string>();
+  for (const [target, source] of Object.entries(mapping)) {
+    const name = target.toLowerCase();
+    taken.add(name);
+    if (source === null) continue;
+    if (source.includes('{')) {
+      made.push([name, compileTemplate(source)]);
+    } else {
+      const from = source.toLowerCase();
+      if (from !== name && mapping[source] === undefined) taken.add(from);
+      made.push([name, (entry) => entry.attributes.get(from) ?? []]);
+    }
+  }
+  return { made: made.filter(([name]) => !SECRET.test(name)), taken, key };
+}
+
+function mapAttributes(entry: DirectoryEntry, rules: Rules, memberDns: string[] | null): Attributes {
+  const attributes: Attributes = new Map();
+  for (const [name, values] of entry.attributes) {
+    if (memberDns !== null && MEMBER_ATTRIBUTES.has(name)) {
+      for (const value of values) memberDns.push(Buffer.from(value).toString('utf8'));
+    } else if (!rules.taken.has(name) && !isWithheld(name, rules.key)) {
+      attributes.set(name, values);
+    }
+  }
+  for (const [name, rule] of rules.made) {
+    const values = rule(entry).filter((value) => value.length > 0);
+    if (values.length > 0) attributes.set(name, values);
+  }
+  if (!rules.taken.has(DN_ATTRIBUTE)) attributes.set(DN_ATTRIBUTE, [Buffer.from(entry.dn)]);
+  return attributes;
+}
+
+const withheld = new Map<string, boolean>();
+
+/** Remembered by name: it is asked for every attribute of every entry. Names are few; a bound guards against junk. */
+function isWithheld(name: string, key: string): boolean {
+  if (name === key) return false;
+  let answer = withheld.get(name);
+  if (answer === undefined) {
+    const base = name.split(';', 1)[0]!;
+    answer = SECRET.test(base) || OPERATIONAL.test(base);
+    if (withheld.size < 10_000) withheld.set(name, answer);
+  }
+  return answer;
+}
+
+interface CompiledExclusion {
+  text: string;
+  matches(entry: DirectoryEntry): boolean;
+}
+
+function compileExclusion(exclusion: Exclusion): CompiledExclusion {
+  if ('dn' in exclusion) {
+    return { text: `dn: ${exclusion.dn}`, matches: (entry) => isWithin(entry.dn, exclusion.dn) };
+  }
+  const attribute = exclusion.attribute.toLowerCase();
+  const values = (entry: DirectoryEntry) =>
+    attribute === 'dn'
+      ? [entry.dn]
+      : (entry.attributes.get(attribute) ?? []).map((value) => Buffer.from(value).toString('utf8'));
+  if ('prefix' in exclusion) {
+    const prefix = exclusion.prefix.toLowerCase();
+    const matches = (entry: DirectoryEntry) => values(entry).some((value) => value.toLowerCase().startsWith(prefix));
+    return { text: `${exclusion.attribute}: ${exclusion.prefix}…`, matches };
+  }
+  const pattern = new RegExp(exclusion.pattern, 'iu');
+  const matches = (entry: DirectoryEntry) => values(entry).some((value) => pattern.test(value));
+  return { text: `${exclusion.attribute}: /${exclusion.pattern}/`, matches };
+}
+
+const functions: Record<string, (text: string) => string> = {
+  trim: (text) => text.trim(),
+  lower: (text) => text.toLowerCase(),
+  upper: (text) => text.toUpperCase(),
+  first: (text) => [...text][0] ?? '',
+  domain: (text) => text.slice(text.lastIndexOf('@') + 1),
+  local: (text) => (text.includes('@') ? text.slice(0, text.lastIndexOf('@')) : text),
+};
+
+/**
+ * A template such as "{sn}, {givenName|trim}": first values, through functions from left to right. It gives no value
+ * where an attribute that it names has none. `{{` stands for a brace.
+ */
+export function compileTemplate(template: string): Rule {
+  const pieces: (string | { attribute: string; functions: ((text: string) => string)[] })[] = [];
+  const pattern = /\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+/g;
+  for (const [text, inner] of template.matchAll(pattern)) {
+    if (text === '{{' || text === '}}') pieces.push(text[0]!);
+    else if (inner !== undefined) pieces.push(compilePlaceholder(template, inner));
+    else if (text === '{' || text === '}') throw invalidTemplate(template, `a single ${text}`);
+    else pieces.push(text);
+  }
+  return (entry) => {
+    let out = '';
+    for (const piece of pieces) {
+      if (typeof piece === 'string') {
+        out += piece;
+        continue;
+      }
+      const value = piece.attribute === 'dn' ? Buffer.from(entry.dn) : entry.attributes.get(piece.attribute)?.[0];
+      if (value === undefined) return [];
+      out += piece.functions.reduce((text, apply) => apply(text), Buffer.from(value).toString('utf8'));
+    }
+    return [Buffer.from(out)];
+  };
+}
+
+function compilePlaceholder(template: string, inner: string) {
+  const [attribute, ...names] = inner.split('|').map((part) => part.trim());
+  if (attribute === undefined || !/^[a-z0-9][a-z0-9.;_-]*$/i.test(attribute)) {
+    throw invalidTemplate(template, `{${inner}} does not name an attribute`);
+  }
+  const chain = names.map((name) => {
+    const apply = functions[name];
+    if (apply === undefined) {
+      throw invalidTemplate(template, `there is no function ${name}; there are ${Object.keys(functions).join(', ')}`);
+    }
+    return apply;
+  });
+  return { attribute: attribute.toLowerCase(), functions: chain };
+}
+
+function invalidTemplate(template: string, why: string): DirpostError {
+  return new DirpostError('mapping-invalid', `The template "${template}" is not valid: ${why}.`, { retry: 'operator' });
+}

@@ -1,0 +1,144 @@
+/**
+ * Cutting a large update or submission into parts (T1, T2; rule 11). Every part names how many there are, which is known
+ * only when the last is encoded: so the parts are put into the store one by one, with memory for one, and get their
+ * final heads at the end.
+ */
+import type { Change, MessageHead, PostofficeName } from './change.ts';
+import { DirpostError } from './errors.ts';
+import type { Incarnation } from './incarnation.ts';
+import type { Limits } from './limits.ts';
+import type { Clock, Random } from './seams/clock.ts';
+import type { Codec } from './seams/codec.ts';
+import type { Outgoing, StoreTx } from './seams/store.ts';
+
+/** What composing needs besides the store. */
+export interface Workshop {
+  codec: Codec;
+  clock: Clock;
+  random: Random;
+  limits: Limits;
+  /** Largest payload that any transport to this peer takes, bytes; sealing adds less than 1 kB and 0.1 %. */
+  maxPayloadBytes(to: PostofficeName): number;
+}
+
+export interface Totals {
+  parts: number;
+  total: number;
+  removals: number;
+}
+
+/** `introducing`: owners of which this part has whole entries; only their anchors need to be named. */
+export type HeadOf = (part: number, totals: Totals, introducing: ReadonlySet<PostofficeName>) => MessageHead;
+
+export interface Envelope {
+  to: PostofficeName;
+  forIncarnation: Incarnation | null;
+  incarnation: Incarnation;
+  number: number;
+  kind: Outgoing['kind'];
+}
+
+/**
+ * Encodes the changes in order into as few parts as fit and puts them to be sent. `headOf` is asked twice for
+ * messages of several parts. Resolves to the totals.
+ */
+export async function composeParts(
+  tx: StoreTx,
+  shop: Workshop,
+  envelope: Envelope,
+  batches: AsyncIterable<Change[]> | Iterable<Change[]>,
+  headOf: HeadOf,
+): Promise<Totals> {
+  const totals: Totals = { parts: 0, total: 0, removals: 0 };
+  const ids: string[] = [];
+  const introducing: Set<PostofficeName>[] = [];
+  const put = async (changes: Change[]): Promise<void> => {
+    const owners = new Set(changes.filter((change) => change.state === 'whole').map((change) => change.owner));
+    const own = { parts: ids.length + 1, total: changes.length, removals: removalsIn(changes) };
+    const head = headOf(ids.length, own, owners);
+    const payload = shop.codec.encode(head, changes);
+    if (payload.length > shop.maxPayloadBytes(envelope.to) && changes.length > 1) {
+      const half = changes.length >> 1;
+      await put(changes.slice(0, half));
+      return put(changes.slice(half));
+    }
+    if (ids.length >= shop.limits.maxParts) {
+      throw new DirpostError('limit-exceeded', `A message to ${envelope.to} would need more than ${ids.length} parts.`);
+    }
+    ids.push(await putOutgoing(tx, shop, envelope, payload, ids.length, ids.length + 1));
+    introducing.push(owners);
+    totals.total += changes.length;
+    totals.removals += removalsIn(changes);
+  };
+  for await (const changes of cutParts(batches, shop.limits)) await put(changes);
+  if (ids.length === 0) await put([]);
+  totals.parts = ids.length;
+  if (ids.length > 1) await giveFinalHeads(tx, shop, envelope, ids, (part) => headOf(part, totals, introducing[part]!));
+  return totals;
+}
+
+async function giveFinalHeads(
+  tx: StoreTx,
+  shop: Workshop,
+  envelope: Envelope,
+  ids: string[],
+  headOf: (part: number) => MessageHead,
+): Promise<void> {
+  for (const [part, id] of ids.entries()) {
+    const payload = shop.codec.replaceHead((await tx.outgoingPayload(id))!, headOf(part));
+    await putOutgoing(tx, shop, envelope, payload, part, ids.length, id);
+  }
+}
+
+async function putOutgoing(
+  tx: StoreTx,
+  shop: Workshop,
+  envelope: Envelope,
+  payload: Uint8Array,
+  part: number,
+  parts: number,
+  id = Buffer.from(shop.random(16)).toString('hex'),
+): Promise<string> {
+  const createdMs = shop.clock.now();
+  await tx.putOutgoing({
+    ...envelope,
+    id,
+    part,
+    parts,
+    payload,
+    createdMs,
+    deliveredMs: null,
+    attempts: 0,
+    nextAttemptMs: createdMs,
+    lastError: null,
+  });
+  return id;
+}
+
+/** Gathers batches into parts by decoded size and number of changes. */
+async function* cutParts(
+  batches: AsyncIterable<Change[]> | Iterable<Change[]>,
+  limits: Limits,
+): AsyncGenerator<Change[]> {
+  let part: Change[] = [];
+  let bytes = 0;
+  for await (const batch of batches) {
+    for (const change of batch) {
+      if (
+        part.length > 0 &&
+        (bytes + change.bytes.length > limits.maxPartBytes || part.length >= limits.maxPartChanges)
+      ) {
+        yield part;
+        part = [];
+        bytes = 0;
+      }
+      part.push(change);
+      bytes += change.bytes.length;
+    }
+  }
+  if (part.length > 0) yield part;
+}
+
+function removalsIn(changes: Change[]): number {
+  return changes.reduce((count, change) => count + (change.state === 'removed' ? 1 : 0), 0);
+}

@@ -1,0 +1,60 @@
+/**
+ * What a requestor may publish (T2). The server holds it for every requestor: kinds, mail domains, number of entries; by
+ * default everything but other postoffices' mail domains. What is refused is flagged at the server and stays in the
+ * owner's digest, never altered (design section 4).
+ */
+import type { PostofficeName } from './change.ts';
+import { attributeValues, type EntryKind, kindOf } from './entry.ts';
+
+export interface PublishRule {
+  /** Absent: all. */
+  kinds?: EntryKind[];
+  /** Mail domains of this requestor, lower case. Absent: any that no other requestor has. */
+  mailDomains?: string[];
+  /** Absent: no bound. */
+  maxEntries?: number;
+}
+
+export type PublishRules = ReadonlyMap<PostofficeName, PublishRule>;
+
+export interface PublishRefusal {
+  code: string;
+  reason: string;
+}
+
+/** `live`: how many entries of the owner are published, this one not counted. */
+export type PublishJudge = (bytes: Uint8Array, live: number) => PublishRefusal | null;
+
+export function publishJudge(owner: PostofficeName, rules: PublishRules): PublishJudge {
+  const rule = rules.get(owner) ?? {};
+  const foreign = new Map<string, PostofficeName>();
+  for (const [name, other] of rules) {
+    if (name !== owner) for (const domain of other.mailDomains ?? []) foreign.set(domain, name);
+  }
+  return (bytes, live) => {
+    const kind = kindOf(bytes);
+    if (rule.kinds !== undefined && !rule.kinds.includes(kind)) {
+      return { code: 'kind-not-allowed', reason: `${owner} may not publish entries of kind ${kind}` };
+    }
+    if (rule.maxEntries !== undefined && live >= rule.maxEntries) {
+      return { code: 'too-many-entries', reason: `${owner} may publish at most ${rule.maxEntries} entries` };
+    }
+    if (rule.mailDomains === undefined && foreign.size === 0) return null;
+    for (const mail of attributeValues(bytes, 'mail')) {
+      const domain = domainOf(mail);
+      const allowed = rule.mailDomains === undefined ? !foreign.has(domain) : rule.mailDomains.includes(domain);
+      if (!allowed) return { code: 'mail-domain-not-allowed', reason: `${owner} may not publish mail in ${domain}` };
+    }
+    return null;
+  };
+}
+
+function domainOf(mail: Uint8Array): string {
+  const text = Buffer.from(mail).toString('utf8');
+  return text.slice(text.lastIndexOf('@') + 1).toLowerCase();
+}
+
+/** The fingerprint of what decides about an owner's entries, so that a changed rule is noticed. */
+export function rulesFingerprint(rules: PublishRules): string {
+  return JSON.stringify([...rules].sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,227 @@
+/**
+ * T3, second half: what the replica means for a directory that subscribes to it. Gives every entry its DN there, remembers
+ * it (the association), and turns member ids back into DNs. A member whom this postoffice does not know yet is left
+ * out and comes with the write after he has arrived; the replica keeps the reference.
+ */
+import { parseDn, normalizeDn, rdnOf, writeRdn, escapeDnValue, type Rdn } from './dn.ts';
+import { type Attributes, decodeEntry, deriveEntryId, type Entry } from './entry.ts';
+import { DN_ATTRIBUTE, MEMBER_ATTRIBUTE } from './mapping.ts';
+import type { DirectoryChange } from './seams/directory.ts';
+import type { Association, EntryRow, Store, StoreTx } from './seams/store.ts';
+
+const BATCH = 1_000;
+
+export interface SubscribingOptions {
+  /** Name of the directory. */
+  name: string;
+  /** `source`: the DN that the entry has at its owner. `container`: under `ou=OWNER,CONTAINER`. */
+  dn: 'source' | 'container';
+  container: string;
+  /** Own directories, in which own members of foreign groups are looked up. */
+  publishing: string[];
+}
+
+/** Gives DNs to all entries of the replica, and forgets those of entries that are gone. Run before plannedChanges. */
+export async function associateReplica(store: Store, options: SubscribingOptions): Promise<void> {
+  for (let after = 0; ; ) {
+    const last = await store.transaction(async (tx) => {
+      const rows = await tx.scanEntries('replica', after, BATCH);
+      await associateRows(tx, options, rows);
+      return rows.at(-1)?.number ?? 0;
+    });
+    if (last === 0) break;
+    after = last;
+  }
+  await forgetGone(store, options.name);
+}
+
+async function associateRows(tx: StoreTx, options: SubscribingOptions, rows: EntryRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const known = await tx.associationsById(
+    options.name,
+    rows.map((row) => row.id),
+  );
+  const wanted = rows.map((row) => wantedDn(decodeEntry(row.bytes!), options));
+  const taken = await tx.associationsByDn(options.name, wanted.map(normalizeDn));
+  const given = new Map<string, string>();
+  const news: Association[] = [];
+  for (const [i, row] of rows.entries()) {
+    const id = Buffer.from(row.id).toString('hex');
+    const plain = wanted[i]!;
+    const holder = taken[i] === undefined ? given.get(normalizeDn(plain)) : Buffer.from(taken[i].id).toString('hex');
+    const dn = holder === undefined || holder === id ? plain : distinguished(plain, id);
+    const normalizedDn = normalizeDn(dn);
+    given.set(normalizedDn, id);
+    if (known[i]?.normalizedDn !== normalizedDn) news.push({ id: row.id, dn, normalizedDn });
+  }
+  await tx.putAssociations(options.name, news);
+}
+
+async function forgetGone(store: Store, directory: string): Promise<void> {
+  for (let after = ''; ; ) {
+    const last = await store.transaction(async (tx) => {
+      const associations = await tx.scanAssociations(directory, after, BATCH);
+      const rows = await tx.entriesById(
+        'replica',
+        associations.map((association) => association.id),
+      );
+      const gone = associations.filter((_, i) => rows[i] === undefined).map((association) => association.id);
+      await tx.removeAssociations(directory, gone);
+      return associations.at(-1)?.normalizedDn;
+    });
+    if (last === undefined) return;
+    after = last;
+  }
+}
+
+function wantedDn(entry: Entry, options: SubscribingOptions): string {
+  const source = entry.attributes.get(DN_ATTRIBUTE)?.[0];
+  const sourceDn = source === undefined ? null : Buffer.from(source).toString('utf8');
+  if (options.dn === 'source' && sourceDn !== null && isDn(sourceDn)) return sourceDn;
+  const rdn = sourceDn !== null && isDn(sourceDn) ? rdnOf(sourceDn) : `cn=${escapeDnValue(nameOf(entry))}`;
+  return `${rdn},ou=${entry.owner},${options.container}`;
+}
+
+function isDn(text: string): boolean {
+  try {
+    return parseDn(text).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function nameOf(entry: Entry): string {
+  for (const name of ['cn', 'displayname', 'uid', 'mail']) {
+    const value = entry.attributes.get(name)?.[0];
+    if (value !== undefined) return Buffer.from(value).toString('utf8');
+  }
+  return Buffer.from(entry.id).toString('hex');
+}
+
+/** Two entries want one DN: the later one carries the beginning of its entry id. */
+function distinguished(dn: string, id: string): string {
+  const [rdn, ...parents] = parseDn(dn);
+  const [first, ...rest] = rdn!;
+  const value = Buffer.concat([first!.value, Buffer.from(` ${id.slice(0, 8)}`)]);
+  const renamed: Rdn = [{ ...first!, value, ber: false }, ...rest];
+  return [writeRdn(renamed), ...parents.map(writeRdn)].join(',');
+}
+
+/** Containers first, groups after all others. Reads the store batch by batch; not one snapshot. */
+export async function* plannedChanges(store: Store, options: SubscribingOptions): AsyncGenerator<DirectoryChange> {
+  if (options.dn === 'container') yield* containers(store, options);
+  for (const groups of [false, true]) {
+    for (let after = 0; ; ) {
+      const from = after;
+      const { rows, changes } = await store.read(async (tx) => {
+        const batch = await tx.scanEntries('replica', from, BATCH);
+        return { rows: batch, changes: await changesFor(tx, options, batch, groups) };
+      });
+      if (rows.length === 0) break;
+      yield* changes;
+      after = rows.at(-1)!.number;
+    }
+  }
+}
+
+/** What plannedChanges would give, without leaving associations behind. */
+export async function* previewedChanges(store: Store, options: SubscribingOptions): AsyncGenerator<DirectoryChange> {
+  const scratch = { ...options, name: `preview of ${options.name}` };
+  try {
+    await associateReplica(store, scratch);
+    yield* plannedChanges(store, scratch);
+  } finally {
+    await store.transaction((tx) => tx.clearAssociations(scratch.name));
+  }
+}
+
+async function changesFor(
+  tx: StoreTx,
+  options: SubscribingOptions,
+  rows: EntryRow[],
+  groups: boolean,
+): Promise<DirectoryChange[]> {
+  const entries = rows.map((row) => decodeEntry(row.bytes!)).filter((entry) => (entry.kind === 'group') === groups);
+  const associations = await tx.associationsById(
+    options.name,
+    entries.map((entry) => entry.id),
+  );
+  const changes: DirectoryChange[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const dn = associations[i]?.dn;
+    if (dn === undefined) continue;
+    const attributes = await writtenAttributes(tx, options, entry, dn);
+    changes.push({ id: entry.id, action: 'put', dn, attributes });
+  }
+  return changes;
+}
+
+/** Operational attributes that say where and as what the entry stands at its owner; written only where it keeps its DN. */
+const OPERATIONAL_AT_SOURCE = ['entryuuid', 'nsuniqueid', 'objectguid'];
+
+async function writtenAttributes(
+  tx: StoreTx,
+  options: SubscribingOptions,
+  entry: Entry,
+  dn: string,
+): Promise<Attributes> {
+  const attributes: Attributes = new Map(entry.attributes);
+  attributes.delete(DN_ATTRIBUTE);
+  if (options.dn === 'container') for (const name of OPERATIONAL_AT_SOURCE) attributes.delete(name);
+  const members = attributes.get(MEMBER_ATTRIBUTE);
+  if (members !== undefined) {
+    attributes.delete(MEMBER_ATTRIBUTE);
+    const dns = await memberDns(tx, options, members);
+    if (dns.length > 0) attributes.set('member', dns);
+  }
+  // RFC 4512 §2.3: the values of the RDN are values of the entry.
+  for (const { type, value } of parseDn(dn)[0]!) {
+    const name = type.toLowerCase();
+    const octets = Buffer.from(value);
+    const present = attributes.get(name) ?? [];
+    if (!present.some((one) => Buffer.compare(one, octets) === 0)) attributes.set(name, [...present, octets]);
+  }
+  return attributes;
+}
+
+async function memberDns(tx: StoreTx, options: SubscribingOptions, members: Uint8Array[]): Promise<Uint8Array[]> {
+  const found: (string | undefined)[] = [];
+  for (let from = 0; from < members.length; from += BATCH) {
+    const ids = members.slice(from, from + BATCH);
+    const dns = (await tx.associationsById(options.name, ids)).map((association) => association?.dn);
+    for (const directory of options.publishing) {
+      const own = await tx.associationsById(directory, ids);
+      for (const [i, association] of own.entries()) dns[i] ??= association?.dn;
+    }
+    found.push(...dns);
+  }
+  return found.filter((dn) => dn !== undefined).map((dn) => Buffer.from(dn));
+}
+
+async function* containers(store: Store, options: SubscribingOptions): AsyncGenerator<DirectoryChange> {
+  const owners = new Set<string>();
+  for (let after = 0; ; ) {
+    const rows = await store.read((tx) => tx.scanHashes('replica', after, 10 * BATCH));
+    if (rows.length === 0) break;
+    for (const row of rows) owners.add(row.owner);
+    after = rows.at(-1)!.number;
+  }
+  yield containerEntry(options.name, options.container);
+  for (const owner of [...owners].sort()) yield containerEntry(options.name, `ou=${owner},${options.container}`);
+}
+
+const containerClasses: Record<string, string> = {
+  ou: 'organizationalUnit',
+  o: 'organization',
+  dc: 'dcObject',
+  cn: 'applicationProcess',
+};
+
+function containerEntry(directory: string, dn: string): DirectoryChange {
+  const attributes: Attributes = new Map();
+  const [first] = parseDn(dn)[0]!;
+  const type = first!.type.toLowerCase();
+  attributes.set('objectclass', [Buffer.from(containerClasses[type] ?? 'organizationalUnit')]);
+  attributes.set(type, [Buffer.from(first!.value)]);
+  return { id: deriveEntryId(directory, 'container', Buffer.from(dn)), action: 'put', dn, attributes };
+}

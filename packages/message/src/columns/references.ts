@@ -1,0 +1,102 @@
+/**
+ * Values that are entry ids (members of groups): one that belongs to an entry of the same part is named by its row,
+ * others stand as they are (format.md, "References").
+ */
+import { decodeIntegers, encodeIntegers } from './integers.ts';
+import { decodeList, encodeList } from './lists.ts';
+import { malformedColumns, type Source, type Streams } from './octets.ts';
+import { type Column, ID_BYTES } from './table.ts';
+import { compareValues, ValueList, type Values } from './values.ts';
+
+/** The ids of all rows, 16 octets each, and which rows have one. */
+export interface RowIds {
+  bytes: Uint8Array;
+  has: Uint8Array;
+}
+
+export function encodeReferences(column: Column, counts: Uint32Array, ids: RowIds, out: Streams): void {
+  const rowOf = rowsById(ids);
+  const named = new Uint32Array(counts.length);
+  const others = new Uint32Array(counts.length);
+  const distances: number[] = [];
+  const rest = new ValueList(column.values.bytes);
+  for (let cell = 0; cell < counts.length; cell++) {
+    const rows: number[] = [];
+    for (let value = column.firsts[cell]!; value < column.firsts[cell + 1]!; value++) {
+      const start = column.values.starts[value]!;
+      const row = rowOf.get(idText(column.values.bytes, start));
+      if (row === undefined) rest.push(start, column.values.ends[value]!);
+      else rows.push(row);
+    }
+    rows.sort((a, b) => a - b);
+    for (const [i, row] of rows.entries()) distances.push(i === 0 ? row : row - rows[i - 1]! - 1);
+    named[cell] = rows.length;
+    others[cell] = counts[cell]! - rows.length;
+  }
+  encodeIntegers(named, out);
+  encodeIntegers(others, out);
+  encodeIntegers(distances, out);
+  encodeList(rest, undefined, out);
+}
+
+function rowsById(ids: RowIds): Map<string, number> {
+  const rowOf = new Map<string, number>();
+  for (let row = 0; row < ids.has.length; row++) {
+    if (ids.has[row] === 0) continue;
+    const text = idText(ids.bytes, row * ID_BYTES);
+    if (!rowOf.has(text)) rowOf.set(text, row);
+  }
+  return rowOf;
+}
+
+function idText(bytes: Uint8Array, start: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, ID_BYTES).latin1Slice();
+}
+
+export function decodeReferences(cells: number, ids: RowIds, from: Source): { firsts: Uint32Array; values: Values } {
+  const named = decodeIntegers(cells, from);
+  const others = decodeIntegers(cells, from);
+  const namedTotal = total(named);
+  from.budget.values(namedTotal);
+  const distances = decodeIntegers(namedTotal, from);
+  const rest = decodeList(total(others), undefined, from).values;
+  from.budget.bytes(namedTotal * ID_BYTES);
+  // Both kinds in one arena: first the ids of rows, then the others.
+  const bytes = Buffer.concat([ids.bytes, rest.bytes]);
+  const values = new ValueList(bytes, namedTotal + rest.count);
+  const firsts = new Uint32Array(cells + 1);
+  let nextDistance = 0;
+  let nextRest = 0;
+  for (let cell = 0; cell < cells; cell++) {
+    firsts[cell] = values.count;
+    let row = -1;
+    for (let left = named[cell]!; left > 0; left--) {
+      row += distances[nextDistance++]! + 1;
+      if (ids.has[row] !== 1) throw malformedColumns('a reference to a row without id');
+      values.push(row * ID_BYTES, (row + 1) * ID_BYTES);
+    }
+    for (let left = others[cell]!; left > 0; left--, nextRest++) {
+      values.push(ids.bytes.length + rest.starts[nextRest]!, ids.bytes.length + rest.ends[nextRest]!);
+    }
+    sortCell(values, firsts[cell]!);
+  }
+  firsts[cells] = values.count;
+  return { firsts, values };
+}
+
+function sortCell(values: ValueList, first: number): void {
+  const { bytes, starts, ends, count } = values;
+  if (count - first < 2) return;
+  const order = Array.from({ length: count - first }, (_, i) => [starts[first + i]!, ends[first + i]!] as const);
+  order.sort((a, b) => compareValues(bytes, a[0], a[1], bytes, b[0], b[1]));
+  for (const [i, [start, end]] of order.entries()) {
+    starts[first + i] = start;
+    ends[first + i] = end;
+  }
+}
+
+function total(numbers: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < numbers.length; i++) sum += numbers[i]!;
+  return sum;
+}

@@ -1,0 +1,396 @@
+/**
+ * The head of a payload: everything that a message says but its changes (format.md, "Head").
+ *
+ * It is a msgpack array [kind, must know, fields…]. Fields are only ever added at the end: a reader leaves out the ones
+ * it does not know, unless `must know` (how many fields the reader has to understand) is more than it does.
+ */
+import {
+  type AnchorHint,
+  type Checkpoint,
+  type Digest,
+  DirpostError,
+  type Enrolment,
+  type Exchange,
+  type Heard,
+  type Incarnation,
+  incarnationOfStamp,
+  type Limits,
+  type MessageHead,
+  type PartsHeld,
+  type Receipt,
+  type Refusal,
+  type Report,
+  type Request,
+  type Stamp,
+  type Submission,
+  type Update,
+  type UpdateMode,
+  type Verification,
+} from '@dirpost/core';
+import { packIncarnation, unpackIncarnation } from './header.ts';
+import { pack, unpack } from './scan.ts';
+
+/** The position in the list is the code on the wire. */
+const kinds = ['', 'exchange', 'update', 'verification', 'enrolment'] as const;
+const requests: Request[] = ['changes', 'repair', 'everything'];
+const modes: UpdateMode[] = ['receipt', 'delta', 'repair', 'ask-buckets', 'superseded', 'rolled-back'];
+
+const DIGEST_BYTES = 16;
+const ID_BYTES = 16;
+const BUCKETS_BYTES = 16_384;
+const DIFFERING_BYTES = 128;
+
+export function encodeHead(head: MessageHead): Buffer {
+  const fields = headFields(head);
+  return pack([kinds.indexOf(head.kind), fields.length, ...fields]);
+}
+
+export function decodeHead(bytes: Uint8Array, limits: Limits): MessageHead {
+  const fields = new Fields(unpack(bytes, limits.maxNesting, 'message-payload'), limits);
+  const kind = kinds[fields.count()];
+  const mustKnow = fields.count();
+  if (kind === undefined || kind === '') throw tooNew('a kind of message');
+  const head = readers[kind](fields);
+  if (mustKnow > fields.taken - 2) throw tooNew('a field of the payload');
+  return head;
+}
+
+/** The names of the critical rule: what must be understood and is not. */
+function tooNew(what: string): DirpostError {
+  return new DirpostError('message-critical', `The message holds ${what} that must be understood and is not.`, {
+    hint: 'Upgrade this postoffice.',
+  });
+}
+
+function headFields(head: MessageHead): unknown[] {
+  switch (head.kind) {
+    case 'exchange':
+      return exchangeFields(head);
+    case 'update':
+      return updateFields(head);
+    case 'verification':
+      return [
+        packIncarnation(head.incarnation),
+        head.number,
+        heardFields(head.answers),
+        head.cursor,
+        heardFields(head.heard),
+        reportFields(head.report),
+      ];
+    case 'enrolment':
+      return [packIncarnation(head.incarnation), head.fields];
+  }
+}
+
+function exchangeFields(head: Exchange): unknown[] {
+  const { submission, partsHeld } = head;
+  return [
+    packIncarnation(head.incarnation),
+    head.number,
+    head.part,
+    head.parts,
+    head.cursor,
+    heardFields(head.heard),
+    partsHeld === null ? null : [packIncarnation(partsHeld.incarnation), partsHeld.number, partsHeld.held],
+    ...checkpointFields(submission.from),
+    ...checkpointFields(submission.to),
+    submission.full,
+    submission.replaces === null ? null : packStamp(submission.replaces),
+    head.anchors.map(anchorFields),
+    requests.indexOf(head.request),
+    packDigest(head.replicaDigest),
+    head.buckets,
+    reportFields(head.report),
+    head.version,
+  ];
+}
+
+function updateFields(head: Update): unknown[] {
+  const { receipt } = head;
+  return [
+    packIncarnation(head.incarnation),
+    packIncarnation(head.for),
+    head.number,
+    head.answers,
+    ...checkpointFields(receipt.accepted),
+    receipt.newest,
+    packStamp(receipt.stamp),
+    receipt.wantFull,
+    receipt.missingOf,
+    receipt.missing,
+    receipt.refusedCount,
+    receipt.refused.map(refusalFields),
+    modes.indexOf(head.mode),
+    head.part,
+    head.parts,
+    head.removals,
+    head.total,
+    head.list,
+    ...checkpointFields(head.base),
+    ...checkpointFields(head.to),
+    head.cursor,
+    head.differing,
+    head.unconfirmed,
+    head.anchors.map(anchorFields),
+  ];
+}
+
+const checkpointFields = (at: Checkpoint): unknown[] => [at.seq, packDigest(at.digest)];
+const anchorFields = (hint: AnchorHint): unknown[] => [hint.owner, hint.space, hint.attribute];
+const refusalFields = (refusal: Refusal): unknown[] => [refusal.id, refusal.code, refusal.reason];
+const reportFields = (report: Report): unknown[] => [
+  report.writtenUpTo,
+  report.refusedCount,
+  report.refused.map(refusalFields),
+];
+const heardFields = (heard: Heard | null): unknown =>
+  heard === null ? null : [packIncarnation(heard.incarnation), heard.number];
+
+const readers: Record<Exclude<(typeof kinds)[number], ''>, (fields: Fields) => MessageHead> = {
+  exchange: readExchange,
+  update: readUpdate,
+  verification: readVerification,
+  enrolment: readEnrolment,
+};
+
+// Object literals evaluate their members in order, which is the order on the wire.
+
+function readExchange(fields: Fields): Exchange {
+  return {
+    kind: 'exchange',
+    incarnation: fields.incarnation(),
+    number: fields.count(),
+    part: fields.count(),
+    parts: fields.count(),
+    cursor: fields.bytesOrNull(),
+    heard: fields.orNull(readHeard),
+    partsHeld: fields.orNull(readPartsHeld),
+    submission: readSubmission(fields),
+    anchors: fields.list(readAnchor),
+    request: fields.oneOf(requests),
+    replicaDigest: fields.digest(),
+    buckets: fields.bytesOrNull(BUCKETS_BYTES),
+    report: readReport(fields.inner()),
+    version: fields.text(),
+  };
+}
+
+function readUpdate(fields: Fields): Update {
+  return {
+    kind: 'update',
+    incarnation: fields.incarnation(),
+    for: fields.incarnation(),
+    number: fields.count(),
+    answers: fields.count(),
+    receipt: readReceipt(fields),
+    mode: fields.oneOf(modes),
+    part: fields.count(),
+    parts: fields.count(),
+    removals: fields.count(),
+    total: fields.count(),
+    list: fields.text(),
+    base: readCheckpoint(fields),
+    to: readCheckpoint(fields),
+    cursor: fields.bytesOrNull(),
+    differing: fields.bytesOrNull(DIFFERING_BYTES),
+    unconfirmed: fields.values((value) => asText(value)),
+    anchors: fields.list(readAnchor),
+  };
+}
+
+function readVerification(fields: Fields): Verification {
+  return {
+    kind: 'verification',
+    incarnation: fields.incarnation(),
+    number: fields.count(),
+    answers: readHeard(fields.inner()),
+    cursor: fields.bytesOrNull(),
+    heard: fields.orNull(readHeard),
+    report: readReport(fields.inner()),
+  };
+}
+
+function readEnrolment(fields: Fields): Enrolment {
+  return { kind: 'enrolment', incarnation: fields.incarnation(), fields: fields.map() };
+}
+
+function readCheckpoint(fields: Fields): Checkpoint {
+  return { seq: fields.count(), digest: fields.digest() };
+}
+
+function readSubmission(fields: Fields): Submission {
+  return {
+    from: readCheckpoint(fields),
+    to: readCheckpoint(fields),
+    full: fields.flag(),
+    replaces: fields.stampOrNull(),
+  };
+}
+
+function readReceipt(fields: Fields): Receipt {
+  return {
+    accepted: readCheckpoint(fields),
+    newest: fields.count(),
+    stamp: fields.stamp(),
+    wantFull: fields.flag(),
+    missingOf: fields.count(),
+    missing: fields.values(asCount),
+    refusedCount: fields.count(),
+    refused: readRefusals(fields),
+  };
+}
+
+function readReport(fields: Fields): Report {
+  return { writtenUpTo: fields.count(), refusedCount: fields.count(), refused: readRefusals(fields) };
+}
+
+function readRefusals(fields: Fields): Refusal[] {
+  const refusals = fields.list((one) => ({ id: one.bytes(ID_BYTES), code: one.text(), reason: one.text(4096) }));
+  if (refusals.length > fields.limits.maxRefusedNamed) {
+    throw new DirpostError('limit-exceeded', `More than ${fields.limits.maxRefusedNamed} refusals are named.`);
+  }
+  return refusals;
+}
+
+function readHeard(fields: Fields): Heard {
+  return { incarnation: fields.incarnation(), number: fields.count() };
+}
+
+function readPartsHeld(fields: Fields): PartsHeld {
+  return { incarnation: fields.incarnation(), number: fields.count(), held: fields.values(asCount) };
+}
+
+function readAnchor(fields: Fields): AnchorHint {
+  return { owner: fields.text(), space: fields.text(), attribute: fields.text() };
+}
+
+function packDigest(digest: Digest): Buffer {
+  const packed = Buffer.from(digest, 'hex');
+  if (packed.length !== DIGEST_BYTES) throw new DirpostError('wrong-use', `Not a digest: ${digest}`);
+  return packed;
+}
+
+/** Hash (16) and incarnation; the empty stamp is null. */
+function packStamp(stamp: Stamp): unknown {
+  if (stamp === '') return null;
+  const incarnation = incarnationOfStamp(stamp)!;
+  const hash = Buffer.from(stamp.slice(incarnation.length + 1), 'hex');
+  return [hash, packIncarnation(incarnation)];
+}
+
+function malformed(what: string): DirpostError {
+  return new DirpostError('message-payload', `The head of the payload lacks ${what}, or holds it in a wrong form.`);
+}
+
+function asCount(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed('a number');
+  return value;
+}
+
+function asText(value: unknown, maxBytes = 255): string {
+  if (typeof value !== 'string' || Buffer.byteLength(value) > maxBytes) throw malformed('a text');
+  return value;
+}
+
+/** Reads an array field by field, each with its check. */
+class Fields {
+  taken = 0;
+  readonly #values: unknown[];
+
+  constructor(
+    values: unknown,
+    readonly limits: Limits,
+  ) {
+    if (!Array.isArray(values)) throw malformed('a list');
+    this.#values = values;
+  }
+
+  #next(): unknown {
+    if (this.taken >= this.#values.length) throw malformed('a field');
+    return this.#values[this.taken++];
+  }
+
+  count(): number {
+    return asCount(this.#next());
+  }
+
+  text(maxBytes = 255): string {
+    return asText(this.#next(), maxBytes);
+  }
+
+  flag(): boolean {
+    const value = this.#next();
+    if (typeof value !== 'boolean') throw malformed('yes or no');
+    return value;
+  }
+
+  oneOf<T>(names: readonly T[]): T {
+    const name = names[this.count()];
+    if (name === undefined) throw tooNew('a mode');
+    return name;
+  }
+
+  bytes(length?: number): Uint8Array {
+    const value = this.#next();
+    if (!(value instanceof Uint8Array) || (length !== undefined && value.length !== length)) throw malformed('octets');
+    // A copy: what is kept of a head must not keep the whole payload in memory.
+    return Buffer.from(value);
+  }
+
+  bytesOrNull(length?: number): Uint8Array | null {
+    return this.#isNull() ? null : this.bytes(length);
+  }
+
+  digest(): Digest {
+    return Buffer.from(this.bytes(DIGEST_BYTES)).toString('hex');
+  }
+
+  incarnation(): Incarnation {
+    const incarnation = unpackIncarnation(this.#next());
+    if (incarnation === undefined) throw malformed('an incarnation');
+    return incarnation;
+  }
+
+  stamp(): Stamp {
+    return this.stampOrNull() ?? '';
+  }
+
+  stampOrNull(): Stamp | null {
+    if (this.#isNull()) return null;
+    const parts = this.inner();
+    const hash = Buffer.from(parts.bytes(DIGEST_BYTES)).toString('hex');
+    return `${parts.incarnation()}#${hash}`;
+  }
+
+  inner(): Fields {
+    return new Fields(this.#next(), this.limits);
+  }
+
+  orNull<T>(read: (fields: Fields) => T): T | null {
+    return this.#isNull() ? null : read(this.inner());
+  }
+
+  list<T>(read: (fields: Fields) => T): T[] {
+    return this.values((value) => read(new Fields(value, this.limits)));
+  }
+
+  values<T>(read: (value: unknown) => T): T[] {
+    const values = this.#next();
+    if (!Array.isArray(values)) throw malformed('a list');
+    return values.map((value) => read(value));
+  }
+
+  map(): Record<string, unknown> {
+    const value = this.#next();
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) {
+      throw malformed('a map');
+    }
+    return value as Record<string, unknown>;
+  }
+
+  #isNull(): boolean {
+    if (this.#values[this.taken] !== null) return false;
+    this.taken++;
+    return true;
+  }
+}

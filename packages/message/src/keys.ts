@@ -1,0 +1,139 @@
+/**
+ * The keys of a postoffice: an Ed25519 signing key and age identities (X25519, or post-quantum hybrid ones: an age
+ * recipient says what it is). Private keys stay in the key file; public ones travel in invitations and enrolments.
+ */
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { DirpostError } from '@dirpost/core';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+
+export interface PrivateKeys {
+  /** Ed25519, PKCS #8 DER in base64. */
+  signing: string;
+  /** `AGE-SECRET-KEY-…`; the first is the one that is announced, older ones still open what was sealed for them. */
+  identities: string[];
+}
+
+export interface PublicKeys {
+  /** Ed25519, the 32 octets in base64. */
+  signing: string;
+  /** `age1…` */
+  recipient: string;
+}
+
+/** What is known of a peer: several keys of each sort while keys roll over. */
+export interface PeerKeys {
+  signing: string[];
+  recipients: string[];
+}
+
+export const KEY_ID_BYTES = 8;
+
+/** RFC 8410: what stands before the 32 octets of an Ed25519 public key in its DER form. */
+const publicDerPrefix = Buffer.from('302a300506032b6570032100', 'hex');
+
+export async function generateKeys(): Promise<PrivateKeys> {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const signing = privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64');
+  return { signing, identities: [await generateX25519Identity()] };
+}
+
+export async function publicKeys(keys: PrivateKeys): Promise<PublicKeys> {
+  const der = createPublicKey(signingKeyObject(keys.signing)).export({ format: 'der', type: 'spki' });
+  const signing = der.subarray(publicDerPrefix.length).toString('base64');
+  return { signing, recipient: await identityToRecipient(keys.identities[0]!) };
+}
+
+/** For two people to compare: 160 bits of SHA-256 over both keys, as 8 groups of 4 letters and digits. */
+export function fingerprint(keys: PublicKeys): string {
+  const hash = createHash('sha256').update('dirpost fingerprint\0').update(rawSigningKey(keys.signing));
+  const text = base32(hash.update(keys.recipient).digest().subarray(0, 20));
+  return text.match(/.{4}/g)!.join('-');
+}
+
+/** The first 8 octets of SHA-256 over the 32 octets of the signing key. */
+export function keyId(signing: string): Buffer {
+  return createHash('sha256').update(rawSigningKey(signing)).digest().subarray(0, KEY_ID_BYTES);
+}
+
+export function signingKeyObject(signing: string): KeyObject {
+  try {
+    const key = createPrivateKey({ key: Buffer.from(signing, 'base64'), format: 'der', type: 'pkcs8' });
+    if (key.asymmetricKeyType === 'ed25519') return key;
+  } catch {
+    // Falls to the error below: the cause could quote key material.
+  }
+  throw new DirpostError('config-invalid', 'The signing key is not an Ed25519 private key in PKCS #8 form.');
+}
+
+export function authenticationKeyObject(signing: string): KeyObject {
+  const der = Buffer.concat([publicDerPrefix, rawSigningKey(signing)]);
+  return createPublicKey({ key: der, format: 'der', type: 'spki' });
+}
+
+export function parsePrivateKeys(json: string): PrivateKeys {
+  const fields = parseObject(json, 'key file');
+  const { signing, identities } = fields;
+  if (!isBase64(signing)) throw invalid('The key file lacks the signing key.');
+  signingKeyObject(signing);
+  if (!Array.isArray(identities) || identities.length === 0 || !identities.every(isIdentity)) {
+    throw invalid('The key file lacks age identities (AGE-SECRET-KEY-…).');
+  }
+  return { signing, identities };
+}
+
+export function formatPrivateKeys(keys: PrivateKeys): string {
+  return `${JSON.stringify({ signing: keys.signing, identities: keys.identities }, null, 2)}\n`;
+}
+
+export function parsePublicKeys(json: string): PublicKeys {
+  const { signing, recipient } = parseObject(json, 'public keys');
+  if (!isBase64(signing)) throw invalid('The public keys lack the signing key.');
+  rawSigningKey(signing);
+  if (typeof recipient !== 'string' || !/^age1[a-z0-9]{20,4000}$/.test(recipient)) {
+    throw invalid('The public keys lack an age recipient (age1…).');
+  }
+  return { signing, recipient };
+}
+
+export function formatPublicKeys(keys: PublicKeys): string {
+  return `${JSON.stringify({ signing: keys.signing, recipient: keys.recipient }, null, 2)}\n`;
+}
+
+function parseObject(json: string, what: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(json);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // Falls to the error below: the parser's message could quote key material.
+  }
+  throw invalid(`The ${what} are not a JSON object.`);
+}
+
+function rawSigningKey(signing: string): Buffer {
+  const raw = Buffer.from(signing, 'base64');
+  if (raw.length !== 32) throw invalid('A public signing key is 32 octets in base64.');
+  return raw;
+}
+
+function isBase64(value: unknown): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9+/]{20,400}={0,2}$/.test(value);
+}
+
+function isIdentity(value: unknown): value is string {
+  return typeof value === 'string' && /^AGE-SECRET-KEY-[A-Z0-9-]{20,200}$/.test(value);
+}
+
+function invalid(message: string): DirpostError {
+  return new DirpostError('config-invalid', message, { retry: 'operator' });
+}
+
+/** RFC 4648 §6 in lower case, without padding. */
+function base32(bytes: Uint8Array): string {
+  let bits = 0n;
+  for (const octet of bytes) bits = (bits << 8n) | BigInt(octet);
+  let text = '';
+  for (let left = bytes.length * 8; left > 0; left -= 5) {
+    text += 'abcdefghijklmnopqrstuvwxyz234567'[Number((bits >> BigInt(left - 5)) & 31n)];
+  }
+  return text;
+}

@@ -1,0 +1,47 @@
+/**
+ * Payload → message file (T1 and T2): sealed for the receiver's age recipients, then signed. From, to and id stand
+ * again inside the sealed body, so that nobody can sign another's ciphertext as his own.
+ */
+import { createHash, type KeyObject, sign } from 'node:crypto';
+import { Encrypter } from 'age-encryption';
+import { encodeHeader, encodePrefix, type Envelope } from './header.ts';
+import { pack } from './scan.ts';
+
+export interface SealingKeys {
+  signing: KeyObject;
+  signingKeyId: Uint8Array;
+}
+
+/** What the signature covers is hashed with this before it, so that it can never be taken for one of another purpose. */
+const SIGNATURE_DOMAIN = Buffer.from('dirpost message file 1 signature\0');
+
+export async function sealMessage(
+  envelope: Envelope,
+  payload: Uint8Array,
+  keys: SealingKeys,
+  recipients: string[],
+): Promise<Uint8Array> {
+  const inner = encodeInner(envelope);
+  const encrypter = new Encrypter();
+  for (const recipient of recipients) encrypter.addRecipient(recipient);
+  const body = await encrypter.encrypt(Buffer.concat([inner, payload]));
+  const header = encodeHeader({ envelope, signingKeyId: keys.signingKeyId, critical: [] });
+  return signMessage(Buffer.concat([encodePrefix(header, body.length), body]), keys.signing);
+}
+
+/** Length (2) and msgpack [from, to, id]: what stands before the payload inside the sealed body. */
+export function encodeInner(envelope: Envelope): Buffer {
+  const fields = pack([envelope.from, envelope.to, Buffer.from(envelope.id, 'hex')]);
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(fields.length);
+  return Buffer.concat([length, fields]);
+}
+
+export function signMessage(unsigned: Uint8Array, signing: KeyObject): Buffer {
+  return Buffer.concat([unsigned, sign(null, signatureInput(unsigned), signing)]);
+}
+
+/** The 64 octets that Ed25519 signs. */
+export function signatureInput(signed: Uint8Array): Buffer {
+  return createHash('sha512').update(SIGNATURE_DOMAIN).update(signed).digest();
+}

@@ -1,0 +1,102 @@
+/**
+ * Directories: one that a postoffice publishes, which can fail in every way in which reading fails, and one that it
+ * subscribes to the network, which can refuse entries and fail half-way.
+ */
+import {
+  type Attributes,
+  type Directory,
+  type DirectoryChange,
+  DirpostError,
+  type ReadBatch,
+  type ReadCertificate,
+  type WriteOutcome,
+} from '@dirpost/core';
+import type { Gate } from './gate.ts';
+import type { Office } from './organisation.ts';
+
+const BATCH = 3;
+
+/** `partial`: ends early and says so. `silent`: ends early without a certificate. */
+export type ReadFault = 'empty' | 'partial' | 'silent' | 'throws' | 'unreachable';
+export const readFaults: readonly ReadFault[] = ['empty', 'partial', 'silent', 'throws', 'unreachable'];
+
+export class SourceDirectory implements Directory {
+  readonly writes = 'whole';
+  readonly name: string;
+  fault: ReadFault | null = null;
+
+  constructor(
+    private readonly office: Office,
+    private readonly gate: Gate,
+  ) {
+    this.name = `people-${office.name}`;
+  }
+
+  async *read(): AsyncIterable<ReadBatch> {
+    const { fault } = this;
+    const all = fault === 'empty' ? [] : this.office.entries();
+    const entries = fault === null ? all : all.slice(0, all.length >> 1);
+    for (let from = 0; from < entries.length; from += BATCH) {
+      this.gate.pass('directory read');
+      yield { entries: entries.slice(from, from + BATCH) };
+    }
+    if (fault === 'throws') throw new DirpostError('directory-failed', 'The directory closed the connection.');
+    if (fault === 'unreachable') throw new DirpostError('directory-failed', 'Timed out.', { retry: 'later' });
+    if (fault === 'silent') return;
+    yield { entries: [], certificate: this.#certificate(fault === null, entries.length) };
+  }
+
+  #certificate(complete: boolean, entries: number): ReadCertificate {
+    const remarks = complete ? [] : ['The answer ended early.'];
+    return { complete, remarks, entries, source: 'simulated', bookmark: null };
+  }
+
+  write(): AsyncIterable<WriteOutcome> {
+    throw new DirpostError('wrong-use', 'This directory is only read.');
+  }
+}
+
+export interface WrittenEntry {
+  dn: string;
+  attributes: Attributes;
+}
+
+/** Outlives the postoffice that writes it. */
+export class TargetContent {
+  entries = new Map<string, WrittenEntry>();
+  /** Ids that this directory refuses. */
+  readonly refuses = new Set<string>();
+}
+
+export class TargetDirectory implements Directory {
+  readonly writes = 'whole';
+  readonly name = 'network';
+
+  constructor(
+    readonly content: TargetContent,
+    private readonly gate: Gate,
+    private readonly fails: () => boolean,
+  ) {}
+
+  read(): AsyncIterable<ReadBatch> {
+    throw new DirpostError('wrong-use', 'This directory is only written.');
+  }
+
+  async *write(changes: AsyncIterable<DirectoryChange>): AsyncIterable<WriteOutcome> {
+    const next = new Map<string, WrittenEntry>();
+    const broken = this.fails();
+    for await (const { id, dn, attributes } of changes) {
+      this.gate.pass('directory write');
+      const name = Buffer.from(id).toString('hex');
+      if (broken && next.size === 2) throw new DirpostError('directory-failed', 'The directory is full.');
+      if (this.content.refuses.has(name)) {
+        yield { id, result: 'refused', code: 'constraintViolation', reason: 'simulated' };
+        continue;
+      }
+      next.set(name, { dn, attributes });
+      yield { id, result: 'written' };
+    }
+    this.content.entries = next;
+    this.gate.pass('directory written');
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * One machine that runs one postoffice: a disk (store, spool) that survives, and a life, which ends in a crash, a restart
+ * or a restore. Each life is a real Postoffice object over the same disk.
+ */
+import { connectMemoryTransports, createMemoryStore, type MemoryStore } from '@dirpost/adapters';
+import {
+  applyDefinitions,
+  type Codec,
+  compileList,
+  compileMapping,
+  type CookieJar,
+  createCookieJar,
+  createRequestor,
+  createServer,
+  type Limits,
+  loadOwn,
+  loadServer,
+  type OwnRecord,
+  saveServer,
+  type ServerContext,
+  type StoreTx,
+} from '@dirpost/core';
+import { createCodec } from '@dirpost/message';
+import type { CycleEvent } from '../../packages/agent/src/events.ts';
+import type { Postoffice } from '../../packages/agent/src/postoffice.ts';
+import { SourceDirectory, TargetContent, TargetDirectory } from './directory.ts';
+import { Gate } from './gate.ts';
+import { gated, type Letter, type Network, SimulatedTransport } from './network.ts';
+import { type Definition, listDefinitions, type Office, publishRules } from './organisation.ts';
+import type { SeededRandom } from './random.ts';
+import { simulatedSealer } from './sealer.ts';
+import { SimulatedSpool, SpoolFolder } from './spool.ts';
+import { type Committed, SimulatedStore } from './store.ts';
+
+export const SERVER = 'hq';
+export const DAY_MS = 24 * 3_600_000;
+
+/** What every machine of a world shares. */
+export interface Surroundings {
+  network: Network;
+  offices: readonly Office[];
+  limits: Limits;
+  random: SeededRandom;
+  nowMs(): number;
+  definition(): Definition;
+  /** The server's own requestor: by the real memory transport, or by the network with its faults. */
+  ownLine: 'memory' | 'network';
+  lineFails(): boolean;
+  writeFails(): boolean;
+  diskFull(): boolean;
+  tell(machine: Machine, event: CycleEvent): void;
+  committed(machine: Machine, what: Committed): Promise<void>;
+  mutation: Mutation | null;
+}
+
+/** A rule that is deliberately broken, from outside of the code under test (mutations.test.ts). */
+export interface Mutation {
+  name: string;
+  codec?(codec: Codec, postoffice: string): Codec;
+  cookies?(jar: CookieJar): CookieJar;
+  store?(tx: StoreTx, postoffice: string): StoreTx;
+  postoffice?(postoffice: Postoffice): Postoffice;
+}
+
+/** What an administrator keeps of a machine. */
+export interface Image {
+  store: Uint8Array;
+  spool: SpoolFolder;
+  damaged: Set<string>;
+}
+
+export interface Life {
+  gate: Gate;
+  postoffice: Postoffice;
+  source: SourceDirectory;
+}
+
+export class Machine {
+  store: MemoryStore;
+  spool = new SpoolFolder();
+  /** SHA-256 of damaged files that were collected, so that each can be looked for. */
+  damaged = new Set<string>();
+  readonly mailbox: Letter[] = [];
+  readonly target = new TargetContent();
+  life: Life | null = null;
+
+  constructor(
+    readonly label: string,
+    readonly office: Office,
+    readonly around: Surroundings,
+    image?: Image,
+  ) {
+    this.store = createMemoryStore(image?.store);
+    if (image !== undefined) {
+      this.spool = image.spool.copy();
+      this.damaged = new Set(image.damaged);
+    }
+  }
+
+  get name(): string {
+    return this.office.name;
+  }
+
+  image(): Image {
+    return { store: Uint8Array.from(this.store.serialize()), spool: this.spool.copy(), damaged: new Set(this.damaged) };
+  }
+
+  async restore(image: Image): Promise<void> {
+    this.life = null;
+    await this.store.close();
+    this.store = createMemoryStore(image.store);
+    this.spool = image.spool.copy();
+    this.damaged = new Set(image.damaged);
+  }
+
+  async own(): Promise<OwnRecord> {
+    return this.store.read(loadOwn);
+  }
+
+  /** Starts the postoffice, if it does not run. */
+  async start(): Promise<Life> {
+    if (this.life !== null && !this.life.gate.dead) return this.life;
+    const gate = new Gate();
+    const life = this.#build(gate);
+    await prepare(life.postoffice);
+    this.life = life;
+    return life;
+  }
+
+  #build(gate: Gate): Life {
+    const { around, name, office } = this;
+    const { limits, random, mutation } = around;
+    const clock = { now: () => around.nowMs() };
+    const codec = createCodec(limits);
+    const workshop = {
+      codec: mutation?.codec?.(codec, name) ?? codec,
+      clock,
+      random: (bytes: number) => random.bytes(bytes),
+      limits,
+      maxPayloadBytes: () => 8 * 1024 * 1024,
+    };
+    const line = new SimulatedTransport(around.network, this.mailbox, gate, () => around.lineFails());
+    const [near, far] = connectMemoryTransports().map((end) => gated(end, around.network, gate));
+    const memory = name === SERVER && around.ownLine === 'memory';
+    const source = new SourceDirectory(office, gate);
+    const target = new TargetDirectory(this.target, gate, () => around.writeFails());
+    const wrap = mutation?.store;
+    const postoffice: Postoffice = {
+      name,
+      store: new SimulatedStore(this.store, {
+        gate,
+        diskFull: () => around.diskFull(),
+        committed: (what) => around.committed(this, what),
+        wrap: wrap === undefined ? undefined : (tx) => wrap.call(mutation, tx, name),
+      }),
+      spool: new SimulatedSpool(this.spool, gate, () => around.nowMs()),
+      sealer: simulatedSealer(name, new Set(around.offices.map((one) => one.name))),
+      clock,
+      random: workshop.random,
+      limits,
+      retry: { exchangeAfterMs: DAY_MS, exchangeAtMostMs: 7 * DAY_MS, deliverAfterMs: 60_000, deliverAtMostMs: 3_600_000 },
+      keepDone: { maxAgeMs: 14 * DAY_MS, maxFiles: 20 },
+      transportsTo: (peer) => (memory && peer === name ? [near!] : [line]),
+      inbound: memory ? [far!, line] : [line],
+      publishing: [{ directory: source, mapping: compileMapping({ owner: name, key: office.keyAttribute, space: office.space, limits }) }],
+      subscribing: [
+        {
+          directory: target,
+          options: { name: target.name, dn: 'container', container: 'o=network', publishing: [source.name] },
+        },
+      ],
+      requestor: {
+        ...workshop,
+        name,
+        server: SERVER,
+        anchors: office.derivable ? [{ owner: name, space: office.space, attribute: office.keyAttribute }] : [],
+        version: '1',
+      },
+      server: name === SERVER ? this.#server(workshop) : null,
+      tell: (event) => around.tell(this, event),
+    };
+    return { gate, source, postoffice: mutation?.postoffice?.(postoffice) ?? postoffice };
+  }
+
+  #server(workshop: Pick<ServerContext, 'codec' | 'clock' | 'random' | 'limits' | 'maxPayloadBytes'>): ServerContext {
+    const { around } = this;
+    const cookies = createCookieJar(Buffer.from('from the key file, not from the store'));
+    return {
+      ...workshop,
+      name: SERVER,
+      lists: listDefinitions(around.definition()).map(compileList),
+      rules: publishRules(around.definition(), around.offices.map((office) => office.name)),
+      cookies: around.mutation?.cookies?.(cookies) ?? cookies,
+      retentionMs: 60 * DAY_MS,
+    };
+  }
+}
+
+/** As agent.ts does at every start. */
+async function prepare({ store, random, server }: Postoffice): Promise<void> {
+  await store.transaction(async (tx) => {
+    await createRequestor(tx, random);
+    if (server === null) return;
+    await createServer(tx, random);
+    const record = await loadServer(tx);
+    await applyDefinitions(tx, server, record);
+    await saveServer(tx, record);
+  });
+}

@@ -1,0 +1,83 @@
+/**
+ * What lies between the postoffices. A transport hands a message file over to the network, where it is in flight until
+ * the world delivers it into a mailbox: never, once, several times, late, out of order, or damaged.
+ */
+import { createHash } from 'node:crypto';
+import { DirpostError, type MessageFile, type Transport } from '@dirpost/core';
+import type { Gate } from './gate.ts';
+
+export interface Letter {
+  to: string;
+  bytes: Uint8Array;
+  /** Damaged on the way: has to end in `corrupt`. */
+  damaged: boolean;
+}
+
+export class Network {
+  readonly inFlight: Letter[] = [];
+  messages = 0;
+  octets = 0;
+  /** Over everything that any transport was handed, in order: two runs of one seed must agree. */
+  readonly #wire = createHash('sha256');
+
+  post(file: MessageFile): void {
+    this.messages++;
+    this.octets += file.bytes.length;
+    this.#wire.update(file.bytes);
+    this.inFlight.push({ to: file.to, bytes: Uint8Array.from(file.bytes), damaged: false });
+  }
+
+  wireHash(): string {
+    return this.#wire.copy().digest('hex');
+  }
+}
+
+export class SimulatedTransport implements Transport {
+  readonly name = 'network';
+  readonly maxMessageBytes = 16 * 1024 * 1024;
+
+  constructor(
+    private readonly network: Network,
+    private readonly mailbox: Letter[],
+    private readonly gate: Gate,
+    private readonly fails: () => boolean,
+  ) {}
+
+  async deliver(file: MessageFile): Promise<void> {
+    this.gate.pass('deliver');
+    if (this.fails()) throw new DirpostError('transport-failed', 'The line is down.', { retry: 'later' });
+    this.network.post(file);
+    this.gate.pass('deliver, done');
+  }
+
+  async collect(spool: (bytes: Uint8Array) => Promise<void>): Promise<number> {
+    this.gate.pass('collect');
+    if (this.fails()) throw new DirpostError('transport-failed', 'The line is down.', { retry: 'later' });
+    let collected = 0;
+    while (this.mailbox.length > 0) {
+      await spool(this.mailbox[0]!.bytes);
+      this.mailbox.shift();
+      this.gate.pass('collect, done');
+      collected++;
+    }
+    return collected;
+  }
+}
+
+/** The hops of the server's own line are the real memory transport; it gets a gate and a count. */
+export function gated(transport: Transport, network: Network, gate: Gate): Transport {
+  return {
+    name: transport.name,
+    maxMessageBytes: transport.maxMessageBytes,
+    async deliver(file, signal) {
+      gate.pass('deliver');
+      network.messages++;
+      await transport.deliver(file, signal);
+      gate.pass('deliver, done');
+    },
+    async collect(spool, signal) {
+      gate.pass('collect');
+      return transport.collect(spool, signal);
+    },
+  };
+}
