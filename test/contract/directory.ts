@@ -1,5 +1,6 @@
 /**
- * What every Directory promises (packages/core/src/seams/directory.ts). `make` gives an empty directory of its own for each test.
+ * What every Directory promises (packages/core/src/seams/directory.ts). `make` gives an empty directory of its own
+ * for each test.
  */
 import type {
   Attributes,

@@ -25,7 +25,7 @@ export function messageFile(bytes: Uint8Array = randomBytes(300)): MessageFile {
 /** All that waits, in the order in which it came. */
 export async function collectAll(transport: Transport): Promise<Buffer[]> {
   const found: Buffer[] = [];
-  await transport.collect(async (bytes) => void found.push(Buffer.from(bytes)), never());
+  await transport.collect(async (bytes) => found.push(Buffer.from(bytes)) > 0, never());
   return found;
 }
 
@@ -71,6 +71,7 @@ export function transportContract(name: string, open: () => Promise<TransportLin
         await new Promise(setImmediate);
         found.push(Buffer.from(bytes).toString('hex'));
         running--;
+        return true;
       }, never());
       expect(count).toBe(10);
       expect(found.toSorted()).toEqual(files.map(({ bytes }) => Buffer.from(bytes).toString('hex')).toSorted());
@@ -84,6 +85,14 @@ export function transportContract(name: string, open: () => Promise<TransportLin
       expect(await collectAll(line.receiver)).toEqual([Buffer.from(file.bytes)]);
     });
 
+    it('a file that is not taken stays for the one whom it is for', async () => {
+      const files = [messageFile(), messageFile()];
+      for (const file of files) await line.sender.deliver(file, never());
+      const first = Buffer.from(files[0]!.bytes);
+      expect(await line.receiver.collect(async (bytes) => !first.equals(bytes), never())).toBe(1);
+      expect(await collectAll(line.receiver)).toEqual([first]);
+    });
+
     it('a spool that fails at the second file keeps the first and loses none', async () => {
       const files = [messageFile(), messageFile(), messageFile()];
       for (const file of files) await line.sender.deliver(file, never());
@@ -91,6 +100,7 @@ export function transportContract(name: string, open: () => Promise<TransportLin
       const failing = line.receiver.collect(async (bytes) => {
         if (found.length === 1) throw new Error('spool is full');
         found.push(Buffer.from(bytes));
+        return true;
       }, never());
       await expect(failing).rejects.toThrow('spool is full');
       found.push(...(await collectAll(line.receiver)));
@@ -126,7 +136,7 @@ export function transportContract(name: string, open: () => Promise<TransportLin
       await expect(line.sender.deliver(file, aborted)).rejects.toThrow();
       expect(await collectAll(line.receiver)).toEqual([]);
       await line.sender.deliver(file, never());
-      await expect(line.receiver.collect(async () => {}, aborted)).rejects.toThrow();
+      await expect(line.receiver.collect(async () => true, aborted)).rejects.toThrow();
       expect(await collectAll(line.receiver)).toHaveLength(1);
     });
 

@@ -113,6 +113,11 @@ export class Machine {
     this.damaged = new Set(image.damaged);
   }
 
+  /** A new disk. */
+  async empty(): Promise<void> {
+    await this.restore({ store: createMemoryStore().serialize(), spool: new SpoolFolder(), damaged: new Set() });
+  }
+
   async own(): Promise<OwnRecord> {
     return this.store.read(loadOwn);
   }

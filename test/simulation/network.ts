@@ -50,13 +50,16 @@ export class SimulatedTransport implements Transport {
     this.gate.pass('deliver, done');
   }
 
-  async collect(spool: (bytes: Uint8Array) => Promise<void>): Promise<number> {
+  async collect(spool: (bytes: Uint8Array) => Promise<boolean>): Promise<number> {
     this.gate.pass('collect');
     if (this.fails()) throw new DirpostError('transport-failed', 'The line is down.', { retry: 'later' });
     let collected = 0;
-    while (this.mailbox.length > 0) {
-      await spool(this.mailbox[0]!.bytes);
-      this.mailbox.shift();
+    for (let left = 0; this.mailbox.length > left; ) {
+      if (!(await spool(this.mailbox[left]!.bytes))) {
+        left++;
+        continue;
+      }
+      this.mailbox.splice(left, 1);
       this.gate.pass('collect, done');
       collected++;
     }

@@ -8,7 +8,6 @@
  * A message file leaves `incoming` only after the transaction that processed it; a crash between the two processes it
  * once more, which changes nothing.
  */
-import { createHash } from 'node:crypto';
 import {
   type DispatchOutcome,
   DirpostError,
@@ -22,6 +21,7 @@ import { makeReport } from './directory-state.ts';
 import type { Progress } from './events.ts';
 import type { Postoffice } from './postoffice.ts';
 import { forgetAcknowledged, processExchangeFile, processVerificationFile } from './process.ts';
+import { receive } from './receive.ts';
 import { type Sent, sendOutgoing } from './send.ts';
 import { pruneDone, type SpooledFile } from './spool.ts';
 import { writeDirectories } from './write.ts';
@@ -52,7 +52,7 @@ export async function dispatch(postoffice: Postoffice, options: DispatchOptions)
     sent: { messages: 0, bytes: 0, failed: 0 },
   };
   for (let first = true; ; first = false) {
-    const collected = await collectFromTransports(postoffice, signal);
+    const collected = await receive(postoffice, signal);
     const waiting = await postoffice.spool.list('incoming');
     if (!first && waiting.length === 0) break;
     total.collected += collected;
@@ -67,28 +67,6 @@ export async function dispatch(postoffice: Postoffice, options: DispatchOptions)
   if (postoffice.server !== null && total.processed > 0) await forgetAcknowledged(postoffice, postoffice.server);
   await pruneDone(postoffice.spool, postoffice.clock.now(), postoffice.keepDone);
   return total;
-}
-
-async function collectFromTransports(postoffice: Postoffice, signal: AbortSignal): Promise<number> {
-  let collected = 0;
-  for (const transport of postoffice.inbound) {
-    try {
-      collected += await transport.collect(
-        (bytes) => postoffice.spool.put('incoming', spoolName(bytes), bytes),
-        signal,
-      );
-    } catch (error) {
-      if (!(error instanceof DirpostError) || signal.aborted || error.code === 'disk-full') throw error;
-      const text = `${transport.name}: nothing could be collected: ${error.message}`;
-      postoffice.tell({ time: 'T3', level: 'warning', text, details: { transport: transport.name, code: error.code } });
-    }
-  }
-  return collected;
-}
-
-/** By content, so that an exact repeat replaces itself; nothing of what a sender wrote becomes part of a path. */
-function spoolName(bytes: Uint8Array): string {
-  return `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.dpm`;
 }
 
 /** How many were left for later. */

@@ -5,7 +5,8 @@
  */
 import type { Change, Submission } from './change.ts';
 import { DigestSum, EMPTY_DIGEST } from './digest.ts';
-import { CanonicalWriter, differingAttributes, entryHash, kindOf, ownerOf, patchEntry } from './entry.ts';
+import { changedAttributes } from './changed-attributes.ts';
+import { CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
 import { DirpostError } from './errors.ts';
 import { IdSet } from './id-set.ts';
 import type { ListNumbering } from './list-numbering.ts';
@@ -162,14 +163,6 @@ function accepted(work: Acceptance, row: EntryRow | undefined, bytes: Uint8Array
   if (refusal !== null) flag(work.record, next.id, refusal, work.context.limits.maxRefusedNamed);
   work.record.live++;
   return next;
-}
-
-/** null where the entry has to be sent whole: its kind is another one. */
-export function changedAttributes(before: EntryRow, bytes: Uint8Array, seq: number): Record<string, number> | null {
-  if (kindOf(before.bytes!) !== kindOf(bytes)) return null;
-  const changed = { ...before.changed };
-  for (const name of differingAttributes(before.bytes!, bytes)) changed[name] = seq;
-  return changed;
 }
 
 /** A full submission replaces: what it did not name is gone (the owner's word, complete by its digest). */

@@ -22,6 +22,8 @@ interface Applying {
   own: PostofficeName;
   sum: DigestSum;
   live: number;
+  /** The replica was empty at the start: nothing needs to be looked up, if only no id comes twice. */
+  fresh: boolean;
   /** Ids that a repair brought; null for a delta. */
   named: IdSet | null;
   writer: CanonicalWriter;
@@ -64,7 +66,16 @@ export async function applyRepair(
 }
 
 function begin(tx: StoreTx, own: PostofficeName, replica: Replica, named: IdSet | null): Applying {
-  return { tx, own, sum: DigestSum.from(replica.digest), live: replica.live, named, writer: new CanonicalWriter() };
+  const { digest, live } = replica;
+  return {
+    tx,
+    own,
+    sum: DigestSum.from(digest),
+    live,
+    fresh: live === 0 && named !== null,
+    named,
+    writer: new CanonicalWriter(),
+  };
 }
 
 async function takeParts(work: Applying, parts: AsyncIterable<Change[]>): Promise<void> {
@@ -74,7 +85,7 @@ async function takeParts(work: Applying, parts: AsyncIterable<Change[]>): Promis
 }
 
 async function take(work: Applying, changes: Change[]): Promise<void> {
-  const rows = work.live === 0 ? [] : await findRows(work.tx, changes);
+  const rows = work.fresh ? [] : await findRows(work.tx, changes);
   const put: EntryRow[] = [];
   const gone: number[] = [];
   for (const [i, change] of changes.entries()) {
@@ -87,7 +98,8 @@ async function take(work: Applying, changes: Change[]): Promise<void> {
       throw new DirpostError('message-payload', 'The server sent our own entry back to us.');
     const next = change.state === 'whole' ? whole(work, row, change) : patched(work, row, change);
     if (next !== null) put.push(next);
-    work.named?.add((next ?? row!).id);
+    const first = work.named?.add((next ?? row!).id) ?? true;
+    if (!first) throw new DirpostError('message-payload', 'A repair brings the same entry twice.');
   }
   await work.tx.removeEntries('replica', gone);
   await work.tx.putEntries('replica', put);

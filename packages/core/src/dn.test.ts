@@ -124,6 +124,8 @@ describe('comparing', () => {
     ['cn=LU\\C4\\8CI\\C4\\86', 'cn=lučić'],
     ['cn=Luc\u030cić', 'cn=lučić'],
     ['cn=\\20', 'cn='],
+    // Octets that are not UTF-8 stay apart from each other and from text.
+    ['cn=A\\C1\\80\\80', 'cn=a\\c1\\80\\80'],
     ['', ''],
   ])('%s is %s', (dn, normal) => {
     expect(normalizeDn(dn)).toBe(normal);

@@ -57,15 +57,15 @@ export function normalizeType(type: string): string {
 }
 
 /**
- * Only types of these short names, only printable ASCII without anything that is or needs an escape, no space but single
- * ones between words: then the normal form is the lower-case form.
+ * Only types of these short names, only printable ASCII without anything that is or needs an escape, no space but
+ * single ones between words: then the normal form is the lower-case form.
  */
 const plainDn =
   /^(?:(?:cn|uid|ou|dc|o|c|l|st|sn|mail|street)=[!$-*\-.-:=?-[\]-~]+(?: [!$-*\-.-:=?-[\]-~]+)*(?:,(?!$)|$))+$/i;
 
 /**
- * One text for all ways to write a DN; itself a DN. Two DNs name the same entry if and only if these are equal. A comma or plus
- * in it is always a separator (in values they become hex pairs).
+ * One text for all ways to write a DN; itself a DN. Two DNs name the same entry if and only if these are equal. A
+ * comma or plus in it is always a separator (in values they become hex pairs).
  */
 export function normalizeDn(dn: string): string {
   if (plainDn.test(dn)) return dn.toLowerCase();
@@ -83,12 +83,12 @@ function normalizePart(part: AttributeTypeAndValue): string {
   return `${normalizeType(part.type)}=${normalizeDnValue(value)}`;
 }
 
-/** The normal form of one value, escaped with hex pairs only. */
+/** The normal form of one value, escaped with hex pairs only. What is not UTF-8 is no text: only its ASCII is folded. */
 function normalizeDnValue(value: Uint8Array): string {
-  const text = isUtf8(value) ? foldCase(Buffer.from(value).toString('utf8')) : undefined;
-  if (text === undefined)
-    return hexPairs(Buffer.from(value).toString('latin1').toLowerCase(), /[^ -~]|[",+;<>\\#=]|^ | $/g);
-  return hexPairs(text, /["+,;<>\\]|^#/g);
+  const octets = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (isUtf8(octets)) return hexPairs(foldCase(octets.toString('utf8')), /["+,;<>\\]|^#/g);
+  const ascii = octets.toString('latin1').replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+  return hexPairs(ascii, /[^ -~]|["+,;<>\\#=]|^ | $/g);
 }
 
 function hexPairs(text: string, which: RegExp): string {

@@ -23,7 +23,10 @@ export interface FilterLimits {
 
 export const defaultFilterLimits: FilterLimits = { maxFilterLength: 65_536, maxFilterNesting: 50 };
 
-/** Throws `filter-syntax` with the position (from 0) and the reason. White space between filters is allowed, as are line ends. */
+/**
+ * Throws `filter-syntax` with the position (from 0) and the reason. White space between filters is allowed, as are
+ * line ends.
+ */
 export function parseFilter(text: string, limits: FilterLimits = defaultFilterLimits): Filter {
   return new FilterParser(text, limits).parse();
 }
@@ -207,8 +210,8 @@ export function writeFilter(filter: Filter): string {
     case 'present':
       return `(${filter.attribute}=*)`;
     case 'substrings': {
-      const parts = [filter.initial, ...filter.any, filter.final];
-      return `(${filter.attribute}=${parts.map((part) => (part === undefined ? '' : escapeFilterValue(part))).join('*')})`;
+      const parts = [filter.initial ?? '', ...filter.any, filter.final ?? ''];
+      return `(${filter.attribute}=${parts.map(escapeFilterValue).join('*')})`;
     }
     case 'extensible': {
       const rule = filter.rule === undefined ? '' : `:${filter.rule}`;

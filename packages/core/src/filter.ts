@@ -1,10 +1,10 @@
 /**
- * What a filter means: compiled once, asked for many entries. Three-valued (RFC 4511 §4.5.1.7): true, false, or undefined
- * where a value is not of the syntax or a rule is not known; only true selects an entry.
+ * What a filter means: compiled once, asked for many entries. Three-valued (RFC 4511 §4.5.1.7): true, false, or
+ * undefined where a value is not of the syntax or a rule is not known; only true selects an entry.
  *
  * A compiled filter sees an entry through a lookup function only, so that a caller can add attributes of its own (the
- * owner, say). Lookup functions for entries as canonical bytes and as attributes are here; they find subtypes too: `cn` gives
- * also the values of `cn;lang-no` (RFC 4512 §2.5.2).
+ * owner, say). Lookup functions for entries as canonical bytes and as attributes are here; they find subtypes too:
+ * `cn` gives also the values of `cn;lang-no` (RFC 4512 §2.5.2).
  */
 import { normalizeType, parseDn } from './dn.ts';
 import { type Attributes, attributeSpans, spanValues } from './entry.ts';
@@ -20,8 +20,9 @@ import {
 } from './matching.ts';
 
 /**
- * The values of an attribute of one entry, none if it has none. `name` is in lower case. Two names are special: `entrydn`
- * is asked for by matches on parts of the DN, `*` (all values) by extensible matches that name no attribute.
+ * The values of an attribute of one entry, none if it has none. `name` is in lower case. Two names are special:
+ * `entrydn` is asked for by matches on parts of the DN, `*` (all values) by extensible matches that name no
+ * attribute.
  */
 export type AttributeLookup = (name: string) => Uint8Array[];
 
@@ -193,7 +194,10 @@ function valuesInDn(dn: Uint8Array, type: string | undefined): Uint8Array[] {
   }
 }
 
-/** Whether the attribute `description` is `wanted` or a subtype of it by options, in whatever order. Both in lower case. */
+/**
+ * Whether the attribute `description` is `wanted` or a subtype of it by options, in whatever order. Both in lower
+ * case.
+ */
 export function isSubtype(description: string, wanted: string): boolean {
   if (description === wanted) return true;
   const semicolon = description.indexOf(';');

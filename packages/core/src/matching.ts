@@ -1,7 +1,7 @@
 /**
- * Matching rules (RFC 4517 §4): when two values of an attribute are equal, and which comes first. Without a schema the
- * rule of an attribute is known by its name (the attributes of RFC 4519, 2798, 4524 and of Active Directory); all others
- * are compared as directory strings without regard to case.
+ * Matching rules (RFC 4517 §4): when two values of an attribute are equal, and which comes first. Without a schema
+ * the rule of an attribute is known by its name (the attributes of RFC 4519, 2798, 4524 and of Active Directory); all
+ * others are compared as directory strings without regard to case.
  */
 import { isUtf8 } from 'node:buffer';
 import { normalizeDn, normalizeType } from './dn.ts';
@@ -102,8 +102,8 @@ export function ruleNamed(name: string): MatchingRule | undefined {
 }
 
 /**
- * The form in which values under a rule are equal, or come one after the other, as texts; undefined if the value is none of that
- * syntax. Octets that should be text but are not UTF-8 are compared as octets.
+ * The form in which values under a rule are equal, or come one after the other, as texts; undefined if the value is
+ * none of that syntax. Octets that should be text but are not UTF-8 are compared as octets.
  */
 export function normalValue(rule: MatchingRule, value: Uint8Array): string | undefined {
   const octets = asBuffer(value);
@@ -189,9 +189,9 @@ export interface Substrings {
 }
 
 /**
- * A test for values against substrings, or undefined where an assertion is none of the syntax. RFC 4518 §2.6.1: the value
- * has one space at either end and two between words, an assertion part one where it has any at its end; so `foo *` finds
- * "foo bar" and "foo" but not "foobar".
+ * A test for values against substrings, or undefined where an assertion is none of the syntax. RFC 4518 §2.6.1: the
+ * value has one space at either end and two between words, an assertion part one where it has any at its end; so `foo
+ * *` finds "foo bar" and "foo" but not "foobar".
  */
 export function substringTest(rule: MatchingRule, parts: Substrings): ((value: Uint8Array) => boolean) | undefined {
   if (!hasSubstrings(rule)) return undefined;

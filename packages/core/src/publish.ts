@@ -6,7 +6,7 @@
  * only (design rule 5). Reading happens outside of transactions, each batch in one of its own, the end in one.
  */
 import { normalizeDn } from './dn.ts';
-import { differingFrom } from './publish-row.ts';
+import { changedAttributes } from './changed-attributes.ts';
 import { CanonicalWriter, decodeEntry, encodeEntry, entryHash } from './entry.ts';
 import { DigestSum } from './digest.ts';
 import { IdSet } from './id-set.ts';
@@ -17,6 +17,7 @@ import type { EntryRow, StagedEntry, Store, StoreTx } from './seams/store.ts';
 
 const BATCH = 2_000;
 const MAX_REMARKS = 100;
+const DOUBLE = 'another entry of this directory has the same key; both are refused';
 
 export interface Refused {
   dn: string;
@@ -105,11 +106,7 @@ export class DirectoryReading {
     if (mapped.outcome === 'refuse') return this.#refuse(entry.dn, mapped.code, mapped.reason);
     if (!this.#seen.add(mapped.id)) {
       this.#doubles.add(hex(mapped.id));
-      return this.#refuse(
-        entry.dn,
-        'duplicate-id',
-        'another entry of this directory has the same key; both are refused',
-      );
+      return this.#refuse(entry.dn, 'duplicate-id', DOUBLE);
     }
     const { id, kind, attributes, memberDns } = mapped;
     const bytes = encodeEntry({ id, owner: this.owner, kind, attributes }, this.#writer);
@@ -128,8 +125,8 @@ export class DirectoryReading {
     if (summary.certificate.complete) {
       const work = { own, sum: DigestSum.from(own.digest) };
       await this.#publishStaged(tx, work);
-      await this.#publishGroups(tx, work);
       await this.#removeUnseen(tx, work);
+      await this.#publishGroups(tx, work);
       own.digest = work.sum.digest();
       await saveOwn(tx, own);
       summary.published = this.#seen.size - this.#doubles.size;
@@ -143,7 +140,7 @@ export class DirectoryReading {
       const staged = await tx.stagedEntries(this.directory, after, BATCH);
       if (staged.length === 0) return;
       after = staged.at(-1)!.position;
-      const wanted = staged.filter((one) => !this.#doubles.has(hex(one.id)));
+      const wanted = staged.filter((one) => !this.#isDouble(one));
       await tx.putAssociations(
         this.directory,
         wanted.map(({ id, dn }) => ({ id, dn, normalizedDn: normalizeDn(dn) })),
@@ -154,6 +151,12 @@ export class DirectoryReading {
         wanted.filter((one) => one.memberDns.length === 0),
       );
     }
+  }
+
+  #isDouble({ id, dn }: StagedEntry): boolean {
+    if (!this.#doubles.has(hex(id))) return false;
+    this.#refuse(dn, 'duplicate-id', DOUBLE);
+    return true;
   }
 
   /** After all others, when every member has its id. */
@@ -209,7 +212,22 @@ export class DirectoryReading {
     sum.add(staged.hash);
     if (live) this.#summary.changed++;
     else this.#summary.added++;
-    return differingFrom(row, staged, ++own.seq, this.owner, this.directory);
+    const seq = ++own.seq;
+    const changed = live ? changedAttributes(row, staged.bytes, seq) : null;
+    return {
+      number: row?.number ?? 0,
+      id: staged.id,
+      owner: this.owner,
+      seq,
+      deleted: false,
+      hash: staged.hash,
+      bytes: staged.bytes,
+      peerNumber: null,
+      // What has to be sent whole is introduced again.
+      introduced: changed === null ? seq : row!.introduced,
+      changed,
+      note: this.directory,
+    };
   }
 
   async #removeUnseen(tx: StoreTx, { own, sum }: Work): Promise<void> {

@@ -30,6 +30,8 @@ export interface Sealer {
   seal(envelope: Envelope, payload: Uint8Array): Promise<Uint8Array>;
   /** Throws DirpostError `message-…`; see format.md, "Opening", for the order of the checks. */
   open(bytes: Uint8Array): Promise<OpenedMessage>;
+  /** What stands on the outside, authenticated by nothing; undefined where it cannot be read. */
+  outside(bytes: Uint8Array): Envelope | undefined;
 }
 
 export interface SealerOptions {
@@ -49,6 +51,13 @@ export function createSealer(options: SealerOptions): Sealer {
   const ownKeys = () => (own ??= loadOwnKeys(options.keys));
   const keysOf = async (peer: string) => options.peers(peer) ?? (peer === name ? (await ownKeys()).peer : undefined);
   return {
+    outside(bytes) {
+      try {
+        return cut(bytes, limits).header.envelope;
+      } catch {
+        return undefined;
+      }
+    },
     async seal(envelope, payload) {
       if (envelope.from !== name) throw new DirpostError('wrong-use', `${name} cannot seal for ${envelope.from}.`);
       const peer = await keysOf(envelope.to);

@@ -2,13 +2,17 @@
  * Payloads: a head and its changes as bytes, and back (format.md, "Payload"). It is the sealed content of a message
  * file, and what the store keeps of a message that is to be sent.
  *
- *   version (1) · head length (varint) · head · inflated length (varint) · columns, compressed
+ *   version (1) · head length (varint) · head · columns
+ *   columns: length of the plain stream (varint), 0 without changes; compressed length (varint), 0 if stored as it is;
+ *            plain stream; packed stream
  *
- * The inflated length is 0 without changes. Everything that is read is untrusted: lengths are checked before anything is allocated.
+ * Everything that is read is untrusted: lengths are checked before anything is allocated.
  */
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
-import { type Change, type Codec, DirpostError, type Limits, type MessageHead, readVarint } from '@dirpost/core';
-import { decodeColumns, encodeColumns } from './columns/plain.ts';
+import { type AnchorHint, type Change, type Codec, DirpostError, type Limits, type MessageHead } from '@dirpost/core';
+import { decodeChanges } from './columns/decode.ts';
+import { encodeChanges } from './columns/encode.ts';
+import { Octets, Reader } from './columns/octets.ts';
 import { decodeHead, encodeHead } from './head.ts';
 
 const VERSION = 1;
@@ -16,22 +20,37 @@ const VERSION = 1;
 export function createCodec(limits: Limits): Codec {
   return {
     encode(head, changes) {
-      const columns = changes.length === 0 ? Buffer.alloc(0) : encodeColumns(changes, limits);
-      return join(encodeHeadWithin(head, limits), columns.length, columns.length === 0 ? columns : compress(columns));
+      const columns = changes.length === 0 ? NO_COLUMNS : encodeColumns(changes, anchorsOf(head), limits);
+      return join(encodeHeadWithin(head, limits), columns);
     },
     replaceHead(payload, head) {
-      const { inflatedBytes, compressed } = cut(payload, limits);
-      return join(encodeHeadWithin(head, limits), inflatedBytes, compressed);
+      const { head: before, columns } = cut(payload, limits);
+      // Derived ids depend on the hints of the head that the changes were encoded under.
+      if (!sameAnchors(anchorsOf(decodeHead(before, limits)), anchorsOf(head))) {
+        throw new DirpostError('wrong-use', 'A head can only be replaced by one with the same anchor hints.');
+      }
+      return join(encodeHeadWithin(head, limits), columns);
     },
     head(payload) {
       return decodeHead(cut(payload, limits).head, limits);
     },
     changes(payload): Change[] {
-      const { inflatedBytes, compressed } = cut(payload, limits);
-      if (inflatedBytes === 0) return [];
-      return decodeColumns(inflate(compressed, inflatedBytes), limits);
+      const { head, columns } = cut(payload, limits);
+      return decodeColumns(columns, anchorsOf(decodeHead(head, limits)), limits);
     },
   };
+}
+
+const NO_COLUMNS = Buffer.from([0]);
+
+function anchorsOf(head: MessageHead): AnchorHint[] {
+  return head.kind === 'exchange' || head.kind === 'update' ? head.anchors : [];
+}
+
+function sameAnchors(a: AnchorHint[], b: AnchorHint[]): boolean {
+  const isSame = (one: AnchorHint, other: AnchorHint | undefined) =>
+    one.owner === other?.owner && one.space === other.space && one.attribute === other.attribute;
+  return a.length === b.length && a.every((one, i) => isSame(one, b[i]));
 }
 
 function encodeHeadWithin(head: MessageHead, limits: Limits): Buffer {
@@ -40,54 +59,84 @@ function encodeHeadWithin(head: MessageHead, limits: Limits): Buffer {
   return bytes;
 }
 
-function join(head: Uint8Array, inflatedBytes: number, compressed: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from([VERSION]), varint(head.length), head, varint(inflatedBytes), compressed]);
+function join(head: Uint8Array, columns: Uint8Array): Buffer {
+  const out = new Octets(head.length + columns.length + 8);
+  out.octet(VERSION);
+  out.sized(head);
+  out.raw(columns);
+  return out.view();
 }
 
-function cut(payload: Uint8Array, limits: Limits) {
-  if (payload.length === 0) throw malformed('is empty');
-  if (payload[0] !== VERSION) {
-    throw new DirpostError(
-      'message-critical',
-      `The payload has format version ${payload[0]}, which is not known here.`,
-      {
-        hint: 'Upgrade this postoffice.',
-      },
-    );
+function cut(payload: Uint8Array, limits: Limits): { head: Uint8Array; columns: Uint8Array } {
+  const reader = new Reader(payload);
+  const version = reader.octet();
+  if (version !== VERSION) {
+    throw new DirpostError('message-critical', `The payload has format version ${version}, which is not known here.`, {
+      hint: 'Upgrade this postoffice.',
+    });
   }
-  const [headLength, headStart] = readVarint(payload, 1);
+  const headLength = reader.varint();
   if (headLength > limits.maxHeadBytes) throw over('The head of the payload', limits.maxHeadBytes);
-  if (headStart + headLength > payload.length) throw malformed('ends early');
-  const head = payload.subarray(headStart, headStart + headLength);
-  const [inflatedBytes, columnsStart] = readVarint(payload, headStart + headLength);
-  if (inflatedBytes > limits.maxPartBytes) throw over('The inflated columns', limits.maxPartBytes);
-  return { head, inflatedBytes, compressed: payload.subarray(columnsStart) };
+  const head = reader.raw(headLength);
+  return { head, columns: reader.raw(reader.left) };
 }
 
-function compress(columns: Uint8Array): Buffer {
-  return brotliCompressSync(columns, {
+/** The streams of a part may be as large as its canonical bytes, and numbers and ids that are not part of these. */
+function maxStreamBytes(limits: Limits): number {
+  return limits.maxPartBytes + limits.maxPartChanges * 32 + 4096;
+}
+
+function encodeColumns(changes: Change[], anchors: AnchorHint[], limits: Limits): Buffer {
+  const bytes = changes.reduce((sum, change) => sum + change.bytes.length, 0);
+  if (bytes > limits.maxPartBytes) throw over('A part', limits.maxPartBytes);
+  const { plain, packed } = encodeChanges(changes, anchors, limits);
+  if (plain.length + packed.length > maxStreamBytes(limits)) throw over('The columns', maxStreamBytes(limits));
+  const compressed = compress(plain.view());
+  const isSmaller = compressed.length < plain.length;
+  const out = new Octets(compressed.length + packed.length + 16);
+  out.varint(plain.length);
+  out.varint(isSmaller ? compressed.length : 0);
+  out.raw(isSmaller ? compressed : plain.view());
+  out.raw(packed.view());
+  return out.view();
+}
+
+function decodeColumns(columns: Uint8Array, anchors: AnchorHint[], limits: Limits): Change[] {
+  const reader = new Reader(columns);
+  const plainLength = reader.varint();
+  if (plainLength === 0) {
+    if (reader.left > 0) throw malformed('has octets after its end');
+    return [];
+  }
+  const compressedLength = reader.varint();
+  if (plainLength + reader.left - compressedLength > maxStreamBytes(limits)) {
+    throw over('The inflated columns', maxStreamBytes(limits));
+  }
+  const plain = compressedLength === 0 ? reader.raw(plainLength) : inflate(reader.raw(compressedLength), plainLength);
+  return decodeChanges(plain, reader.raw(reader.left), anchors, limits);
+}
+
+/** The best quality that takes no longer than sealing and sending would. */
+function compress(plain: Uint8Array): Buffer {
+  const quality = plain.length > 256 * 1024 ? 5 : plain.length > 32 * 1024 ? 9 : 11;
+  return brotliCompressSync(plain, {
     params: {
-      [constants.BROTLI_PARAM_QUALITY]: columns.length > 256 * 1024 ? 5 : 9,
-      [constants.BROTLI_PARAM_SIZE_HINT]: columns.length,
+      [constants.BROTLI_PARAM_QUALITY]: quality,
+      [constants.BROTLI_PARAM_LGWIN]: 22,
+      [constants.BROTLI_PARAM_SIZE_HINT]: plain.length,
     },
   });
 }
 
-function inflate(compressed: Uint8Array, inflatedBytes: number): Buffer {
+function inflate(compressed: Uint8Array, plainLength: number): Buffer {
   let inflated: Buffer;
   try {
-    inflated = brotliDecompressSync(compressed, { maxOutputLength: inflatedBytes });
+    inflated = brotliDecompressSync(compressed, { maxOutputLength: plainLength });
   } catch (cause) {
     throw new DirpostError('message-payload', 'The columns of the payload cannot be inflated.', { cause });
   }
-  if (inflated.length !== inflatedBytes) throw malformed('inflates to another length than it says');
+  if (inflated.length !== plainLength) throw malformed('inflates to another length than it says');
   return inflated;
-}
-
-function varint(value: number): Buffer {
-  const octets: number[] = [];
-  for (; value >= 0x80; value = Math.floor(value / 0x80)) octets.push((value % 0x80) | 0x80);
-  return Buffer.from([...octets, value]);
 }
 
 function over(what: string, limitBytes: number): DirpostError {
@@ -96,4 +145,19 @@ function over(what: string, limitBytes: number): DirpostError {
 
 function malformed(what: string): DirpostError {
   return new DirpostError('message-payload', `The payload ${what}.`);
+}
+
+/** The same payload with its plain stream stored as it is, so that tests can damage what is inside. */
+export function uncompressedForTests(payload: Uint8Array, limits: Limits): Uint8Array {
+  const { head, columns } = cut(payload, limits);
+  const reader = new Reader(columns);
+  const plainLength = reader.varint();
+  const compressedLength = plainLength === 0 ? 0 : reader.varint();
+  if (compressedLength === 0) return payload;
+  const out = new Octets();
+  out.varint(plainLength);
+  out.varint(0);
+  out.raw(inflate(reader.raw(compressedLength), plainLength));
+  out.raw(reader.raw(reader.left));
+  return join(head, out.view());
 }

@@ -26,7 +26,7 @@ function transport(postoffice = 'hq', problems: DirpostError[] = []): FolderTran
 
 async function collected(from: FolderTransport): Promise<string[]> {
   const found: string[] = [];
-  await from.collect(async (bytes) => void found.push(Buffer.from(bytes).toString()), signal);
+  await from.collect(async (bytes) => found.push(Buffer.from(bytes).toString()) > 0, signal);
   return found;
 }
 
@@ -39,7 +39,7 @@ it('a delivered file lies in the folder of its receiver, and nothing else does',
 
 it('a stick that is not plugged in is noticed by both ends, and its folder is not made', async () => {
   await rm(root, { recursive: true });
-  for (const attempt of [transport('oslo').deliver(file(), signal), transport().collect(async () => {}, signal)]) {
+  for (const attempt of [transport('oslo').deliver(file(), signal), transport().collect(async () => true, signal)]) {
     const error = await failure(attempt);
     expect(error).toMatchObject({ code: 'transport-failed', retry: 'later' });
     expect(error?.hint).toContain('stick');

@@ -53,13 +53,13 @@ export class FolderTransport implements Transport {
     }
   }
 
-  async collect(spool: (bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number> {
+  async collect(spool: (bytes: Uint8Array) => Promise<boolean>, signal: AbortSignal): Promise<number> {
     let collected = 0;
     for (const name of await this.#waiting()) {
       signal.throwIfAborted();
       const bytes = await this.#read(name);
       if (bytes === undefined) continue;
-      await spool(bytes);
+      if (!(await spool(bytes))) continue;
       await this.#remove(name);
       collected++;
     }

@@ -56,13 +56,13 @@ class MemoryTransport implements Transport {
     for (const wake of wakers) wake();
   }
 
-  async collect(spool: (bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number> {
+  async collect(spool: (bytes: Uint8Array) => Promise<boolean>, signal: AbortSignal): Promise<number> {
     const { files } = this.#inbox;
     let collected = 0;
     // What arrives while this runs waits for the next call, so that it ends.
     for (const [id, bytes] of Array.from(files)) {
       signal.throwIfAborted();
-      await spool(bytes);
+      if (!(await spool(bytes))) continue;
       if (files.get(id) === bytes) files.delete(id);
       collected++;
     }

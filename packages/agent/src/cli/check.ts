@@ -1,7 +1,7 @@
 /** `dirpost check`: what is wrong, and how to mend it. Looks at everything, changes nothing. */
 import { constants } from 'node:fs';
-import { access, mkdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { compileMapping, DirpostError, isDirpostError, listFor, compileList, loadOwn } from '@dirpost/core';
 import { openAgent, openDirectory } from '../agent.ts';
 import type { DirectoryConfiguration } from '../config/directory.ts';
@@ -160,7 +160,7 @@ async function checkStore(configuration: Configuration): Promise<Finding[]> {
   });
 }
 
-async function checkTransports({ transports, postoffice }: Configuration): Promise<Finding[]> {
+async function checkTransports({ transports }: Configuration): Promise<Finding[]> {
   const found: Finding[] = [];
   const { folder } = transports;
   if (folder === undefined) {
@@ -171,8 +171,7 @@ async function checkTransports({ transports, postoffice }: Configuration): Promi
   try {
     if (!(await stat(folder.path)).isDirectory())
       throw new DirpostError('transport-failed', `${folder.path} is not a folder`);
-    await mkdir(join(folder.path, postoffice), { recursive: true });
-    await access(join(folder.path, postoffice), constants.R_OK | constants.W_OK);
+    await access(folder.path, constants.R_OK | constants.W_OK);
     found.push({ what, result: 'ok', text: folder.path });
   } catch (error) {
     const text = `${folder.path}: ${(error as Error).message}`;

@@ -19,9 +19,10 @@ export interface Transport {
   deliver(file: MessageFile, signal: AbortSignal): Promise<void>;
   /**
    * Hands every waiting message file to `spool`, one after another, and removes it remotely only after `spool` resolved
-   * (the file is durable here). The bytes are untrusted. Resolves to how many were handed over.
+   * to true (the file is durable here); false means that it is for another incarnation, and is left where it is (rule 13).
+   * The bytes are untrusted. Resolves to how many were taken.
    */
-  collect(spool: (bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number>;
+  collect(spool: (bytes: Uint8Array) => Promise<boolean>, signal: AbortSignal): Promise<number>;
   /** Calls `wake` when something may have arrived, until the signal aborts. Missing where only polling is possible. */
   watch?(wake: () => void, signal: AbortSignal): Promise<void>;
 }

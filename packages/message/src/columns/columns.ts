@@ -28,7 +28,8 @@ export interface Earlier {
 
 export function isReferenceColumn(column: Column): boolean {
   if (!column.name.endsWith(REFERENCE_OPTION)) return false;
-  for (let i = 0; i < column.values.count; i++) if (column.values.ends[i]! - column.values.starts[i]! !== 16) return false;
+  for (let i = 0; i < column.values.count; i++)
+    if (column.values.ends[i]! - column.values.starts[i]! !== 16) return false;
   return true;
 }
 

@@ -68,7 +68,8 @@ export class TemplateMatcher {
       const hole = end - start - scratch.length;
       if (hole < 0 || (hole > 0 && this.holes === undefined)) continue;
       if (!sameOctets(values.bytes, start, scratch.bytes, 0, beforeEnd)) continue;
-      if (!sameOctets(values.bytes, end - (scratch.length - beforeEnd), scratch.bytes, beforeEnd, scratch.length)) continue;
+      if (!sameOctets(values.bytes, end - (scratch.length - beforeEnd), scratch.bytes, beforeEnd, scratch.length))
+        continue;
       this.holes?.push(values.bytes, start + beforeEnd, start + beforeEnd + hole);
       return i;
     }

@@ -30,7 +30,9 @@ interface Piece {
 export function findTemplates(column: Column, columns: readonly Column[], sources: number[]): Template[] {
   if (column.rows.length < MIN_CELLS || sources.length === 0) return [];
   const sample = takeSample(column);
-  const usable = sources.filter((one) => columns[one]!.rows.length <= column.rows.length * MAX_ROWS_RATIO).slice(-MAX_SOURCES);
+  const usable = sources
+    .filter((one) => columns[one]!.rows.length <= column.rows.length * MAX_ROWS_RATIO)
+    .slice(-MAX_SOURCES);
   const lookup = new RowLookup(sample.rows, columns);
   const proposals = propose(sample, columns, usable, lookup);
   const chosen: Template[] = [];
@@ -94,7 +96,9 @@ function propose(sample: Column, columns: readonly Column[], sources: number[], 
 
 function partKey(part: TemplatePart): string {
   if (part === 'hole') return '*';
-  return isReference(part) ? `${part.column}.${part.transform}.${part.take}` : `=${Buffer.from(part).toString('latin1')}`;
+  return isReference(part)
+    ? `${part.column}.${part.transform}.${part.take}`
+    : `=${Buffer.from(part).toString('latin1')}`;
 }
 
 /** What the row's other columns look like, transformed; each text once, in its plainest transform. Longest first. */
@@ -110,7 +114,7 @@ function piecesOf(columns: readonly Column[], sources: number[], lookup: RowLook
     for (let transform = SAME; transform < TRANSFORM_COUNT; transform++) {
       scratch.length = 0;
       appendTransformed(scratch, bytes, starts[index]!, ends[index]!, transform, 0);
-      const text = scratch.view().latin1Slice();
+      const text = scratch.view().toString('latin1');
       if (text === '' || seen.has(text)) continue;
       seen.add(text);
       pieces.push({ text, column, transform });
@@ -126,7 +130,9 @@ function parse(text: string, pieces: Piece[]): Run[] {
   const runs: Run[] = [];
   let literal = '';
   for (let at = 0; at < text.length; ) {
-    const piece = pieces.find((one) => text.startsWith(one.text, at) && (one.text.length >= 3 || isToken(text, at, one.text.length)));
+    const piece = pieces.find(
+      (one) => text.startsWith(one.text, at) && (one.text.length >= 3 || isToken(text, at, one.text.length)),
+    );
     if (piece === undefined) {
       literal += text[at++];
       continue;
@@ -198,7 +204,8 @@ function toTemplate(runs: Run[], hole: number): Template {
     }
     flush();
     if (typeof run === 'string') template.push('hole');
-    else template.push({ column: run.column, transform: run.transform, take: 'take' in run ? (run as Initial).take : 0 });
+    else
+      template.push({ column: run.column, transform: run.transform, take: 'take' in run ? (run as Initial).take : 0 });
   }
   flush();
   return template;

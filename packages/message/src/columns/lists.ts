@@ -118,7 +118,8 @@ function readLines(count: number, from: Source): Values {
   const values = new ValueList(plain.bytes, count);
   for (let i = 0; i < count; i++) {
     let end = plain.at;
-    while (plain.bytes[end] !== NEWLINE) if (end++ >= plain.bytes.length) throw malformedColumns('a value that ends early');
+    while (plain.bytes[end] !== NEWLINE)
+      if (end++ >= plain.bytes.length) throw malformedColumns('a value that ends early');
     values.push(plain.at, end);
     plain.at = end + 1;
   }

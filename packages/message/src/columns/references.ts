@@ -6,7 +6,7 @@ import { decodeIntegers, encodeIntegers } from './integers.ts';
 import { decodeList, encodeList } from './lists.ts';
 import { malformedColumns, type Source, type Streams } from './octets.ts';
 import { type Column, ID_BYTES } from './table.ts';
-import { compareValues, ValueList, type Values } from './values.ts';
+import { compareValues, ValueList, type Values, ValueWriter } from './values.ts';
 
 /** The ids of all rows, 16 octets each, and which rows have one. */
 export interface RowIds {
@@ -50,7 +50,7 @@ function rowsById(ids: RowIds): Map<string, number> {
 }
 
 function idText(bytes: Uint8Array, start: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, ID_BYTES).latin1Slice();
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, ID_BYTES).toString('latin1');
 }
 
 export function decodeReferences(cells: number, ids: RowIds, from: Source): { firsts: Uint32Array; values: Values } {
@@ -60,33 +60,30 @@ export function decodeReferences(cells: number, ids: RowIds, from: Source): { fi
   from.budget.values(namedTotal);
   const distances = decodeIntegers(namedTotal, from);
   const rest = decodeList(total(others), undefined, from).values;
-  from.budget.bytes(namedTotal * ID_BYTES);
-  // Both kinds in one arena: first the ids of rows, then the others.
-  const bytes = Buffer.concat([ids.bytes, rest.bytes]);
-  const values = new ValueList(bytes, namedTotal + rest.count);
+  const into = new ValueWriter(from.budget, namedTotal + rest.count + 1);
   const firsts = new Uint32Array(cells + 1);
   let nextDistance = 0;
   let nextRest = 0;
   for (let cell = 0; cell < cells; cell++) {
-    firsts[cell] = values.count;
+    firsts[cell] = into.count;
     let row = -1;
     for (let left = named[cell]!; left > 0; left--) {
       row += distances[nextDistance++]! + 1;
       if (ids.has[row] !== 1) throw malformedColumns('a reference to a row without id');
-      values.push(row * ID_BYTES, (row + 1) * ID_BYTES);
+      into.push(ids.bytes, row * ID_BYTES, (row + 1) * ID_BYTES);
     }
     for (let left = others[cell]!; left > 0; left--, nextRest++) {
-      values.push(ids.bytes.length + rest.starts[nextRest]!, ids.bytes.length + rest.ends[nextRest]!);
+      into.push(rest.bytes, rest.starts[nextRest]!, rest.ends[nextRest]!);
     }
-    sortCell(values, firsts[cell]!);
+    if (named[cell]! > 0) sortCell(into, firsts[cell]!);
   }
-  firsts[cells] = values.count;
-  return { firsts, values };
+  firsts[cells] = into.count;
+  return { firsts, values: into.finish() };
 }
 
-function sortCell(values: ValueList, first: number): void {
-  const { bytes, starts, ends, count } = values;
-  if (count - first < 2) return;
+function sortCell(into: ValueWriter, first: number): void {
+  const { bytes } = into.octets;
+  const { starts, ends, count } = into.list;
   const order = Array.from({ length: count - first }, (_, i) => [starts[first + i]!, ends[first + i]!] as const);
   order.sort((a, b) => compareValues(bytes, a[0], a[1], bytes, b[0], b[1]));
   for (const [i, [start, end]] of order.entries()) {

@@ -30,7 +30,12 @@ export interface SymbolContexts {
 }
 
 /** `contexts` are offered where there is one symbol per cell; undefined otherwise. */
-export function encodeSymbols(symbols: Integers, distinct: number, contexts: SymbolContexts | undefined, out: Streams): void {
+export function encodeSymbols(
+  symbols: Integers,
+  distinct: number,
+  contexts: SymbolContexts | undefined,
+  out: Streams,
+): void {
   const direct = new Streams();
   direct.plain.varint(0);
   encodeIntegers(symbols, direct);
@@ -39,7 +44,8 @@ export function encodeSymbols(symbols: Integers, distinct: number, contexts: Sym
     const foretold = new Streams();
     foretold.plain.varint(context.column + 1);
     const walked = writeRanks(symbols, alignSymbols(context, contexts.rows), foretold);
-    if (walked <= symbols.length * MAX_MEAN_RANK && streamsCost(foretold) < streamsCost(direct)) return out.append(foretold);
+    if (walked <= symbols.length * MAX_MEAN_RANK && streamsCost(foretold) < streamsCost(direct))
+      return out.append(foretold);
   }
   out.append(direct);
 }

@@ -111,7 +111,8 @@ function checkHead(change: Change): number {
     compareBytes(bytes.subarray(0, ID_BYTES), id) === 0 &&
     bytes[ID_BYTES] === owner.length &&
     compareBytes(bytes.subarray(ID_BYTES + 1, head - 1), owner) === 0;
-  if (!matches) throw new DirpostError('wrong-use', 'A whole change is not of the entry and owner that its bytes name.');
+  if (!matches)
+    throw new DirpostError('wrong-use', 'A whole change is not of the entry and owner that its bytes name.');
   return head;
 }
 
@@ -129,7 +130,7 @@ function readCells(
   while (at < end) {
     const nameEnd = at + 1 + arena[at]!;
     const column = names.add(arena, at + 1, nameEnd);
-    if (column === builders.length) builders.push(new ColumnBuilder(arena.latin1Slice(at + 1, nameEnd), arena));
+    if (column === builders.length) builders.push(new ColumnBuilder(arena.toString('latin1', at + 1, nameEnd), arena));
     const builder = builders[column]!;
     builder.rows.push(row);
     builder.firsts.push(builder.values.count);

@@ -118,7 +118,8 @@ function lowerLetter(letter: number): number {
   if (letter === 0x178) return 0xff;
   if ((letter >= 0x139 && letter <= 0x148) || (letter >= 0x179 && letter <= 0x17e)) return letter + (letter & 1);
   if (letter >= 0x100 && letter <= 0x177) return letter | 1;
-  if ((letter >= 0x391 && letter <= 0x3a9 && letter !== 0x3a2) || (letter >= 0x410 && letter <= 0x42f)) return letter + 0x20;
+  if ((letter >= 0x391 && letter <= 0x3a9 && letter !== 0x3a2) || (letter >= 0x410 && letter <= 0x42f))
+    return letter + 0x20;
   if (letter >= 0x400 && letter <= 0x40f) return letter + 0x50;
   return letter;
 }

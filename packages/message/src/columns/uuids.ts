@@ -95,10 +95,12 @@ function sharedVersion(packed: Uint8Array): number {
 
 /** 48 bits, then 12 after the version, then 62 after the variant. */
 function writeRandom(packed: Uint8Array, at: number, bits: BitWriter): void {
-  for (let i = 0; i < 6; i += 3) bits.write((packed[at + i]! << 16) | (packed[at + i + 1]! << 8) | packed[at + i + 2]!, 24);
+  for (let i = 0; i < 6; i += 3)
+    bits.write((packed[at + i]! << 16) | (packed[at + i + 1]! << 8) | packed[at + i + 2]!, 24);
   bits.write(((packed[at + 6]! & 0x0f) << 8) | packed[at + 7]!, 12);
   bits.write(((packed[at + 8]! & 0x3f) << 8) | packed[at + 9]!, 14);
-  for (let i = 10; i < 16; i += 3) bits.write((packed[at + i]! << 16) | (packed[at + i + 1]! << 8) | packed[at + i + 2]!, 24);
+  for (let i = 10; i < 16; i += 3)
+    bits.write((packed[at + i]! << 16) | (packed[at + i + 1]! << 8) | packed[at + i + 2]!, 24);
 }
 
 function readRandom(packed: Uint8Array, at: number, bits: BitReader): void {
@@ -161,7 +163,8 @@ function writeTimes(times: Times, out: Streams): void {
   out.plain.varint(times.first[1]);
   encodeIntegers(times.deltas, out);
   out.plain.varint(times.nodes.count);
-  for (let i = 0; i < times.nodes.count; i++) out.plain.raw(times.nodes.bytes, times.nodes.starts[i], times.nodes.ends[i]);
+  for (let i = 0; i < times.nodes.count; i++)
+    out.plain.raw(times.nodes.bytes, times.nodes.starts[i], times.nodes.ends[i]);
   encodeSymbols(times.symbols, times.nodes.count, undefined, out);
 }
 

@@ -76,7 +76,14 @@ export class ValueWriter {
   }
 }
 
-export function compareValues(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number, bEnd: number): number {
+export function compareValues(
+  a: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  b: Uint8Array,
+  bStart: number,
+  bEnd: number,
+): number {
   const length = Math.min(aEnd - aStart, bEnd - bStart);
   for (let i = 0; i < length; i++) {
     const difference = a[aStart + i]! - b[bStart + i]!;
@@ -86,10 +93,8 @@ export function compareValues(a: Uint8Array, aStart: number, aEnd: number, b: Ui
 }
 
 export function valueText(values: Values, index: number): string {
-  return Buffer.from(values.bytes.buffer, values.bytes.byteOffset, values.bytes.byteLength).latin1Slice(
-    values.starts[index],
-    values.ends[index],
-  );
+  const { bytes, starts, ends } = values;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1', starts[index], ends[index]);
 }
 
 export function totalBytes(values: Values): number {
@@ -103,7 +108,7 @@ export class Interner {
   readonly distinct: ValueList;
   readonly #octets: Octets;
   #table = new Int32Array(1024).fill(-1);
-  #hashes = new Uint32Array(512);
+  #hashes: Uint32Array = new Uint32Array(512);
 
   constructor() {
     this.#octets = new Octets(4096);

@@ -1,6 +1,6 @@
 /**
- * What would change: two contents of a directory → the change records that lead from one to the other, for previews. Of the existing
- * entries only DNs and hashes are kept (about 150 bytes each), so a million entries can be compared.
+ * What would change: two contents of a directory → the change records that lead from one to the other, for previews.
+ * Of the existing entries only DNs and hashes are kept (about 150 bytes each), so a million entries can be compared.
  */
 import { type Attributes, type DirectoryEntry, normalizeDn, sortedNames } from '@dirpost/core';
 import { DnTable } from './dn-table.ts';
@@ -10,8 +10,8 @@ import { SeededHash } from './seeded-hash.ts';
 type Entries = AsyncIterable<DirectoryEntry> | Iterable<DirectoryEntry>;
 
 /**
- * Additions and modifications in the order of `planned`, then deletions in reverse order of `existing`, so that what stands
- * under an entry goes before it. An attribute that differs is replaced as a whole. Throws `dn-syntax`.
+ * Additions and modifications in the order of `planned`, then deletions in reverse order of `existing`, so that what
+ * stands under an entry goes before it. An attribute that differs is replaced as a whole. Throws `dn-syntax`.
  */
 export async function* differences(existing: Entries, planned: Entries): AsyncGenerator<ChangeRecord> {
   const remembered = new RememberedEntries();
@@ -38,8 +38,8 @@ const HASH_BYTES = 8;
 const BLOCK_BYTES = 1 << 20;
 
 /**
- * Entries as packed octets in blocks: length of the DN (4), shape (4), DN, hashes. A shape is the list of attribute names,
- * which most entries of a directory share.
+ * Entries as packed octets in blocks: length of the DN (4), shape (4), DN, hashes. A shape is the list of attribute
+ * names, which most entries of a directory share.
  */
 class RememberedEntries {
   readonly #hash = new SeededHash();

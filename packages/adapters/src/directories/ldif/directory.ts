@@ -45,8 +45,9 @@ export class LdifDirectory implements Directory {
   }
 
   /**
-   * `changes` are the whole content; the file is replaced when they end, and left untouched if they give the same octets.
-   * Refused are entries that an LDIF file cannot hold: a DN that is none, one that another entry has, no attributes.
+   * `changes` are the whole content; the file is replaced when they end, and left untouched if they give the same
+   * octets. Refused are entries that an LDIF file cannot hold: a DN that is none, one that another entry has, no
+   * attributes.
    */
   write(changes: AsyncIterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<WriteOutcome> {
     return writeLdifFile(this.path, this.#options.limits ?? defaultLimits, changes, signal);

@@ -1,7 +1,7 @@
 /**
- * DNs seen in one pass → a number for each (a line, an offset), in 12 bytes per slot whatever the length of the DN: what is kept is a
- * 64-bit hash, seeded anew for every table, so that two DNs which once collided do not do so in the next pass.
- * A million DNs take 24 MB, and the odds that any two of them collide are 1 : 37,000,000.
+ * DNs seen in one pass → a number for each (a line, an offset), in 12 bytes per slot whatever the length of the DN:
+ * what is kept is a 64-bit hash, seeded anew for every table, so that two DNs which once collided do not do so in the
+ * next pass. A million DNs take 24 MB, and the odds that any two of them collide are 1 : 37,000,000.
  */
 import { SeededHash } from './seeded-hash.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Records → octets of LDIF (RFC 2849): folded at 76 columns, base64 where the RFC demands it. The same records give the same
- * octets: objectClass first, then the attributes by name, values in their order.
+ * Records → octets of LDIF (RFC 2849): folded at 76 columns, base64 where the RFC demands it. The same records give
+ * the same octets: objectClass first, then the attributes by name, values in their order.
  */
 import { type Attributes, type DirectoryEntry, sortedNames } from '@dirpost/core';
 import { displayName } from './attribute-names.ts';

@@ -1,6 +1,7 @@
 /**
- * Values that an LDIF file names by URL (`jpegPhoto:< file:///…`). Whoever can write the LDIF file could have us publish any
- * file that we can read; so only files inside one given folder are read, links followed before that is decided.
+ * Values that an LDIF file names by URL (`jpegPhoto:< file:///…`). Whoever can write the LDIF file could have us
+ * publish any file that we can read; so only files inside one given folder are read, links followed before that is
+ * decided.
  */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, relative } from 'node:path';

@@ -1,8 +1,9 @@
 /**
- * Change records in a file that is read as a directory: people append `changetype: modify` to an export, and expect what
- * ldapmodify would make of it. A change can concern an entry that stood long before it, and entries are handed on as
- * they are read; so such a file is read twice: first its changes are collected here (bounded), then every entry is put
- * through those that stand after it. Files without change records are read once (see mentionsChanges in directory.ts).
+ * Change records in a file that is read as a directory: people append `changetype: modify` to an export, and expect
+ * what ldapmodify would make of it. A change can concern an entry that stood long before it, and entries are handed
+ * on as they are read; so such a file is read twice: first its changes are collected here (bounded), then every entry
+ * is put through those that stand after it. Files without change records are read once (see mentionsChanges in
+ * directory.ts).
  */
 import {
   type Attributes,
@@ -170,7 +171,9 @@ function renamed(dn: string, normal: string, target: string, record: RenameRecor
   return [...own, record.newRdn, superior].filter((part) => part !== '').join(',');
 }
 
-/** Values by their normal form, so that thousands of changes of one large group do not compare every value every time. */
+/**
+ * Values by their normal form, so that thousands of changes of one large group do not compare every value every time.
+ */
 class WorkingEntry {
   readonly #touched = new Map<string, Map<string, Uint8Array>>();
 

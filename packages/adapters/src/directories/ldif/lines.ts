@@ -1,6 +1,7 @@
 /**
- * Chunks of octets → logical lines of LDIF: folded lines are joined (RFC 2849 note 2), CRLF and LF both end a line. A line that is
- * not folded is handed on where it lies, without a copy. Only the line that is not complete yet is kept between chunks.
+ * Chunks of octets → logical lines of LDIF: folded lines are joined (RFC 2849 note 2), CRLF and LF both end a line. A
+ * line that is not folded is handed on where it lies, without a copy. Only the line that is not complete yet is kept
+ * between chunks.
  */
 import { ldifError } from './records.ts';
 
@@ -11,7 +12,9 @@ export interface LineSplitterOptions {
   source: string | undefined;
   /** A logical line with its folds. */
   maxLineBytes: number;
-  /** Chunks are gathered until so many bytes are there: a long line in small chunks must not cost its length squared. */
+  /**
+   * Chunks are gathered until so many bytes are there: a long line in small chunks must not cost its length squared.
+   */
   minScanBytes: number;
 }
 

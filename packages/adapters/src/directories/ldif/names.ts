@@ -1,6 +1,6 @@
 /**
- * Attribute names while reading: each line's name is looked up by its octets, so that a file of a million entries makes a handful
- * of strings.
+ * Attribute names while reading: each line's name is looked up by its octets, so that a file of a million entries
+ * makes a handful of strings.
  */
 
 interface KnownName {

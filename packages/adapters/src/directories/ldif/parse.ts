@@ -1,7 +1,8 @@
 /**
- * Reads LDIF (RFC 2849; increment from RFC 4525), in a stream, with bounded memory: lines.ts cuts octets into lines, builder.ts
- * makes records of them. Where it is milder than the RFC, nothing is in doubt: no version line, UTF-8 that is not in
- * base64, a byte order mark, a missing last "-", what ldapsearch appends. Everything else is an error with its line.
+ * Reads LDIF (RFC 2849; increment from RFC 4525), in a stream, with bounded memory: lines.ts cuts octets into lines,
+ * builder.ts makes records of them. Where it is milder than the RFC, nothing is in doubt: no version line, UTF-8 that
+ * is not in base64, a byte order mark, a missing last "-", what ldapsearch appends. Everything else is an error with
+ * its line.
  */
 import { defaultLimits, type Limits } from '@dirpost/core';
 import { RecordBuilder } from './builder.ts';
@@ -40,7 +41,10 @@ export class LdifParser {
     );
   }
 
-  /** The records that are complete now. Throws `ldif-syntax`, `ldif-url` or `limit-exceeded`; the parser is then spent. */
+  /**
+   * The records that are complete now. Throws `ldif-syntax`, `ldif-url` or `limit-exceeded`; the parser is then
+   * spent.
+   */
   push(chunk: Uint8Array): LdifRecord[] {
     this.#lines.push(chunk);
     return this.#take();
@@ -54,8 +58,8 @@ export class LdifParser {
   }
 
   /**
-   * For a file that is cut off: what is complete in it. The record that no blank line closes is left out, because its last
-   * value may be half a value.
+   * For a file that is cut off: what is complete in it. The record that no blank line closes is left out, because its
+   * last value may be half a value.
    */
   endCutOff(): LdifRecord[] {
     this.#lines.flush();

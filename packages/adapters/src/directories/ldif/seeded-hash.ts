@@ -1,6 +1,6 @@
 /**
- * A fast 64-bit hash for tables that live as long as one pass over a directory. Not cryptographic: its seed is new every time, so
- * that what collides once does not do so again.
+ * A fast 64-bit hash for tables that live as long as one pass over a directory. Not cryptographic: its seed is new
+ * every time, so that what collides once does not do so again.
  */
 import { randomBytes } from 'node:crypto';
 

@@ -1,6 +1,6 @@
 /**
- * Replaces an LDIF file as a whole (T3): everything is written to a temporary file beside it, made durable, and renamed over it.
- * Whatever goes wrong before that, the old file stands as it was.
+ * Replaces an LDIF file as a whole (T3): everything is written to a temporary file beside it, made durable, and
+ * renamed over it. Whatever goes wrong before that, the old file stands as it was.
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';

@@ -17,8 +17,8 @@ export interface LdifWriteOptions {
 const FLUSH_BYTES = 1 << 18;
 
 /**
- * Writes all records and waits for the stream whenever it is full. Does not end the stream. Resolves with the number of records
- * when the stream has taken everything; rejects with the error of the stream or of the records.
+ * Writes all records and waits for the stream whenever it is full. Does not end the stream. Resolves with the number
+ * of records when the stream has taken everything; rejects with the error of the stream or of the records.
  */
 export async function writeLdif(
   records: AsyncIterable<WritableRecord> | Iterable<WritableRecord>,

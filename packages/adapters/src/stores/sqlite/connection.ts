@@ -20,6 +20,11 @@ export interface ConnectionOptions {
 
 /** The wait for another process, such as a command that reads while a checkpoint runs. */
 const BUSY_TIMEOUT_MS = 10_000;
+/**
+ * The log is folded into the file in the worker thread, after commits (store.ts): for scattered changes that costs more
+ * than the commit itself. If that thread cannot follow, commits do it from this many pages on.
+ */
+const LAST_RESORT_LOG_PAGES = 16_384;
 /** A log that a large transaction made longer than this is cut when it has been checkpointed. */
 const MAX_LOG_BYTES = 64 * 1024 * 1024;
 
@@ -49,6 +54,17 @@ export class Connection {
       this.#prepared.set(sql, statement);
     }
     return statement as RawStatement;
+  }
+
+  /** Pages in the log that are not in the file yet. */
+  pendingLogPages(): number {
+    const [state] = this.db.pragma('wal_checkpoint(NOOP)') as { log: number; checkpointed: number }[];
+    return state === undefined ? 0 : state.log - state.checkpointed;
+  }
+
+  /** Folds the log into the file, beside readers and writers, as far as no snapshot is in the way. */
+  foldLog(): void {
+    this.db.pragma('wal_checkpoint(PASSIVE)');
   }
 
   /** After a rollback: names that it took back must not be remembered. */
@@ -123,6 +139,7 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
     // In WAL mode better-sqlite3 is compiled for NORMAL, with which a power cut may take back what was committed.
     db.pragma('synchronous = FULL');
     db.pragma('foreign_keys = ON');
+    db.pragma(`wal_autocheckpoint = ${LAST_RESORT_LOG_PAGES}`);
     db.pragma(`journal_size_limit = ${MAX_LOG_BYTES}`);
     if (options.maxPages !== undefined) db.pragma(`max_page_count = ${options.maxPages}`);
   });

@@ -27,8 +27,7 @@ export class LargeExecutor implements Executor {
   ) {}
 
   async begin(mode: Mode): Promise<void> {
-    this.#worker ??= this.#start();
-    this.#worker.ref();
+    this.#started().ref();
     await this.#send({ call: 'begin', mode });
   }
 
@@ -44,8 +43,16 @@ export class LargeExecutor implements Executor {
   async rollback(): Promise<void> {
     // A thread that has died has taken its connection, and so its transaction, with it.
     if (this.#worker === undefined) return;
-    await this.#send({ call: 'rollback' }).catch(() => this.#worker?.terminate());
+    await this.#send({ call: 'rollback' }).catch(async () => {
+      await this.#worker?.terminate();
+    });
     this.#worker?.unref();
+  }
+
+  /** Folds the log into the file. The process may end meanwhile: the log is then read when the store is opened again. */
+  async foldLog(): Promise<void> {
+    this.#started();
+    await this.#send({ call: 'foldLog' });
   }
 
   async close(): Promise<void> {
@@ -57,9 +64,12 @@ export class LargeExecutor implements Executor {
     await ended;
   }
 
-  #start(): Worker {
+  #started(): Worker {
+    if (this.#worker !== undefined) return this.#worker;
     // execArgv: loaders and conditions of the process would lead the thread to sources that it cannot run.
     const worker = new Worker(workerFile(), { workerData: { path: this.path, options: this.options }, execArgv: [] });
+    this.#worker = worker;
+    worker.unref();
     worker.on('message', (answer: Answer) => {
       const waiting = this.#waiting.shift();
       if ('error' in answer) waiting?.reject(carriedError(answer.error));

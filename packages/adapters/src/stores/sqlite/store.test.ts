@@ -203,6 +203,26 @@ describe('large transactions', () => {
   });
 });
 
+describe('the log', () => {
+  it('is folded into the file after commits, in the background', async () => {
+    const store = await open();
+    await store.transaction((tx) => tx.putEntries('replica', rows(15_000)));
+    const onlooker = openConnection(path, { readOnly: true });
+    await expect.poll(() => onlooker.pendingLogPages()).toBe(0);
+    onlooker.close();
+  });
+
+  it('that was not folded is read when the store is opened again', async () => {
+    const store = await open();
+    await store.transaction((tx) => tx.putEntries('replica', rows(100)));
+    // As a process that was killed leaves them.
+    const copy = join(folder, 'copy.db');
+    for (const end of ['', '-wal']) writeFileSync(`${copy}${end}`, readFileSync(`${path}${end}`));
+    const again = await open({ path: copy });
+    expect(await again.read((tx) => tx.countEntries('replica'))).toEqual({ live: 100, deleted: 0 });
+  });
+});
+
 describe('stores in memory', () => {
   it('a copy is independent of what it was copied from', async () => {
     const first = createMemoryStore();

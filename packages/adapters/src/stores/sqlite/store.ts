@@ -26,6 +26,9 @@ export interface SqliteStoreOptions {
   maxPages?: number;
 }
 
+/** Folding fewer pages than this into the file is not worth a message to the thread. */
+const MIN_FOLDED_PAGES = 1_000;
+
 /** Throws DirpostError store-newer, store-damaged, store-failed (a foreign file), file-missing, file-denied, file-failed. */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   if (options.path === ':memory:') return createMemoryStore();
@@ -38,6 +41,7 @@ export class SqliteStore implements Store {
   readonly #readers: Readers;
   readonly #queue = new Queue();
   readonly #reading = new Set<Promise<unknown>>();
+  #folding = false;
   #closing: Promise<void> | undefined;
 
   static open(options: SqliteStoreOptions): SqliteStore {
@@ -64,7 +68,9 @@ export class SqliteStore implements Store {
     if (this.#closing !== undefined) throw closedStore();
     const writer = this.#writer;
     if (writer === undefined) throw new DirpostError('wrong-use', 'The store was opened for reading only.');
-    return this.#queue.add(() => runTransaction(large ? this.#large : writer, 'write', work));
+    const result = await this.#queue.add(() => runTransaction(large ? this.#large : writer, 'write', work));
+    void this.#foldLogWhenDue(writer);
+    return result;
   }
 
   async read<T>(work: (tx: StoreTx) => Promise<T>): Promise<T> {
@@ -77,6 +83,18 @@ export class SqliteStore implements Store {
       throw storeError(error);
     } finally {
       this.#reading.delete(result);
+    }
+  }
+
+  /** Never throws: what is committed stays in the log, and a full or broken disk is told by the next transaction. */
+  async #foldLogWhenDue(writer: Session): Promise<void> {
+    if (this.#folding || this.#closing !== undefined) return;
+    this.#folding = true;
+    try {
+      if (writer.connection.pendingLogPages() >= MIN_FOLDED_PAGES) await this.#large.foldLog();
+    } catch {
+    } finally {
+      this.#folding = false;
     }
   }
 

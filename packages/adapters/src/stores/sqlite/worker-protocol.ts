@@ -15,6 +15,7 @@ export type Call =
   | { call: 'perform'; method: Method; args: Packed }
   | { call: 'commit' }
   | { call: 'rollback' }
+  | { call: 'foldLog' }
   | { call: 'close' };
 
 export type Answer = { result: Packed | null } | { error: CarriedError };

@@ -31,6 +31,7 @@ function run(call: Call) {
   session ??= new Session(openConnection(path, options));
   if (call.call === 'perform') return pack(session.perform(call.method, unpack(call.args) as unknown[]));
   if (call.call === 'begin') session.begin(call.mode);
+  else if (call.call === 'foldLog') session.connection.foldLog();
   else session[call.call]();
   return null;
 }

@@ -1,0 +1,40 @@
+/**
+ * T3, first step: what the transports have becomes durable in spool/incoming. A message file for another incarnation of
+ * this postoffice is left where it is, for the copy that it is for (rule 13).
+ */
+import { createHash } from 'node:crypto';
+import { DirpostError, generationOf, type Incarnation, loadOwn } from '@dirpost/core';
+import type { Postoffice } from './postoffice.ts';
+
+/** Resolves to how many were taken. A transport that fails is reported, and holds up no other. */
+export async function receive(postoffice: Postoffice, signal: AbortSignal): Promise<number> {
+  const { incarnation } = await postoffice.store.read(loadOwn);
+  const take = async (bytes: Uint8Array): Promise<boolean> => {
+    if (isForAnother(postoffice, bytes, incarnation)) return false;
+    await postoffice.spool.put('incoming', spoolName(bytes), bytes);
+    return true;
+  };
+  let taken = 0;
+  for (const transport of postoffice.inbound) {
+    try {
+      taken += await transport.collect(take, signal);
+    } catch (error) {
+      if (!(error instanceof DirpostError) || signal.aborted || error.code === 'disk-full') throw error;
+      const text = `${transport.name}: nothing could be collected: ${error.message}`;
+      postoffice.tell({ time: 'T3', level: 'warning', text, details: { transport: transport.name, code: error.code } });
+    }
+  }
+  return taken;
+}
+
+/** What is for a lower generation is for a life that is over: it is taken, so that it does not lie there for ever. */
+function isForAnother({ name, sealer }: Postoffice, bytes: Uint8Array, own: Incarnation): boolean {
+  const envelope = sealer.outside(bytes);
+  if (envelope?.to !== name || envelope.forIncarnation === null || envelope.forIncarnation === own) return false;
+  return generationOf(envelope.forIncarnation) >= generationOf(own);
+}
+
+/** By content, so that an exact repeat replaces itself; nothing of what a sender wrote becomes part of a path. */
+function spoolName(bytes: Uint8Array): string {
+  return `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.dpm`;
+}

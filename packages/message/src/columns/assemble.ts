@@ -1,0 +1,153 @@
+/**
+ * Decoded columns → changes in canonical bytes (entry.ts), all in one arena of exactly the size that is needed. What
+ * core would have to check entry by entry is checked here column by column: sizes, counts, order of values.
+ */
+import { type Change, type Limits } from '@dirpost/core';
+import type { DecodedPart } from './decode.ts';
+import { copyOctets, malformedColumns, overBudget } from './octets.ts';
+import { type Column, ID_BYTES, type Shape, states } from './table.ts';
+import { compareValues } from './values.ts';
+
+/** What the writing loop needs of a column. */
+interface Cells {
+  column: Column;
+  /** Length and octets of the name. */
+  name: Buffer;
+  /** The next cell to be written. */
+  next: number;
+}
+
+interface PreparedShape {
+  shape: Shape;
+  /** In order of name. */
+  cells: Cells[];
+  isWhole: boolean;
+}
+
+export function assemble(part: DecodedPart, limits: Limits): Change[] {
+  const cells = part.columns.map((column): Cells => {
+    const name = Buffer.from(column.name, 'latin1');
+    return { column, name: Buffer.concat([Buffer.from([name.length]), name]), next: 0 };
+  });
+  const shapes = part.shapes.map((shape): PreparedShape => {
+    const sorted = shape.columns.map((index) => cells[index]!).sort((a, b) => (a.column.name < b.column.name ? -1 : 1));
+    return { shape, cells: sorted, isWhole: states[shape.state] === 'whole' };
+  });
+  const owners = part.owners.map((owner) => {
+    const octets = Buffer.from(owner);
+    return Buffer.concat([Buffer.from([octets.length]), octets]);
+  });
+  const arena = Buffer.allocUnsafeSlow(totalBytes(part, cells, owners, limits));
+  return writeChanges(part, shapes, owners, arena, limits);
+}
+
+/** The size of all canonical bytes together; checks each value and cell against its limit on the way. */
+function totalBytes(part: DecodedPart, cells: Cells[], owners: Buffer[], limits: Limits): number {
+  let total = 0;
+  for (let row = 0; row < part.shapeOf.length; row++) {
+    if (states[part.shapes[part.shapeOf[row]!]!.state] === 'whole')
+      total += ID_BYTES + owners[part.ownerOf[row]!]!.length + 1;
+  }
+  for (const { column, name } of cells) {
+    total += column.rows.length * name.length + columnBytes(column, limits);
+    if (total > limits.maxPartBytes) throw overBudget('bytes');
+  }
+  return total;
+}
+
+function columnBytes(column: Column, limits: Limits): number {
+  const { firsts, values } = column;
+  const { bytes, starts, ends } = values;
+  let total = 0;
+  for (let cell = 0; cell < column.rows.length; cell++) {
+    const end = firsts[cell + 1]!;
+    const count = end - firsts[cell]!;
+    if (count > limits.maxValues) throw overBudget('values');
+    total += varintBytes(count);
+    for (let value = firsts[cell]!; value < end; value++) {
+      const length = ends[value]! - starts[value]!;
+      if (length > limits.maxValueBytes) throw overBudget('bytes');
+      total += varintBytes(length) + length;
+      if (
+        value + 1 < end &&
+        compareValues(bytes, starts[value]!, ends[value]!, bytes, starts[value + 1]!, ends[value + 1]!) >= 0
+      ) {
+        throw malformedColumns('values out of order');
+      }
+    }
+  }
+  return total;
+}
+
+function varintBytes(value: number): number {
+  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4;
+}
+
+function writeChanges(
+  part: DecodedPart,
+  shapes: PreparedShape[],
+  owners: Buffer[],
+  arena: Buffer,
+  limits: Limits,
+): Change[] {
+  const { numbers, ids } = part;
+  const changes: Change[] = [];
+  let at = 0;
+  for (let row = 0; row < part.shapeOf.length; row++) {
+    const { shape, cells, isWhole } = shapes[part.shapeOf[row]!]!;
+    const owner = part.ownerOf[row]!;
+    const start = at;
+    if (isWhole) at = writeHead(arena, at, ids.bytes, row * ID_BYTES, owners[owner]!, shape.kind);
+    for (const one of cells) at = writeCell(arena, at, one, isWhole);
+    if (at - start > limits.maxEntryBytes) throw overBudget('bytes in an entry');
+    const bytes = arena.subarray(start, at);
+    changes.push({
+      number: numbers[row]!,
+      id: idOf(part, row, isWhole ? bytes : undefined),
+      owner: part.owners[owner]!,
+      state: states[shape.state]!,
+      bytes,
+    });
+  }
+  return changes;
+}
+
+function idOf(part: DecodedPart, row: number, whole: Buffer | undefined): Uint8Array | null {
+  if (whole !== undefined) return whole.subarray(0, ID_BYTES);
+  if (part.ids.has[row] === 0) return null;
+  return Buffer.from(part.ids.bytes.subarray(row * ID_BYTES, (row + 1) * ID_BYTES));
+}
+
+function writeHead(arena: Buffer, at: number, ids: Uint8Array, idAt: number, owner: Buffer, kind: number): number {
+  for (let i = 0; i < ID_BYTES; i++) arena[at + i] = ids[idAt + i]!;
+  at += ID_BYTES;
+  for (let i = 0; i < owner.length; i++) arena[at + i] = owner[i]!;
+  at += owner.length;
+  arena[at] = kind;
+  return at + 1;
+}
+
+function writeCell(arena: Buffer, at: number, cells: Cells, isWhole: boolean): number {
+  const { column, name } = cells;
+  const { bytes, starts, ends } = column.values;
+  const cell = cells.next++;
+  const first = column.firsts[cell]!;
+  const end = column.firsts[cell + 1]!;
+  if (isWhole && first === end) throw malformedColumns('an attribute without values');
+  for (let i = 0; i < name.length; i++) arena[at++] = name[i]!;
+  at = writeVarint(arena, at, end - first);
+  for (let value = first; value < end; value++) {
+    const from = starts[value]!;
+    const to = ends[value]!;
+    at = writeVarint(arena, at, to - from);
+    copyOctets(bytes, from, to, arena, at);
+    at += to - from;
+  }
+  return at;
+}
+
+function writeVarint(arena: Buffer, at: number, value: number): number {
+  for (; value >= 0x80; value >>>= 7) arena[at++] = (value & 0x7f) | 0x80;
+  arena[at++] = value;
+  return at;
+}

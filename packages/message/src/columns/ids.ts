@@ -1,0 +1,56 @@
+/** Entry ids: as they are, or derived by the receiver from the anchor that is an attribute of the entry (design §6). */
+import { hash as oneShotHash } from 'node:crypto';
+import type { AnchorHint } from '@dirpost/core';
+import { copyOctets } from './octets.ts';
+import { ID_BYTES } from './table.ts';
+
+/** The longest anchor from which an id is derived. */
+export const MAX_ANCHOR_BYTES = 1024;
+
+/** deriveEntryId of entry.ts for many anchors of one owner, without a hash object for each. */
+export class IdDeriver {
+  readonly #buffer: Buffer;
+  readonly #anchorAt: number;
+
+  constructor(owner: string, space: string) {
+    const parts = ['dirpost entry id', owner, space].map((text) => {
+      const octets = Buffer.from(text);
+      return Buffer.concat([length32(octets.length), octets]);
+    });
+    const prefix = Buffer.concat(parts);
+    this.#anchorAt = prefix.length + 4;
+    this.#buffer = Buffer.concat([prefix, Buffer.alloc(4 + MAX_ANCHOR_BYTES)]);
+  }
+
+  /** The id in the first 16 octets of what is returned; undefined for an anchor that is too long. */
+  derive(anchor: Uint8Array, start: number, end: number): Uint8Array | undefined {
+    const length = end - start;
+    if (length > MAX_ANCHOR_BYTES) return undefined;
+    const at = this.#anchorAt;
+    this.#buffer.writeUInt32BE(length, at - 4);
+    copyOctets(anchor, start, end, this.#buffer, at);
+    return oneShotHash('sha256', this.#buffer.subarray(0, at + length), 'buffer');
+  }
+}
+
+function length32(value: number): Buffer {
+  const octets = Buffer.alloc(4);
+  octets.writeUInt32BE(value);
+  return octets;
+}
+
+/** For each owner of the part the deriver and the attribute of its first hint. */
+export function derivers(
+  owners: string[],
+  anchors: readonly AnchorHint[],
+): ({ deriver: IdDeriver; attribute: string } | undefined)[] {
+  return owners.map((owner) => {
+    const hint = anchors.find((one) => one.owner === owner);
+    return hint === undefined ? undefined : { deriver: new IdDeriver(owner, hint.space), attribute: hint.attribute };
+  });
+}
+
+export function sameId(a: Uint8Array, b: Uint8Array, bStart = 0): boolean {
+  for (let i = 0; i < ID_BYTES; i++) if (a[i] !== b[bStart + i]) return false;
+  return true;
+}

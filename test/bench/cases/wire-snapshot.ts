@@ -1,0 +1,71 @@
+/** A snapshot of 100,000 people on the wire, stable ids included, signed and encrypted, against xz of the same LDIF. */
+import type { Change } from '@dirpost/core';
+import { organisation, OWNER, toCanonical, toLdif } from '../organisation.ts';
+import { compressedBytes } from '../peers.ts';
+import type { BenchCase, Figure } from '../run.ts';
+import { codec, cpuSeconds, cutParts, makeSealers, seal, updateHead } from '../updates.ts';
+
+const ENTRIES = 100_000;
+
+const bench: BenchCase = {
+  name: 'wire-snapshot',
+  describe: `bytes on the wire for ${ENTRIES.toLocaleString('en')} entries, ids included, signed and encrypted`,
+  async run() {
+    const changes: Change[] = [];
+    const ldif: string[] = [];
+    for (const person of organisation(ENTRIES, 1)) {
+      const { id, bytes } = toCanonical(person);
+      changes.push({ number: changes.length + 1, id, owner: OWNER, state: 'whole', bytes });
+      ldif.push(toLdif(person));
+    }
+    const wire = await measureWire(changes);
+    const text = ldif.join('');
+    const perEntry = (bytes: number) => bytes / ENTRIES;
+    const xz = compressedBytes('xz', ['-6'], text);
+    const zstd = compressedBytes('zstd', ['-19', '-q'], text);
+    const goal = { of: 'ratio', atMost: 0.75 } as const;
+    const figures: Figure[] = [
+      { what: 'LDIF', value: perEntry(Buffer.byteLength(text)), unit: 'B/entry' },
+      {
+        what: `sealed, ${wire.parts} parts`,
+        value: perEntry(wire.sealedBytes),
+        unit: 'B/entry',
+        ...(xz === undefined ? {} : { peer: 'xz -6', peerValue: perEntry(xz), goal }),
+      },
+    ];
+    if (zstd !== undefined) {
+      const sealed = { value: perEntry(wire.sealedBytes), unit: 'B/entry' };
+      figures.push({ what: 'the same', ...sealed, peer: 'zstd -19', peerValue: perEntry(zstd) });
+    }
+    figures.push({ what: 'encoding', value: wire.encodeCpu, unit: 's of CPU', goal: { of: 'value', atMost: 5 } });
+    figures.push({ what: 'sealing', value: wire.sealCpu, unit: 's of CPU' });
+    figures.push({ what: 'decoding', value: wire.decodeCpu, unit: 's of CPU', goal: { of: 'value', atMost: 0.7 } });
+    return figures;
+  },
+};
+export default bench;
+
+async function measureWire(changes: Change[]) {
+  const { server, requestor } = await makeSealers();
+  const parts = cutParts(changes);
+  let started = process.cpuUsage();
+  const payloads = parts.map((part, i) =>
+    codec.encode(updateHead({ mode: 'repair', part: i, parts: parts.length, total: changes.length }), part),
+  );
+  const encodeCpu = cpuSeconds(started);
+  started = process.cpuUsage();
+  let sealedBytes = 0;
+  const sealed: Uint8Array[] = [];
+  for (const payload of payloads) sealed.push(await seal(server, payload));
+  for (const file of sealed) sealedBytes += file.length;
+  const sealCpu = cpuSeconds(started);
+  const opened: Uint8Array[] = [];
+  for (const file of sealed) opened.push((await requestor.open(file)).payload);
+  started = process.cpuUsage();
+  let same = 0;
+  const decoded = opened.map((payload) => codec.changes(payload));
+  const decodeCpu = cpuSeconds(started);
+  for (const [i, change] of decoded.flat().entries()) if (Buffer.compare(change.bytes, changes[i]!.bytes) === 0) same++;
+  if (same !== changes.length) throw new Error(`Only ${same} of ${changes.length} entries came back as they were.`);
+  return { parts: parts.length, sealedBytes, encodeCpu, sealCpu, decodeCpu };
+}

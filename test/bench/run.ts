@@ -1,0 +1,74 @@
+/**
+ * `npm run bench -- [case …] [--json]`: runs the cases (all without names) and prints what was measured beside the peer.
+ * A case is a file in cases/ of the same name. `--json` prints an object for each case, one to a line.
+ */
+import { readdirSync } from 'node:fs';
+import { formatTable } from './table.ts';
+
+/** One measured number. `ratio` is value / peerValue; `goal` is what `ratio`, or else `value`, may be at most. */
+export interface Figure {
+  what: string;
+  value: number;
+  unit: string;
+  /** What it is compared with, as a person would call it. */
+  peer?: string;
+  peerValue?: number;
+  goal?: { of: 'ratio' | 'value'; atMost: number };
+}
+
+export interface BenchCase {
+  name: string;
+  /** One sentence. */
+  describe: string;
+  run(): Promise<Figure[]>;
+}
+
+const folder = new URL('cases/', import.meta.url);
+const available = readdirSync(folder)
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.slice(0, -3))
+  .sort();
+
+async function main(args: string[]): Promise<number> {
+  const json = args.includes('--json');
+  const wanted = args.filter((arg) => arg !== '--json');
+  const unknown = wanted.filter((name) => !available.includes(name));
+  if (unknown.length > 0) {
+    console.error(
+      `No such bench: ${unknown.join(', ')}\nusage: npm run bench -- [case …] [--json]\ncases: ${available.join(', ')}`,
+    );
+    return 2;
+  }
+  let missed = 0;
+  for (const name of wanted.length > 0 ? wanted : available) {
+    const { default: bench } = (await import(new URL(`${name}.ts`, folder).href)) as { default: BenchCase };
+    if (!json) console.log(`${bench.name}: ${bench.describe}`);
+    const figures = (await bench.run()).map(judge);
+    missed += figures.filter(({ met }) => met === false).length;
+    console.log(json ? JSON.stringify({ name, figures }) : `${formatTable(figures)}\n`);
+  }
+  return missed > 0 ? 1 : 0;
+}
+
+export interface JudgedFigure extends Omit<Figure, 'goal'> {
+  name: string;
+  ratio: number | null;
+  goal: string | null;
+  met: boolean | null;
+}
+
+function judge(figure: Figure): JudgedFigure {
+  const { what, goal, ...rest } = figure;
+  const ratio = figure.peerValue === undefined ? null : figure.value / figure.peerValue;
+  const measured = goal?.of === 'ratio' ? ratio : figure.value;
+  const text = goal === undefined ? null : `≤ ${goal.atMost}${goal.of === 'ratio' ? ' ×' : ''}`;
+  return {
+    name: what,
+    ...rest,
+    ratio,
+    goal: text,
+    met: goal === undefined || measured === null ? null : measured <= goal.atMost,
+  };
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,447 @@
+/**
+ * A world: the directory server `hq`, its requestors, the network between them, and everything that can go wrong. One
+ * seed gives one run, to the byte: nothing here asks for the time, for randomness or for a thread.
+ *
+ *   chaos: `steps` times one thing happens (people change, a cycle runs, a message arrives, a fault strikes)
+ *   quiet: no faults, whole cycles, until all agree; then two cycles more, in which nothing may be sent any more
+ *   replay: message files of the quiet come again, and change nothing
+ */
+import { createHash } from 'node:crypto';
+import { defaultLimits, DirpostError, type Limits, recoverOnlyCopy } from '@dirpost/core';
+import { collect } from '../../packages/agent/src/collect.ts';
+import { dispatch } from '../../packages/agent/src/dispatch.ts';
+import { sendOutgoing, submit } from '../../packages/agent/src/send.ts';
+import { disagreements, growth, missingCorrupt } from './checkers.ts';
+import { type ReadFault, readFaults } from './directory.ts';
+import { SimulatedCrash } from './gate.ts';
+import { DAY_MS, type Image, Machine, type Mutation, SERVER, type Surroundings } from './machine.ts';
+import { type Letter, Network } from './network.ts';
+import {
+  changedPerson,
+  type Definition,
+  FIRST_DEFINITION,
+  KEYS,
+  newPerson,
+  Office,
+  redefined,
+} from './organisation.ts';
+import { SeededRandom } from './random.ts';
+import { readSealed } from './sealer.ts';
+import { Watch } from './watch.ts';
+
+/** Quiet cycles within which all have to agree. */
+export const MOST_QUIET_CYCLES = 14;
+
+export interface WorldOptions {
+  seed: number;
+  /** Things that happen before the quiet. */
+  steps?: number;
+  requestors?: number;
+  clones?: boolean;
+  /** No faults of any kind. */
+  calm?: boolean;
+  /** Keep the trace, not only its hash. */
+  trace?: boolean;
+  mutation?: Mutation;
+}
+
+export interface WorldResult {
+  seed: number;
+  violations: string[];
+  /** Quiet cycles until all agreed. */
+  cycles: number;
+  counts: Record<string, number>;
+  messages: number;
+  octets: number;
+  trace: string[];
+  /** Of the trace and of everything that was put on the wire. */
+  fingerprint: string;
+}
+
+const BRANCHES = ['oslo', 'lima', 'bonn', 'riga', 'kiel', 'genf'];
+const MAX_REPEATS = 30;
+
+export class World {
+  readonly machines: Machine[] = [];
+  readonly offices: Office[];
+  readonly network = new Network();
+  readonly watch: Watch;
+  readonly trace: string[] = [];
+  readonly counts: Record<string, number> = {};
+  readonly random: SeededRandom;
+  definition: Definition = FIRST_DEFINITION;
+  nowMs = Date.UTC(2024, 0, 1);
+  quiet = false;
+  readonly #around: Surroundings;
+  readonly #traced = createHash('sha256');
+  readonly #backups = new Map<Machine, Image[]>();
+  /** Delivered since the last restore: they may come again at the very end. */
+  #delivered: Letter[] = [];
+  #fresh = 0;
+
+  constructor(readonly options: WorldOptions) {
+    const { seed } = options;
+    this.random = new SeededRandom(seed, 1);
+    this.quiet = options.calm ?? false;
+    this.offices = [SERVER, ...BRANCHES.slice(0, options.requestors ?? 3)].map((name, i) => new Office(name, i + seed));
+    const faulty = (probability: number) => !this.quiet && this.random.chance(probability);
+    this.#around = {
+      network: this.network,
+      offices: this.offices,
+      limits: smallLimits(this.random),
+      random: new SeededRandom(seed, 2),
+      nowMs: () => this.nowMs,
+      definition: () => this.definition,
+      ownLine: this.random.chance(0.5) ? 'memory' : 'network',
+      lineFails: () => faulty(0.02) && this.count('lines down'),
+      writeFails: () => faulty(0.1) && this.count('writes failed'),
+      diskFull: () => faulty(0.002) && this.count('disks full'),
+      tell: (machine, event) => this.say(`${machine.label} ${event.time} ${event.text}`),
+      committed: (machine, what) => this.watch.committed(machine, what),
+      mutation: options.mutation ?? null,
+    };
+    this.watch = new Watch(this.#around);
+    for (const office of this.offices) this.machines.push(new Machine(office.name, office, this.#around));
+  }
+
+  say(text: string): void {
+    this.#traced.update(text).update('\n');
+    if (this.options.trace ?? false) this.trace.push(text);
+  }
+
+  /** Always true, for the end of a condition. */
+  count(what: string): true {
+    this.counts[what] = (this.counts[what] ?? 0) + 1;
+    return true;
+  }
+
+  async run(): Promise<WorldResult> {
+    let cycles = 0;
+    try {
+      for (const office of this.offices) for (let i = 0; i < KEYS / 2; i++) this.#changePeople(office);
+      for (let step = 0; step < (this.options.steps ?? 220); step++) await this.#step();
+      cycles = await this.#settle();
+    } catch (error) {
+      this.watch.violation(`thrown: ${error instanceof Error ? error.stack : String(error)}`);
+    }
+    for (const machine of this.machines) await machine.store.close();
+    const fingerprint = `${this.#traced.digest('hex')} ${this.network.wireHash()}`;
+    const counts = { ...this.counts, 'changes sent': this.watch.changesSent, needless: this.watch.needless };
+    const { seed } = this.options;
+    const { violations } = this.watch;
+    const { messages, octets } = this.network;
+    return { seed, violations, cycles, counts, messages, octets, trace: this.trace, fingerprint };
+  }
+
+  async #step(): Promise<void> {
+    this.nowMs += 60_000 * (1 + this.random.int(120));
+    const calm = this.options.calm ?? false;
+    const weights = { people: 25, cycle: 16, deliver: 46, dispatch: 3 };
+    const faults = { backup: 3, restore: 1.2, redefine: 0.8, recover: 1, clone: 0.3, wipe: 0.2, clock: 0.6, refuse: 0.5, restart: 0.5, reinstall: 0.1 };
+    switch (this.random.weighted(calm ? { ...weights, ...zero(faults) } : { ...weights, ...faults })) {
+      case 'people':
+        return this.#changePeople(this.random.pick(this.offices));
+      case 'cycle':
+        return this.#cycle(this.random.pick(this.machines));
+      case 'deliver':
+        return this.#deliverOne();
+      case 'dispatch':
+        return this.#dispatch(this.random.pick(this.machines));
+      case 'backup':
+        return this.#backup(this.random.chance(0.4) ? this.#server() : this.random.pick(this.machines));
+      case 'restore':
+        return this.#restore(this.random.chance(0.4) ? this.#server() : this.random.pick(this.machines));
+      case 'redefine':
+        return this.#redefine();
+      case 'recover':
+        return this.#recover(this.random.pick(this.machines));
+      case 'clone':
+        return this.#clone(this.random.pick(this.machines));
+      case 'wipe':
+        return this.#wipe(this.random.pick(this.machines));
+      case 'clock':
+        return this.#jump();
+      case 'refuse':
+        return this.#refuse(this.random.pick(this.machines));
+      case 'restart':
+        this.random.pick(this.machines).life = null;
+        return;
+      case 'reinstall':
+        return this.#replace(this.random.pick(this.machines), null);
+    }
+  }
+
+  #server(): Machine {
+    return this.machines[0]!;
+  }
+
+  #changePeople(office: Office): void {
+    const key = `k${this.random.int(KEYS)}`;
+    const person = office.people.get(key);
+    this.#fresh++;
+    if (person !== undefined && this.random.chance(0.25)) {
+      office.people.delete(key);
+      this.watch.left(office, key);
+      return this.say(`${office.name}: ${key} leaves`);
+    }
+    const next =
+      person === undefined ? newPerson(office, key, this.random, this.#fresh) : changedPerson(person, this.random, this.#fresh);
+    office.people.set(key, next);
+    this.watch.person(office, next);
+    this.say(`${office.name}: ${key} is ${next.kind} ${next.name}, ${next.title}, ${next.mail}`);
+  }
+
+  /** T0 and T1. */
+  async #cycle(machine: Machine): Promise<void> {
+    await this.#act(machine, async () => {
+      const { postoffice, source } = await machine.start();
+      source.fault = this.#readFault();
+      const signal = new AbortController().signal;
+      try {
+        await collect(postoffice, { signal });
+      } catch (error) {
+        // A directory that may answer later; the exchange goes all the same.
+        if (!(error instanceof DirpostError) || error.code !== 'directory-failed') throw error;
+      }
+      if ((await machine.own()).stopped === null) await submit(postoffice);
+      await sendOutgoing(postoffice, signal);
+    });
+  }
+
+  #readFault(): ReadFault | null {
+    if (this.quiet || !this.random.chance(0.08)) return null;
+    this.count('reads failed');
+    return this.random.pick(readFaults);
+  }
+
+  /** T2 and T3. */
+  async #dispatch(machine: Machine): Promise<void> {
+    await this.#act(machine, async () => {
+      const { postoffice } = await machine.start();
+      await dispatch(postoffice, { signal: new AbortController().signal });
+    });
+  }
+
+  /** Lets the machine work, and perhaps die at it. */
+  async #act(machine: Machine, work: () => Promise<void>): Promise<void> {
+    const life = await machine.start();
+    life.gate.arm(!this.quiet && this.random.chance(0.05) ? this.random.int(40) : null);
+    try {
+      await work();
+      life.gate.arm(null);
+    } catch (error) {
+      if (error instanceof SimulatedCrash) {
+        this.count('crashes');
+        machine.life = null;
+        return this.say(`--- ${machine.label} crashed: ${error.message}`);
+      }
+      life.gate.arm(null);
+      const expected = ['disk-full', 'directory-failed'];
+      if (!(error instanceof DirpostError) || !expected.includes(error.code)) throw error;
+      this.say(`${machine.label}: ${error.message}`);
+    }
+  }
+
+  async #deliverOne(): Promise<void> {
+    const { inFlight } = this.network;
+    if (inFlight.length === 0) return;
+    const at = this.random.int(inFlight.length);
+    const letter = inFlight[at]!;
+    const calm = this.quiet;
+    if (calm || !this.random.chance(0.15) || !this.count('repeated')) inFlight.splice(at, 1);
+    if (!calm && this.random.chance(0.15)) return void this.count('lost');
+    const arriving = !calm && this.random.chance(0.04) ? this.#damaged(letter) : letter;
+    const machine = await this.#receiver(letter);
+    if (machine === null) return;
+    this.#put(machine, arriving);
+    if (calm || this.random.chance(0.8)) await this.#dispatch(machine);
+  }
+
+  #put(machine: Machine, letter: Letter): void {
+    machine.mailbox.push(letter);
+    if (letter.damaged) {
+      machine.damaged.add(`${createHash('sha256').update(letter.bytes).digest('hex').slice(0, 32)}.dpm`);
+    } else if (this.#delivered.push(letter) > MAX_REPEATS) {
+      this.#delivered.shift();
+    }
+  }
+
+  #damaged(letter: Letter): Letter {
+    const bytes = Buffer.from(letter.bytes);
+    if (this.random.chance(0.5)) {
+      this.count('truncated');
+      return { ...letter, bytes: bytes.subarray(0, this.random.int(bytes.length)), damaged: true };
+    }
+    this.count('altered');
+    bytes[this.random.int(bytes.length)]! ^= 1 << this.random.int(8);
+    return { ...letter, bytes, damaged: true };
+  }
+
+  /** Rule 13: of several machines of one name the one for whose incarnation it is; else any that runs. */
+  async #receiver({ to, bytes }: Letter): Promise<Machine | null> {
+    const { forIncarnation } = readSealed(bytes).envelope;
+    const running: Machine[] = [];
+    for (const machine of this.machines) {
+      if (machine.name !== to) continue;
+      const { incarnation, stopped } = await machine.store.read(async (tx) => {
+        return (await tx.getDocument<{ incarnation: string; stopped: string | null }>('requestor')) ?? { incarnation: '', stopped: null };
+      });
+      if (forIncarnation !== null && incarnation === forIncarnation) return machine;
+      if (stopped === null || to === SERVER) running.push(machine);
+    }
+    return running.length === 0 ? null : this.random.pick(running);
+  }
+
+  #backup(machine: Machine): void {
+    const kept = this.#backups.get(machine) ?? [];
+    kept.push(machine.image());
+    if (kept.length > 4) kept.splice(this.random.int(4), 1);
+    this.#backups.set(machine, kept);
+    this.say(`--- backup of ${machine.label}`);
+  }
+
+  async #restore(machine: Machine): Promise<void> {
+    const kept = this.#backups.get(machine);
+    if (kept === undefined) return;
+    await this.#replace(machine, this.random.pick(kept));
+  }
+
+  /** null: everything on the disk is lost, and the postoffice is installed anew under its old keys. */
+  async #replace(machine: Machine, image: Image | null): Promise<void> {
+    this.count(image === null ? 'reinstalled' : machine === this.#server() ? 'server restored' : 'requestors restored');
+    this.say(`--- ${machine.label} ${image === null ? 'installed anew' : 'restored'}`);
+    if (image === null) await machine.empty();
+    else await machine.restore(image);
+    await this.watch.replaced(machine);
+    this.#delivered = [];
+  }
+
+  async #redefine(): Promise<void> {
+    this.definition = redefined(this.definition, this.random);
+    this.watch.redefined(this.definition);
+    this.count('redefined');
+    this.say(`--- redefined: ${JSON.stringify(this.definition)}`);
+    this.#server().life = null;
+  }
+
+  /** The administrator's word, after he has looked whether another copy runs. */
+  async #recover(machine: Machine): Promise<void> {
+    if ((await this.#stoppedAt(machine)) === null) return;
+    for (const other of this.machines) {
+      if (other !== machine && other.name === machine.name && (await this.#stoppedAt(other)) === null) return;
+    }
+    this.count('recovered');
+    this.say(`--- ${machine.label}: recover --only-copy`);
+    const { postoffice } = await machine.start();
+    await postoffice.store.transaction((tx) => recoverOnlyCopy(tx, postoffice.random));
+  }
+
+  async #stoppedAt(machine: Machine): Promise<string | null> {
+    return machine.store.read(async (tx) => {
+      return (await tx.getDocument<{ stopped: string | null }>('requestor'))?.stopped ?? null;
+    });
+  }
+
+  async #clone(machine: Machine): Promise<void> {
+    if (!(this.options.clones ?? false) || machine.name === SERVER || this.machines.length > this.offices.length + 1) return;
+    if (this.machines.some((other) => other !== machine && other.name === machine.name)) return;
+    this.count('clones');
+    this.say(`--- ${machine.label} cloned`);
+    const copy = new Machine(`${machine.label}'`, machine.office, this.#around, machine.image());
+    await this.watch.replaced(copy);
+    this.machines.push(copy);
+    this.#delivered = [];
+  }
+
+  #wipe(machine: Machine): void {
+    this.count('mailboxes wiped');
+    this.say(`--- the mailbox of ${machine.label} is wiped`);
+    machine.mailbox.length = 0;
+    for (let i = this.network.inFlight.length - 1; i >= 0; i--) {
+      if (this.network.inFlight[i]!.to === machine.name) this.network.inFlight.splice(i, 1);
+    }
+  }
+
+  #jump(): void {
+    this.count('clock jumps');
+    const days = this.random.pick([-200, -30, -1, 1, 30, 100, 400]);
+    this.nowMs = Math.max(Date.UTC(2000, 0, 1), this.nowMs + days * DAY_MS);
+    this.say(`--- the clock jumps by ${days} days`);
+  }
+
+  #refuse(machine: Machine): void {
+    const { refuses } = machine.target;
+    const office = this.random.pick(this.offices);
+    const id = office.idOf(`k${this.random.int(KEYS)}`);
+    if (!refuses.delete(id)) refuses.add(id);
+    this.say(`--- the directory of ${machine.label} refuses ${refuses.size} entries`);
+  }
+
+  async #settle(): Promise<number> {
+    this.quiet = true;
+    for (const machine of this.machines) machine.target.refuses.clear();
+    let cycles = 0;
+    let wrong: string[] = [];
+    do {
+      await this.#quietCycle();
+      wrong = await disagreements(this.machines, this.#server());
+      this.say(`--- quiet cycle ${++cycles}: ${wrong.length} disagreements`);
+    } while (wrong.length > 0 && cycles < MOST_QUIET_CYCLES);
+    for (const text of wrong) this.watch.violation(`not converged: ${text}`);
+    if (wrong.length === 0) await this.#stayAtRest();
+    return cycles;
+  }
+
+  async #quietCycle(): Promise<void> {
+    this.nowMs += DAY_MS;
+    for (const machine of this.machines) {
+      await this.#recover(machine);
+      await this.#cycle(machine);
+    }
+    for (const machine of this.machines) await this.#dispatch(machine);
+    while (this.network.inFlight.length > 0) {
+      const letter = this.network.inFlight.shift()!;
+      const machine = await this.#receiver(letter);
+      if (machine === null) continue;
+      this.#put(machine, letter);
+      await this.#dispatch(machine);
+    }
+  }
+
+  /** What must hold after all agree: nothing is sent any more, nothing is kept, and repeats change nothing. */
+  async #stayAtRest(): Promise<void> {
+    await this.#quietCycle();
+    const before = this.watch.changesSent;
+    await this.#quietCycle();
+    if (this.watch.changesSent > before) this.watch.violation(`needless: ${this.watch.changesSent - before} changes sent at rest`);
+    for (const machine of this.machines) {
+      for (const text of missingCorrupt(machine)) this.watch.violation(`corrupt: ${text}`);
+      if ((await this.#stoppedAt(machine)) !== null) continue;
+      for (const text of await growth(machine)) this.watch.violation(`growth: ${text}`);
+    }
+    for (const letter of this.#delivered.splice(0)) {
+      const machine = await this.#receiver(letter);
+      if (machine === null) continue;
+      this.#put(machine, letter);
+      await this.#dispatch(machine);
+    }
+    for (const text of await disagreements(this.machines, this.#server())) this.watch.violation(`resurrected: ${text}`);
+  }
+}
+
+/** Small enough that updates and submissions come in parts and checkpoints are forgotten. */
+function smallLimits(random: SeededRandom): Limits {
+  return {
+    ...defaultLimits,
+    maxPartChanges: random.pick([2, 4, 1_000]),
+    maxPartBytes: 16_384,
+    maxEntryBytes: 8_192,
+    maxRefusedNamed: 2,
+    maxOutgoing: 20,
+    checkpointsKept: random.pick([3, 6, 12]),
+  };
+}
+
+function zero<K extends string>(weights: Record<K, number>): Record<K, number> {
+  return Object.fromEntries(Object.keys(weights).map((key) => [key, 0])) as Record<K, number>;
+}
