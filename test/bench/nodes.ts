@@ -3,7 +3,7 @@
  * in its outbox is sealed, opened and processed at the other end, with the octets counted.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSqliteStore } from '@dirpost/adapters';
@@ -32,7 +32,15 @@ import {
   type ServerContext,
   type Store,
 } from '@dirpost/core';
-import { createCodec, createSealer, generateKeys, type PeerKeys, type PrivateKeys, publicKeys, type Sealer } from '@dirpost/message';
+import {
+  createCodec,
+  createSealer,
+  generateKeys,
+  type PeerKeys,
+  type PrivateKeys,
+  publicKeys,
+  type Sealer,
+} from '@dirpost/message';
 
 const BATCH = 2_000;
 const NO_REPORT: Report = { writtenUpTo: 0, refusedCount: 0, refused: [] };
@@ -55,16 +63,9 @@ export interface BenchNetwork {
 /** A server `hq` and requestors; `hq` has a list of everything for all. */
 export async function openNetwork(requestors: string[], anchors: AnchorHint[] = []): Promise<BenchNetwork> {
   const folder = mkdtempSync(join(tmpdir(), 'dirpost-bench-'));
-  const names = ['hq', ...requestors];
-  const keys = new Map<string, PrivateKeys>();
-  const peers = new Map<string, PeerKeys>();
-  for (const name of names) {
-    keys.set(name, await generateKeys());
-    const { signing, recipient } = await publicKeys(keys.get(name)!);
-    peers.set(name, { signing: [signing], recipients: [recipient] });
-  }
+  await makeKeys(folder, ['hq', ...requestors]);
   const nodes = new Map<string, BenchNode>();
-  for (const name of names) nodes.set(name, await openNode(folder, name, keys.get(name)!, peers, anchors));
+  for (const name of ['hq', ...requestors]) nodes.set(name, await openNode(folder, name, anchors));
   return {
     folder,
     nodes,
@@ -76,13 +77,21 @@ export async function openNetwork(requestors: string[], anchors: AnchorHint[] = 
   };
 }
 
-async function openNode(
-  folder: string,
-  name: string,
-  keys: PrivateKeys,
-  peers: Map<string, PeerKeys>,
-  anchors: AnchorHint[],
-): Promise<BenchNode> {
+type Keys = Record<string, { own: PrivateKeys; peer: PeerKeys }>;
+
+/** The keys of all in one file of the folder, so that each postoffice can run in a process of its own. */
+export async function makeKeys(folder: string, names: string[]): Promise<void> {
+  const keys: Keys = {};
+  for (const name of names) {
+    const own = await generateKeys();
+    const { signing, recipient } = await publicKeys(own);
+    keys[name] = { own, peer: { signing: [signing], recipients: [recipient] } };
+  }
+  writeFileSync(join(folder, 'keys.json'), JSON.stringify(keys), { mode: 0o600 });
+}
+
+export async function openNode(folder: string, name: string, anchors: AnchorHint[] = []): Promise<BenchNode> {
+  const keys: Keys = JSON.parse(readFileSync(join(folder, 'keys.json'), 'utf8'));
   const limits = defaultLimits;
   const store = await openSqliteStore({ path: join(folder, `${name}.db`) });
   const workshop = {
@@ -97,13 +106,16 @@ async function openNode(
   return {
     name,
     store,
-    sealer: createSealer({ name, keys, peers: (peer) => peers.get(peer), limits }),
+    sealer: createSealer({ name, keys: keys[name]!.own, peers: (peer) => keys[peer]?.peer, limits }),
     requestor: { ...workshop, name, server: 'hq', anchors: own, version: 'bench' },
     server: name === 'hq' ? await makeServer(store, workshop) : null,
   };
 }
 
-async function makeServer(store: Store, workshop: Omit<RequestorContext, 'name' | 'server' | 'anchors' | 'version'>): Promise<ServerContext> {
+async function makeServer(
+  store: Store,
+  workshop: Omit<RequestorContext, 'name' | 'server' | 'anchors' | 'version'>,
+): Promise<ServerContext> {
   const server: ServerContext = {
     ...workshop,
     name: 'hq',
@@ -122,7 +134,10 @@ async function makeServer(store: Store, workshop: Omit<RequestorContext, 'name' 
 }
 
 /** Publishes entries as T0 would, straight into the store. */
-export async function publish(node: BenchNode, entries: Iterable<{ id: Uint8Array; bytes: Uint8Array }>): Promise<void> {
+export async function publish(
+  node: BenchNode,
+  entries: Iterable<{ id: Uint8Array; bytes: Uint8Array }>,
+): Promise<void> {
   let batch: EntryRow[] = [];
   const flush = async (): Promise<void> => {
     const rows = batch;
@@ -144,7 +159,16 @@ export async function publish(node: BenchNode, entries: Iterable<{ id: Uint8Arra
     );
   };
   for (const { id, bytes } of entries) {
-    const fixed = { number: 0, owner: node.name, seq: 0, deleted: false, peerNumber: null, introduced: 0, changed: null, note: 'bench' };
+    const fixed = {
+      number: 0,
+      owner: node.name,
+      seq: 0,
+      deleted: false,
+      peerNumber: null,
+      introduced: 0,
+      changed: null,
+      note: 'bench',
+    };
     batch.push({ ...fixed, id, bytes, hash: entryHash(bytes) });
     if (batch.length === BATCH) await flush();
   }
@@ -155,12 +179,18 @@ export async function submit(node: BenchNode, large: boolean): Promise<void> {
   await node.store.transaction((tx) => composeExchange(tx, node.requestor, NO_REPORT), { large });
 }
 
-/** The outbox of a node, sealed. */
-export async function* sealed(node: BenchNode): AsyncGenerator<{ message: OutgoingSummary; bytes: Uint8Array }> {
-  for (const message of await node.store.read((tx) => tx.outgoing({ undelivered: true }))) {
+/** What a node has in its outbox for another, sealed. */
+export async function* sealed(
+  node: BenchNode,
+  to: BenchNode,
+): AsyncGenerator<{ message: OutgoingSummary; bytes: Uint8Array }> {
+  for (const message of await node.store.read((tx) => tx.outgoing({ to: to.name, undelivered: true }))) {
     const payload = (await node.store.read((tx) => tx.outgoingPayload(message.id)))!;
-    const { id, to, forIncarnation, createdMs } = message;
-    yield { message, bytes: await node.sealer.seal({ id, from: node.name, to, forIncarnation, createdMs }, payload) };
+    const { id, forIncarnation, createdMs } = message;
+    yield {
+      message,
+      bytes: await node.sealer.seal({ id, from: node.name, to: to.name, forIncarnation, createdMs }, payload),
+    };
     await node.store.transaction((tx) => tx.removeOutgoing([id]));
   }
 }
@@ -170,16 +200,20 @@ export async function take(node: BenchNode, bytes: Uint8Array, large: boolean): 
   const { envelope, payload, payloadHash } = await node.sealer.open(bytes);
   const head = node.requestor.codec.head(payload);
   const { from } = envelope;
-  if (head.kind === 'update') return (await processUpdate(node.store, node.requestor, { from, head, payload, payloadHash }, NO_REPORT, large)).verdict;
-  if (head.kind === 'exchange') return (await processExchange(node.store, node.server!, { from, head, payload, payloadHash }, large)).verdict;
-  if (head.kind === 'verification') return (await processVerification(node.store, node.server!, { from, head, payload, payloadHash })).verdict;
+  if (head.kind === 'update')
+    return (await processUpdate(node.store, node.requestor, { from, head, payload, payloadHash }, NO_REPORT, large))
+      .verdict;
+  if (head.kind === 'exchange')
+    return (await processExchange(node.store, node.server!, { from, head, payload, payloadHash }, large)).verdict;
+  if (head.kind === 'verification')
+    return (await processVerification(node.store, node.server!, { from, head, payload, payloadHash })).verdict;
   throw new Error(`unexpected ${head.kind}`);
 }
 
 /** Sends everything in the outbox of one node to another; the octets that travelled. */
 export async function post(from: BenchNode, to: BenchNode, large: boolean): Promise<number> {
   let octets = 0;
-  for await (const { bytes } of sealed(from)) {
+  for await (const { bytes } of sealed(from, to)) {
     octets += bytes.length;
     await take(to, bytes, large);
   }
@@ -187,7 +221,11 @@ export async function post(from: BenchNode, to: BenchNode, large: boolean): Prom
 }
 
 /** Exchange, update and verification of one requestor; what travelled each way. */
-export async function cycle(network: BenchNetwork, name: string, large: boolean): Promise<{ up: number; down: number }> {
+export async function cycle(
+  network: BenchNetwork,
+  name: string,
+  large: boolean,
+): Promise<{ up: number; down: number }> {
   const [node, hq] = [network.node(name), network.node('hq')];
   await submit(node, large);
   const up = await post(node, hq, large);

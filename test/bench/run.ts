@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- [case …] [--json]`: runs the cases (all without names) and prints what was measured beside the peer.
- * A case is a file in cases/ of the same name. `--json` prints an object for each case, one to a line.
+ * A case is a file in cases/ of the same name. `--json` prints an object for each case, one to a line: its main figure, and
+ * all of them.
  */
 import { readdirSync } from 'node:fs';
 import { formatTable } from './table.ts';
@@ -45,30 +46,33 @@ async function main(args: string[]): Promise<number> {
     if (!json) console.log(`${bench.name}: ${bench.describe}`);
     const figures = (await bench.run()).map(judge);
     missed += figures.filter(({ met }) => met === false).length;
-    console.log(json ? JSON.stringify({ name, figures }) : `${formatTable(figures)}\n`);
+    if (json) console.log(JSON.stringify({ name, ...mainOf(figures), figures }));
+    else console.log(`${formatTable(figures)}\n`);
   }
   return missed > 0 ? 1 : 0;
 }
 
 export interface JudgedFigure extends Omit<Figure, 'goal'> {
-  name: string;
   ratio: number | null;
   goal: string | null;
   met: boolean | null;
 }
 
 function judge(figure: Figure): JudgedFigure {
-  const { what, goal, ...rest } = figure;
+  const { goal, ...rest } = figure;
   const ratio = figure.peerValue === undefined ? null : figure.value / figure.peerValue;
   const measured = goal?.of === 'ratio' ? ratio : figure.value;
+  const met = goal === undefined || measured === null ? null : measured <= goal.atMost;
   const text = goal === undefined ? null : `≤ ${goal.atMost}${goal.of === 'ratio' ? ' ×' : ''}`;
-  return {
-    name: what,
-    ...rest,
-    ratio,
-    goal: text,
-    met: goal === undefined || measured === null ? null : measured <= goal.atMost,
-  };
+  return { ...rest, ratio, goal: text, met };
+}
+
+/** The first figure that has a goal, or else the first. */
+function mainOf(figures: JudgedFigure[]): Omit<JudgedFigure, 'what'> | undefined {
+  const main = figures.find(({ goal }) => goal !== null) ?? figures[0];
+  if (main === undefined) return undefined;
+  const { what: _, peer, peerValue, ...rest } = main;
+  return { ...rest, ...(peer === undefined ? {} : { peer }), ...(peerValue === undefined ? {} : { peerValue }) };
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -2,8 +2,8 @@
 import type { JudgedFigure } from './run.ts';
 
 export function formatTable(figures: JudgedFigure[]): string {
-  const rows = figures.map(({ name, value, unit, peer, peerValue, ratio, goal, met }) => [
-    name,
+  const rows = figures.map(({ what, value, unit, peer, peerValue, ratio, goal, met }) => [
+    what,
     `${formatNumber(value)} ${unit}`,
     peer === undefined || peerValue === undefined ? '' : `${peer}: ${formatNumber(peerValue)}`,
     ratio === null ? '' : `${ratio.toFixed(2)} ×`,

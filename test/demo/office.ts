@@ -9,7 +9,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Status } from './contents.ts';
 import { formatStaff, type Staff } from './people.ts';
 
@@ -40,6 +41,24 @@ export function ended(child: ChildProcess, args: string[]): Promise<Ran> {
     child.once('error', reject);
     child.once('close', (code) => resolve({ command: `dirpost ${args.join(' ')}`, code, out, err }));
   });
+}
+
+type Main = (argv: string[], streams: Record<'out' | 'err', { write(text: string): void }>) => Promise<number>;
+
+/** What the binary calls, without a process of its own. */
+export const runHere: Runner = async (args) => {
+  const { main } = (await import(new URL('../dist/cli/program.js', pathToFileURL(BINARY)).href)) as { main: Main };
+  return runMain(main, args);
+};
+
+export async function runMain(main: Main, args: string[]): Promise<Ran> {
+  let [out, err] = ['', ''];
+  const streams = {
+    out: { write: (text: string) => void (out += text) },
+    err: { write: (text: string) => void (err += text) },
+  };
+  const code = await main([process.execPath, BINARY, ...args], streams);
+  return { command: `dirpost ${args.join(' ')}`, code, out, err };
 }
 
 export class Office {
@@ -75,8 +94,12 @@ export class Office {
     return ran;
   }
 
+  /** With --json; by the same built program, but within this process, because it is asked often. */
   async json<T>(...args: string[]): Promise<T> {
-    return JSON.parse((await this.must('--json', ...args)).out) as T;
+    const runner = this.runner === runBinary ? runHere : this.runner;
+    const ran = await runner(['--config', this.config, '--json', ...args]);
+    if (ran.code !== 0) throw new CommandFailed(this.name, ran);
+    return JSON.parse(ran.out) as T;
   }
 
   status(): Promise<Status> {
@@ -106,41 +129,60 @@ export class CommandFailed extends Error {
 }
 
 /** `names`, the first of them the server: made with `dirpost init`, and trusting each other as administrators would. */
-export async function makeOffices(root: string, names: string[], runner: Runner = runBinary): Promise<Office[]> {
+export async function makeOffices(root: string, names: string[], runner: Runner): Promise<Office[]> {
   const offices = names.map((name) => new Office(root, name, runner));
   const [server, ...branches] = offices as [Office, ...Office[]];
   await mkdir(server.exchange, { recursive: true });
-  for (const office of offices) {
-    await mkdir(join(root, 'directories', office.name), { recursive: true });
-    const role = office === server ? ['--role', 'server'] : ['--role', 'requestor', '--server', server.name];
-    const files = [
-      '--publish',
-      `../directories/${office.name}/people.ldif`,
-      '--subscribe',
-      `../directories/${office.name}/network.ldif`,
-    ];
-    await office.must('init', office.name, ...role, ...files, '--container', CONTAINER, '--folder', '../exchange');
-  }
-  for (const branch of branches) {
-    await introduce(branch, server);
-    await introduce(server, branch);
-  }
+  await Promise.all(offices.map((office) => makeOne(office, server)));
+  // A postoffice at a time: each takes several files of the others.
+  const files = new Map(await Promise.all(offices.map(async (office) => [office, await exportKeys(office)] as const)));
+  await Promise.all(branches.map((branch) => trust(branch, files.get(server)!)));
+  for (const branch of branches) await trust(server, files.get(branch)!);
   return offices;
 }
 
-/** `to` trusts `from` after its fingerprint was read out. */
-async function introduce(from: Office, to: Office): Promise<void> {
-  const file = join(from.root, `${from.name}.json`);
-  await from.must('peer', 'export', '--out', file);
-  const { fingerprint } = JSON.parse(await readFile(file, 'utf8')) as { fingerprint: string };
-  await to.must('peer', 'add', file, '--fingerprint', fingerprint);
+async function makeOne(office: Office, server: Office): Promise<void> {
+  const { root, name } = office;
+  await mkdir(join(root, 'directories', name), { recursive: true });
+  const role = office === server ? ['--role', 'server'] : ['--role', 'requestor', '--server', server.name];
+  const publish = ['--publish', `../directories/${name}/people.ldif`];
+  const subscribe = ['--subscribe', `../directories/${name}/network.ldif`, '--container', CONTAINER];
+  await office.must('init', name, ...role, ...publish, ...subscribe, '--folder', '../exchange');
 }
 
-/** One cycle: the branches collect and send (T0, T1), the server processes (T2), the branches dispatch (T3), verifications. */
-export async function cycle([server, ...branches]: Office[]): Promise<Ran[]> {
-  const ran = await Promise.all(branches.map((branch) => branch.must('sync', '--wait', '0')));
-  ran.push(await server!.must('sync'));
-  ran.push(...(await Promise.all(branches.map((branch) => branch.must('dispatch')))));
-  ran.push(await server!.must('dispatch'));
-  return ran;
+async function exportKeys(office: Office): Promise<string> {
+  const file = join(office.root, `${office.name}.json`);
+  await office.must('peer', 'export', '--out', file);
+  return file;
+}
+
+/** After its fingerprint was read out. */
+async function trust(office: Office, file: string): Promise<void> {
+  const { fingerprint } = JSON.parse(await readFile(file, 'utf8')) as { fingerprint: string };
+  await office.must('peer', 'add', file, '--fingerprint', fingerprint);
+}
+
+/**
+ * One cycle. The branches collect, send (T0, T1) and wait; the server processes (T2); the branches dispatch (T3); the
+ * server takes the verifications. What each said, the server's two words last. `between` is called when message files
+ * lie in the exchange folder.
+ */
+export async function cycle(offices: Office[], between?: () => Promise<void>): Promise<Ran[]> {
+  const [server, ...branches] = offices as [Office, ...Office[]];
+  const before = new Set(await server.waiting());
+  let running = branches.length;
+  const synced = branches.map(async (branch) => {
+    const ran = await branch.must('sync', '--wait', '30').finally(() => running--);
+    return ran;
+  });
+  // Its error is told below.
+  for (const one of synced) one.catch(() => {});
+  const haveSent = async () => (await server.waiting()).filter((file) => !before.has(file)).length >= branches.length;
+  while (running > 0 && !(await haveSent())) await wait(20);
+  await between?.();
+  const processed = await server.must('sync');
+  await between?.();
+  const ran = await Promise.all(synced);
+  await between?.();
+  return [...ran, processed, await server.must('dispatch')];
 }

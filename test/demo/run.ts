@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClaimFailed, Narrator } from './narrator.ts';
-import { CommandFailed, makeOffices, type Office } from './office.ts';
+import { CommandFailed, makeOffices, Office, runHere } from './office.ts';
 import {
   backUpServer,
   changes,
@@ -25,7 +25,10 @@ async function demo(tell: Narrator, root: string): Promise<void> {
   tell.line('dirpost keeps the directories of offices in step by message files. Here are a directory server (hq)');
   tell.line('and two branches (oslo, lima). They share nothing but a folder in which message files are laid.');
   tell.step('Three postoffices are made: dirpost init, dirpost peer export, dirpost peer add');
-  const offices = await makeOffices(root, ['hq', 'oslo', 'lima']);
+  const names = ['hq', 'oslo', 'lima'];
+  await makeOffices(root, names, runHere);
+  // From here on every sync and dispatch is a process of its own.
+  const offices = names.map((name) => new Office(root, name));
   const [hq, oslo, lima] = offices as [Office, Office, Office];
   const scene: Scene = { tell, root, offices, hq, oslo, lima, staff: new Map(), travelled: new Travelled() };
   await setUp(scene);

@@ -3,15 +3,7 @@
  * wrong; none means that all is well.
  */
 import { createHash } from 'node:crypto';
-import {
-  allRequestors,
-  decodeEntry,
-  type EntryRow,
-  listFor,
-  loadList,
-  loadOwn,
-  type StoreTx,
-} from '@dirpost/core';
+import { allRequestors, decodeEntry, type EntryRow, listFor, loadList, loadOwn, type StoreTx } from '@dirpost/core';
 import type { Machine } from './machine.ts';
 import { type ExpectedEntry, expectedReplica } from './organisation.ts';
 import { DirpostError } from '@dirpost/core';
@@ -50,9 +42,11 @@ async function replicaFaults(machine: Machine): Promise<string[]> {
     const difference = differenceTo(expected.get(id), row);
     if (difference !== null) wrong.push(`${machine.label}: replica, entry ${id} of ${row.owner}: ${difference}`);
   }
-  for (const [id, { owner }] of expected) if (!found.has(id)) wrong.push(`${machine.label}: replica lacks ${id} of ${owner}`);
+  for (const [id, { owner }] of expected)
+    if (!found.has(id)) wrong.push(`${machine.label}: replica lacks ${id} of ${owner}`);
   if (own.replica.digest !== digestOf(rows)) wrong.push(`${machine.label}: the replica's digest is not its content's`);
-  if (own.replica.live !== rows.length) wrong.push(`${machine.label}: counts ${own.replica.live} of ${rows.length} entries`);
+  if (own.replica.live !== rows.length)
+    wrong.push(`${machine.label}: counts ${own.replica.live} of ${rows.length} entries`);
   if (wrong.length === 0) wrong.push(...targetFaults(machine, rows));
   return wrong;
 }
@@ -72,24 +66,26 @@ function differenceTo(expected: ExpectedEntry | undefined, row: EntryRow): strin
 
 /** The subscribing directory holds the replica, but for what it refuses. */
 function targetFaults(machine: Machine, rows: EntryRow[]): string[] {
-  const { entries, refuses } = machine.target;
+  const { entries, refused } = machine.target;
   const wrong: string[] = [];
   const ids = new Set(rows.map((row) => hex(row.id)));
   for (const row of rows) {
     const id = hex(row.id);
     const written = entries.get(id);
-    if (written === undefined && !refuses.has(id)) wrong.push(`${machine.label}: the directory lacks ${id}`);
+    if (written === undefined && !refused.has(id)) wrong.push(`${machine.label}: the directory lacks ${id}`);
     if (written === undefined) continue;
     for (const [name, values] of decodeEntry(row.bytes!).attributes) {
       if (name === 'entrydn' || name === 'entryuuid') continue;
       if (name === 'member;entryid') {
         const dns = values.map((value) => entries.get(hex(value))?.dn).filter((dn) => dn !== undefined);
         const has = (written.attributes.get('member') ?? []).map((value) => Buffer.from(value).toString());
-        if (dns.some((dn) => !has.includes(dn))) wrong.push(`${machine.label}: the directory has other members in ${id}`);
+        if (dns.some((dn) => !has.includes(dn)))
+          wrong.push(`${machine.label}: the directory has other members in ${id}`);
         continue;
       }
       const has = new Set((written.attributes.get(name) ?? []).map(hex));
-      if (!values.every((value) => has.has(hex(value)))) wrong.push(`${machine.label}: the directory has another ${name} in ${id}`);
+      if (!values.every((value) => has.has(hex(value))))
+        wrong.push(`${machine.label}: the directory has another ${name} in ${id}`);
     }
   }
   for (const [id, { dn }] of entries) {
@@ -111,12 +107,18 @@ async function ownerFaults(machine: Machine, server: Machine): Promise<string[]>
   const wrong: string[] = [];
   const check = (holds: boolean, text: string) => holds || wrong.push(`${machine.label}: ${text}`);
   const people = new Set([...machine.office.people.keys()].map((key) => machine.office.idOf(key)));
-  check(rows.length === people.size && rows.every((row) => people.has(hex(row.id))), 'publishes other entries than it has');
+  check(
+    rows.length === people.size && rows.every((row) => people.has(hex(row.id))),
+    'publishes other entries than it has',
+  );
   check(own.digest === digestOf(rows), 'the owner digest is not that of its content');
   check(digestOf(collected) === own.digest, 'the server has collected something else');
   check(record?.accepted.digest === own.digest, "the server's owner digest is another");
   check(record?.live === collected.length, `the server counts ${record?.live} entries`);
-  check(record?.flaggedCount === collected.filter((row) => row.note !== null).length, 'the server counts its flags wrong');
+  check(
+    record?.flaggedCount === collected.filter((row) => row.note !== null).length,
+    'the server counts its flags wrong',
+  );
   return wrong;
 }
 
@@ -134,7 +136,8 @@ async function listFaults(server: Machine): Promise<string[]> {
       if (record.count !== released.length) wrong.push(`list ${name} counts ${record.count} of ${released.length}`);
       for (const { owner, digest, count } of await tx.sums(name)) {
         const own = released.filter((one) => one.owner === owner);
-        if (digest !== digestOf(own) || count !== own.length) wrong.push(`the sum of ${owner} on list ${name} is wrong`);
+        if (digest !== digestOf(own) || count !== own.length)
+          wrong.push(`the sum of ${owner} on list ${name} is wrong`);
       }
     }
     return wrong;
@@ -153,7 +156,7 @@ export async function growth(machine: Machine): Promise<string[]> {
     const waiting = await tx.outgoing({ undelivered: true });
     check(waiting.length === 0, `${waiting.length} messages wait to be sent`);
     const parts = [...(await tx.parts('hq', 'update')), ...(await tx.parts('hq', 'exchange'))];
-    check(new Set(parts.map((part) => part.number)).size <= 3, `${parts.length} parts stay staged`);
+    check(parts.length === 0, `${parts.length} parts stay staged`);
     check((await checkpoints(tx, 'own')) <= limits.checkpointsKept, 'too many own checkpoints');
     const tombstones = (await tx.countEntries('published')).deleted;
     check(tombstones <= 60, `${tombstones} tombstones in published`);
@@ -175,7 +178,7 @@ async function serverGrowth(tx: StoreTx, machine: Machine): Promise<string[]> {
       if (kept > limits.checkpointsKept) wrong.push(`${kept} checkpoints in ${scope}`);
     }
     const parts = await tx.parts(record.name, 'exchange');
-    if (new Set(parts.map((part) => part.number)).size > 1) wrong.push(`${parts.length} parts of ${record.name} stay staged`);
+    if (parts.length > 0) wrong.push(`${parts.length} parts of ${record.name} stay staged`);
   }
   return wrong;
 }
@@ -183,7 +186,7 @@ async function serverGrowth(tx: StoreTx, machine: Machine): Promise<string[]> {
 /** The store has no way to count them; their seqs are small here. */
 async function checkpoints(tx: StoreTx, scope: string): Promise<number> {
   let count = 0;
-  for (let seq = 0; seq < 3_000; seq++) if ((await tx.checkpoint(scope, seq)) !== undefined) count++;
+  for (let seq = 0; seq < 500; seq++) if ((await tx.checkpoint(scope, seq)) !== undefined) count++;
   return count;
 }
 

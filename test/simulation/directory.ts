@@ -66,6 +66,8 @@ export class TargetContent {
   entries = new Map<string, WrittenEntry>();
   /** Ids that this directory refuses. */
   readonly refuses = new Set<string>();
+  /** What it refused of what it was given last. */
+  refused = new Set<string>();
 }
 
 export class TargetDirectory implements Directory {
@@ -84,12 +86,14 @@ export class TargetDirectory implements Directory {
 
   async *write(changes: AsyncIterable<DirectoryChange>): AsyncIterable<WriteOutcome> {
     const next = new Map<string, WrittenEntry>();
+    const refused = new Set<string>();
     const broken = this.fails();
     for await (const { id, dn, attributes } of changes) {
       this.gate.pass('directory write');
       const name = Buffer.from(id).toString('hex');
       if (broken && next.size === 2) throw new DirpostError('directory-failed', 'The directory is full.');
       if (this.content.refuses.has(name)) {
+        refused.add(name);
         yield { id, result: 'refused', code: 'constraintViolation', reason: 'simulated' };
         continue;
       }
@@ -97,6 +101,7 @@ export class TargetDirectory implements Directory {
       yield { id, result: 'written' };
     }
     this.content.entries = next;
+    this.content.refused = refused;
     this.gate.pass('directory written');
   }
 }

@@ -2,6 +2,7 @@
  * One machine that runs one postoffice: a disk (store, spool) that survives, and a life, which ends in a crash, a restart
  * or a restore. Each life is a real Postoffice object over the same disk.
  */
+import { createHash } from 'node:crypto';
 import { connectMemoryTransports, createMemoryStore, type MemoryStore } from '@dirpost/adapters';
 import {
   applyDefinitions,
@@ -55,7 +56,6 @@ export interface Surroundings {
 
 /** A rule that is deliberately broken, from outside of the code under test (mutations.test.ts). */
 export interface Mutation {
-  name: string;
   codec?(codec: Codec, postoffice: string): Codec;
   cookies?(jar: CookieJar): CookieJar;
   store?(tx: StoreTx, postoffice: string): StoreTx;
@@ -80,7 +80,6 @@ export class Machine {
   spool = new SpoolFolder();
   /** SHA-256 of damaged files that were collected, so that each can be looked for. */
   damaged = new Set<string>();
-  readonly mailbox: Letter[] = [];
   readonly target = new TargetContent();
   life: Life | null = null;
 
@@ -132,6 +131,10 @@ export class Machine {
     return life;
   }
 
+  #spooled({ bytes, damaged }: Letter): void {
+    if (damaged) this.damaged.add(`${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.dpm`);
+  }
+
   #build(gate: Gate): Life {
     const { around, name, office } = this;
     const { limits, random, mutation } = around;
@@ -144,7 +147,13 @@ export class Machine {
       limits,
       maxPayloadBytes: () => 8 * 1024 * 1024,
     };
-    const line = new SimulatedTransport(around.network, this.mailbox, gate, () => around.lineFails());
+    const line = new SimulatedTransport(
+      around.network,
+      around.network.mailbox(name),
+      gate,
+      () => around.lineFails(),
+      (letter) => this.#spooled(letter),
+    );
     const [near, far] = connectMemoryTransports().map((end) => gated(end, around.network, gate));
     const memory = name === SERVER && around.ownLine === 'memory';
     const source = new SourceDirectory(office, gate);
@@ -163,11 +172,22 @@ export class Machine {
       clock,
       random: workshop.random,
       limits,
-      retry: { exchangeAfterMs: DAY_MS, exchangeAtMostMs: 7 * DAY_MS, deliverAfterMs: 60_000, deliverAtMostMs: 3_600_000 },
+      retry: {
+        exchangeAfterMs: DAY_MS,
+        exchangeAtMostMs: 7 * DAY_MS,
+        deliverAfterMs: 60_000,
+        deliverAtMostMs: 3_600_000,
+      },
       keepDone: { maxAgeMs: 14 * DAY_MS, maxFiles: 20 },
       transportsTo: (peer) => (memory && peer === name ? [near!] : [line]),
       inbound: memory ? [far!, line] : [line],
-      publishing: [{ directory: source, mapping: compileMapping({ owner: name, key: office.keyAttribute, space: office.space, limits }) }],
+      publishing: [
+        {
+          directory: source,
+          mapping: compileMapping({ owner: name, key: office.keyAttribute, space: office.space, limits }),
+        },
+      ],
+      readCompletely: new Set(),
       subscribing: [
         {
           directory: target,
@@ -194,7 +214,10 @@ export class Machine {
       ...workshop,
       name: SERVER,
       lists: listDefinitions(around.definition()).map(compileList),
-      rules: publishRules(around.definition(), around.offices.map((office) => office.name)),
+      rules: publishRules(
+        around.definition(),
+        around.offices.map((office) => office.name),
+      ),
       cookies: around.mutation?.cookies?.(cookies) ?? cookies,
       retentionMs: 60 * DAY_MS,
     };

@@ -15,6 +15,7 @@ export interface Letter {
 
 export class Network {
   readonly inFlight: Letter[] = [];
+  readonly #mailboxes = new Map<string, Letter[]>();
   messages = 0;
   octets = 0;
   /** Over everything that any transport was handed, in order: two runs of one seed must agree. */
@@ -25,6 +26,16 @@ export class Network {
     this.octets += file.bytes.length;
     this.#wire.update(file.bytes);
     this.inFlight.push({ to: file.to, bytes: Uint8Array.from(file.bytes), damaged: false });
+  }
+
+  /** Of a name: copies of a postoffice share it. */
+  mailbox(name: string): Letter[] {
+    let letters = this.#mailboxes.get(name);
+    if (letters === undefined) {
+      letters = [];
+      this.#mailboxes.set(name, letters);
+    }
+    return letters;
   }
 
   wireHash(): string {
@@ -41,6 +52,7 @@ export class SimulatedTransport implements Transport {
     private readonly mailbox: Letter[],
     private readonly gate: Gate,
     private readonly fails: () => boolean,
+    private readonly spooled: (letter: Letter) => void,
   ) {}
 
   async deliver(file: MessageFile): Promise<void> {
@@ -59,7 +71,7 @@ export class SimulatedTransport implements Transport {
         left++;
         continue;
       }
-      this.mailbox.splice(left, 1);
+      for (const letter of this.mailbox.splice(left, 1)) this.spooled(letter);
       this.gate.pass('collect, done');
       collected++;
     }

@@ -130,7 +130,9 @@ export function changedPerson(person: Person, random: SeededRandom, fresh: numbe
     case 'photo':
       return { ...person, photo: person.photo === null ? String(fresh).repeat(30) : null };
     case 'members':
-      return person.kind === 'group' ? { ...person, members: [...person.members.slice(1), `k${random.int(KEYS)}`] } : person;
+      return person.kind === 'group'
+        ? { ...person, members: [...person.members.slice(1), `k${random.int(KEYS)}`] }
+        : person;
     case 'kind':
       return { ...person, kind: person.kind === 'group' ? 'person' : 'group', members: [] };
   }

@@ -45,7 +45,8 @@ function add(totals: Totals, result: WorldResult): void {
   totals.violations += result.violations.length;
   if (result.violations.length > 0) totals.failed.push(result.seed);
   totals.cycles[result.cycles] = (totals.cycles[result.cycles] ?? 0) + 1;
-  if (result.cycles > totals.slowestCycles) Object.assign(totals, { slowestCycles: result.cycles, slowestSeed: result.seed });
+  if (result.cycles > totals.slowestCycles)
+    Object.assign(totals, { slowestCycles: result.cycles, slowestSeed: result.seed });
   for (const [what, count] of Object.entries(result.counts)) totals.counts[what] = (totals.counts[what] ?? 0) + count;
 }
 
@@ -64,7 +65,17 @@ async function main(): Promise<void> {
   const first = Number(values.seed);
   const seeds = Number(values.seeds);
   const trace = values.trace || (seeds === 1 && !values.json);
-  const totals: Totals = { seeds: 0, messages: 0, octets: 0, violations: 0, failed: [], slowestCycles: 0, slowestSeed: first, cycles: {}, counts: {} };
+  const totals: Totals = {
+    seeds: 0,
+    messages: 0,
+    octets: 0,
+    violations: 0,
+    failed: [],
+    slowestCycles: 0,
+    slowestSeed: first,
+    cycles: {},
+    counts: {},
+  };
   const { clones, calm } = values;
   const options = { clones, calm, trace, steps: Number(values.steps), requestors: Number(values.requestors) };
   const startedMs = performance.now();
@@ -73,10 +84,14 @@ async function main(): Promise<void> {
     add(totals, result);
     if (trace) console.log(result.trace.join('\n'));
     if (result.violations.length > 0 && !values.json) {
-      console.log(`seed ${seed} breaks a rule:\n  ${result.violations.slice(0, 5).join('\n  ')}\n  replay: ${replayCommand(seed)}`);
+      console.log(
+        `seed ${seed} breaks a rule:\n  ${result.violations.slice(0, 5).join('\n  ')}\n  replay: ${replayCommand(seed)}`,
+      );
     }
     if (!values.json && totals.seeds % 100 === 0) {
-      console.log(`${totals.seeds} seeds, ${totals.failed.length} failed, ${(totals.seeds / (performance.now() - startedMs) * 1000).toFixed(1)} seeds/s`);
+      console.log(
+        `${totals.seeds} seeds, ${totals.failed.length} failed, ${((totals.seeds / (performance.now() - startedMs)) * 1000).toFixed(1)} seeds/s`,
+      );
     }
   }
   if (values.json) console.log(JSON.stringify(totals));
@@ -86,9 +101,17 @@ async function main(): Promise<void> {
 
 function report(totals: Totals, seconds: number): void {
   const { seeds, failed, messages, slowestCycles, slowestSeed } = totals;
-  console.log(`${failed.length} of ${seeds} seeds broke a rule; ${messages} messages, ${(totals.octets / 1e6).toFixed(1)} MB in ${seconds.toFixed(1)} s`);
-  console.log(`slowest convergence: ${slowestCycles} quiet cycles (seed ${slowestSeed}); ${JSON.stringify(totals.cycles)}`);
-  console.log(Object.entries(totals.counts).map(([what, count]) => `${what} ${count}`).join(', '));
+  console.log(
+    `${failed.length} of ${seeds} seeds broke a rule; ${messages} messages, ${(totals.octets / 1e6).toFixed(1)} MB in ${seconds.toFixed(1)} s`,
+  );
+  console.log(
+    `slowest convergence: ${slowestCycles} quiet cycles (seed ${slowestSeed}); ${JSON.stringify(totals.cycles)}`,
+  );
+  console.log(
+    Object.entries(totals.counts)
+      .map(([what, count]) => `${what} ${count}`)
+      .join(', '),
+  );
 }
 
 await main();

@@ -25,7 +25,10 @@ export class Watch {
   readonly #definitions: Definition[] = [];
   readonly #replicas = new Map<Machine, Set<string>>();
 
-  constructor(private readonly around: Surroundings) {
+  constructor(
+    private readonly around: Surroundings,
+    private readonly say: (text: string) => void,
+  ) {
     this.#codec = createCodec(around.limits);
     for (const { name } of around.offices) {
       this.#gone.set(name, new Set());
@@ -35,6 +38,7 @@ export class Watch {
   }
 
   violation(text: string): void {
+    this.say(`*** ${text}`);
     if (this.violations.length < 20) this.violations.push(text);
   }
 
@@ -54,7 +58,11 @@ export class Watch {
     for (const value of this.#values) this.#note(value, definition, true);
   }
 
-  #note({ office, person, id }: { office: Office; person: Person; id: string }, definition: Definition, now: boolean): void {
+  #note(
+    { office, person, id }: { office: Office; person: Person; id: string },
+    definition: Definition,
+    now: boolean,
+  ): void {
     for (const { name } of this.around.offices) {
       if (isReleased(definition, office.name, person, name)) this.#everListed.get(name)!.add(id);
       else if (now) this.#gone.get(name)!.add(id);
@@ -101,7 +109,13 @@ export class Watch {
       const hex = Buffer.from(id).toString('hex');
       if (!listed.has(hex)) this.violation(`leaked: the id of ${this.#describe(hex)} was sent to ${message.to}`);
     }
-    if (head.mode === 'delta') await this.#countNeedless(server, message.to, head, changes.map((change) => change.number));
+    if (head.mode === 'delta')
+      await this.#countNeedless(
+        server,
+        message.to,
+        head,
+        changes.map((change) => change.number),
+      );
   }
 
   async #countNeedless(server: Machine, to: string, head: Update, numbers: number[]): Promise<void> {
@@ -110,7 +124,10 @@ export class Watch {
       const verified = record?.verified;
       if (!verified || verified.incarnation !== head.for || verified.seq <= head.base.seq) return 0;
       if ((await loadServer(tx)).incarnation !== head.incarnation) return 0;
-      const rows = await tx.listRows(head.list, numbers.filter((number) => number > 0));
+      const rows = await tx.listRows(
+        head.list,
+        numbers.filter((number) => number > 0),
+      );
       return rows.filter((row) => row !== undefined && row.seq <= verified.seq).length;
     });
     this.needless += later;

@@ -9,11 +9,12 @@
 import { createHash } from 'node:crypto';
 import { defaultLimits, DirpostError, type Limits, recoverOnlyCopy } from '@dirpost/core';
 import { collect } from '../../packages/agent/src/collect.ts';
-import { dispatch } from '../../packages/agent/src/dispatch.ts';
+import { catchUpOwn, dispatch } from '../../packages/agent/src/dispatch.ts';
 import { sendOutgoing, submit } from '../../packages/agent/src/send.ts';
 import { disagreements, growth, missingCorrupt } from './checkers.ts';
 import { type ReadFault, readFaults } from './directory.ts';
 import { SimulatedCrash } from './gate.ts';
+import type { CycleEvent } from '../../packages/agent/src/events.ts';
 import { DAY_MS, type Image, Machine, type Mutation, SERVER, type Surroundings } from './machine.ts';
 import { type Letter, Network } from './network.ts';
 import {
@@ -26,7 +27,6 @@ import {
   redefined,
 } from './organisation.ts';
 import { SeededRandom } from './random.ts';
-import { readSealed } from './sealer.ts';
 import { Watch } from './watch.ts';
 
 /** Quiet cycles within which all have to agree. */
@@ -43,6 +43,8 @@ export interface WorldOptions {
   /** Keep the trace, not only its hash. */
   trace?: boolean;
   mutation?: Mutation;
+  /** Other weather than usual. */
+  weights?: Partial<Weights>;
 }
 
 export interface WorldResult {
@@ -59,7 +61,24 @@ export interface WorldResult {
 }
 
 const BRANCHES = ['oslo', 'lima', 'bonn', 'riga', 'kiel', 'genf'];
-const MAX_REPEATS = 30;
+/** Of the message files that were delivered since the last restore so many come again at the very end. */
+const REPEATS_AT_THE_END = 15;
+
+/** How often each thing happens, against the others. */
+const ORDINARY = { people: 25, cycle: 16, deliver: 46, dispatch: 3 };
+const FAULTS = {
+  backup: 3,
+  restore: 1.2,
+  redefine: 0.8,
+  recover: 1,
+  clone: 0.3,
+  wipe: 0.2,
+  clock: 0.6,
+  refuse: 0.5,
+  restart: 0.5,
+  reinstall: 0.1,
+};
+export type Weights = typeof ORDINARY & typeof FAULTS;
 
 export class World {
   readonly machines: Machine[] = [];
@@ -75,7 +94,7 @@ export class World {
   readonly #around: Surroundings;
   readonly #traced = createHash('sha256');
   readonly #backups = new Map<Machine, Image[]>();
-  /** Delivered since the last restore: they may come again at the very end. */
+  /** Since the last restore. */
   #delivered: Letter[] = [];
   #fresh = 0;
 
@@ -96,17 +115,23 @@ export class World {
       lineFails: () => faulty(0.02) && this.count('lines down'),
       writeFails: () => faulty(0.1) && this.count('writes failed'),
       diskFull: () => faulty(0.002) && this.count('disks full'),
-      tell: (machine, event) => this.say(`${machine.label} ${event.time} ${event.text}`),
+      tell: (machine, event) => this.#told(machine, event),
       committed: (machine, what) => this.watch.committed(machine, what),
       mutation: options.mutation ?? null,
     };
-    this.watch = new Watch(this.#around);
+    this.watch = new Watch(this.#around, (text) => this.say(text));
     for (const office of this.offices) this.machines.push(new Machine(office.name, office, this.#around));
   }
 
   say(text: string): void {
     this.#traced.update(text).update('\n');
     if (this.options.trace ?? false) this.trace.push(text);
+  }
+
+  #told(machine: Machine, { time, text, details }: CycleEvent): void {
+    this.say(`${machine.label} ${time} ${text}`);
+    if ((this.options.calm ?? false) && details?.['verdict'] === 'mismatch')
+      this.watch.violation(`mismatch: ${machine.label} got an update that does not add up, and nothing went wrong`);
   }
 
   /** Always true, for the end of a condition. */
@@ -136,9 +161,8 @@ export class World {
   async #step(): Promise<void> {
     this.nowMs += 60_000 * (1 + this.random.int(120));
     const calm = this.options.calm ?? false;
-    const weights = { people: 25, cycle: 16, deliver: 46, dispatch: 3 };
-    const faults = { backup: 3, restore: 1.2, redefine: 0.8, recover: 1, clone: 0.3, wipe: 0.2, clock: 0.6, refuse: 0.5, restart: 0.5, reinstall: 0.1 };
-    switch (this.random.weighted(calm ? { ...weights, ...zero(faults) } : { ...weights, ...faults })) {
+    const weights: Weights = { ...ORDINARY, ...(calm ? zero(FAULTS) : FAULTS), ...this.options.weights };
+    switch (this.random.weighted(weights)) {
       case 'people':
         return this.#changePeople(this.random.pick(this.offices));
       case 'cycle':
@@ -185,7 +209,9 @@ export class World {
       return this.say(`${office.name}: ${key} leaves`);
     }
     const next =
-      person === undefined ? newPerson(office, key, this.random, this.#fresh) : changedPerson(person, this.random, this.#fresh);
+      person === undefined
+        ? newPerson(office, key, this.random, this.#fresh)
+        : changedPerson(person, this.random, this.#fresh);
     office.people.set(key, next);
     this.watch.person(office, next);
     this.say(`${office.name}: ${key} is ${next.kind} ${next.name}, ${next.title}, ${next.mail}`);
@@ -218,24 +244,26 @@ export class World {
   async #dispatch(machine: Machine): Promise<void> {
     await this.#act(machine, async () => {
       const { postoffice } = await machine.start();
-      await dispatch(postoffice, { signal: new AbortController().signal });
+      const options = { signal: new AbortController().signal };
+      const dispatched = await dispatch(postoffice, options);
+      if (!this.quiet && this.random.chance(0.2)) await catchUpOwn(postoffice, dispatched, options);
     });
   }
 
   /** Lets the machine work, and perhaps die at it. */
   async #act(machine: Machine, work: () => Promise<void>): Promise<void> {
-    const life = await machine.start();
-    life.gate.arm(!this.quiet && this.random.chance(0.05) ? this.random.int(40) : null);
     try {
+      const { gate } = await machine.start();
+      gate.arm(!this.quiet && this.random.chance(0.05) ? this.random.int(40) : null);
       await work();
-      life.gate.arm(null);
+      gate.arm(null);
     } catch (error) {
       if (error instanceof SimulatedCrash) {
         this.count('crashes');
         machine.life = null;
         return this.say(`--- ${machine.label} crashed: ${error.message}`);
       }
-      life.gate.arm(null);
+      machine.life?.gate.arm(null);
       const expected = ['disk-full', 'directory-failed'];
       if (!(error instanceof DirpostError) || !expected.includes(error.code)) throw error;
       this.say(`${machine.label}: ${error.message}`);
@@ -251,19 +279,13 @@ export class World {
     if (calm || !this.random.chance(0.15) || !this.count('repeated')) inFlight.splice(at, 1);
     if (!calm && this.random.chance(0.15)) return void this.count('lost');
     const arriving = !calm && this.random.chance(0.04) ? this.#damaged(letter) : letter;
-    const machine = await this.#receiver(letter);
-    if (machine === null) return;
-    this.#put(machine, arriving);
-    if (calm || this.random.chance(0.8)) await this.#dispatch(machine);
+    this.#put(arriving);
+    if (calm || this.random.chance(0.8)) await this.#dispatch(this.#machineOf(letter.to));
   }
 
-  #put(machine: Machine, letter: Letter): void {
-    machine.mailbox.push(letter);
-    if (letter.damaged) {
-      machine.damaged.add(`${createHash('sha256').update(letter.bytes).digest('hex').slice(0, 32)}.dpm`);
-    } else if (this.#delivered.push(letter) > MAX_REPEATS) {
-      this.#delivered.shift();
-    }
+  #put(letter: Letter): void {
+    this.network.mailbox(letter.to).push(letter);
+    if (!letter.damaged) this.#delivered.push(letter);
   }
 
   #damaged(letter: Letter): Letter {
@@ -277,19 +299,9 @@ export class World {
     return { ...letter, bytes, damaged: true };
   }
 
-  /** Rule 13: of several machines of one name the one for whose incarnation it is; else any that runs. */
-  async #receiver({ to, bytes }: Letter): Promise<Machine | null> {
-    const { forIncarnation } = readSealed(bytes).envelope;
-    const running: Machine[] = [];
-    for (const machine of this.machines) {
-      if (machine.name !== to) continue;
-      const { incarnation, stopped } = await machine.store.read(async (tx) => {
-        return (await tx.getDocument<{ incarnation: string; stopped: string | null }>('requestor')) ?? { incarnation: '', stopped: null };
-      });
-      if (forIncarnation !== null && incarnation === forIncarnation) return machine;
-      if (stopped === null || to === SERVER) running.push(machine);
-    }
-    return running.length === 0 ? null : this.random.pick(running);
+  /** One of the machines of that name; what is not for its incarnation it leaves (rule 13). */
+  #machineOf(name: string): Machine {
+    return this.random.pick(this.machines.filter((machine) => machine.name === name));
   }
 
   #backup(machine: Machine): void {
@@ -332,8 +344,10 @@ export class World {
     }
     this.count('recovered');
     this.say(`--- ${machine.label}: recover --only-copy`);
-    const { postoffice } = await machine.start();
-    await postoffice.store.transaction((tx) => recoverOnlyCopy(tx, postoffice.random));
+    await this.#act(machine, async () => {
+      const { postoffice } = await machine.start();
+      await postoffice.store.transaction((tx) => recoverOnlyCopy(tx, postoffice.random));
+    });
   }
 
   async #stoppedAt(machine: Machine): Promise<string | null> {
@@ -343,7 +357,8 @@ export class World {
   }
 
   async #clone(machine: Machine): Promise<void> {
-    if (!(this.options.clones ?? false) || machine.name === SERVER || this.machines.length > this.offices.length + 1) return;
+    if (!(this.options.clones ?? false) || machine.name === SERVER || this.machines.length > this.offices.length + 1)
+      return;
     if (this.machines.some((other) => other !== machine && other.name === machine.name)) return;
     this.count('clones');
     this.say(`--- ${machine.label} cloned`);
@@ -356,7 +371,7 @@ export class World {
   #wipe(machine: Machine): void {
     this.count('mailboxes wiped');
     this.say(`--- the mailbox of ${machine.label} is wiped`);
-    machine.mailbox.length = 0;
+    this.network.mailbox(machine.name).length = 0;
     for (let i = this.network.inFlight.length - 1; i >= 0; i--) {
       if (this.network.inFlight[i]!.to === machine.name) this.network.inFlight.splice(i, 1);
     }
@@ -379,7 +394,6 @@ export class World {
 
   async #settle(): Promise<number> {
     this.quiet = true;
-    for (const machine of this.machines) machine.target.refuses.clear();
     let cycles = 0;
     let wrong: string[] = [];
     do {
@@ -400,12 +414,16 @@ export class World {
     }
     for (const machine of this.machines) await this.#dispatch(machine);
     while (this.network.inFlight.length > 0) {
-      const letter = this.network.inFlight.shift()!;
-      const machine = await this.#receiver(letter);
-      if (machine === null) continue;
-      this.#put(machine, letter);
-      await this.#dispatch(machine);
+      await this.#deliver(this.network.inFlight.shift()!);
     }
+  }
+
+  /** Surely, to some machine of that name for whom it is. */
+  async #deliver(letter: Letter): Promise<void> {
+    this.#put(letter);
+    const first = this.#machineOf(letter.to);
+    await this.#dispatch(first);
+    for (const other of this.machines) if (other !== first && other.name === letter.to) await this.#dispatch(other);
   }
 
   /** What must hold after all agree: nothing is sent any more, nothing is kept, and repeats change nothing. */
@@ -413,18 +431,18 @@ export class World {
     await this.#quietCycle();
     const before = this.watch.changesSent;
     await this.#quietCycle();
-    if (this.watch.changesSent > before) this.watch.violation(`needless: ${this.watch.changesSent - before} changes sent at rest`);
+    if (this.watch.changesSent > before)
+      this.watch.violation(`needless: ${this.watch.changesSent - before} changes sent at rest`);
     for (const machine of this.machines) {
       for (const text of missingCorrupt(machine)) this.watch.violation(`corrupt: ${text}`);
       if ((await this.#stoppedAt(machine)) !== null) continue;
       for (const text of await growth(machine)) this.watch.violation(`growth: ${text}`);
     }
-    for (const letter of this.#delivered.splice(0)) {
-      const machine = await this.#receiver(letter);
-      if (machine === null) continue;
-      this.#put(machine, letter);
-      await this.#dispatch(machine);
-    }
+    const delivered = this.#delivered;
+    const sent = this.watch.changesSent;
+    for (let i = 0; i < REPEATS_AT_THE_END && delivered.length > 0; i++) await this.#deliver(this.random.pick(delivered));
+    if (this.watch.changesSent > sent)
+      this.watch.violation(`needless: ${this.watch.changesSent - sent} changes sent for repeats`);
     for (const text of await disagreements(this.machines, this.#server())) this.watch.violation(`resurrected: ${text}`);
   }
 }

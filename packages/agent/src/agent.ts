@@ -115,6 +115,7 @@ async function build(
       directory: openDirectory(directory, configuration),
       mapping: compileMapping({ ...directory, owner: name, limits }),
     })),
+    readCompletely: new Set(),
     subscribing: subscribing.map((directory) => ({
       directory: openDirectory(directory, configuration),
       options: {

@@ -4,7 +4,7 @@
  */
 import { DirectoryReading, DirpostError, type ReadCertificate, type ReadSummary } from '@dirpost/core';
 import { loadDirectoryState, saveDirectoryState } from './directory-state.ts';
-import type { Progress } from './events.ts';
+import { counted, type Progress } from './events.ts';
 import type { Postoffice, PublishingDirectory } from './postoffice.ts';
 
 export interface CollectOptions {
@@ -52,6 +52,7 @@ async function collectOne(
     if (!(error instanceof DirpostError) || signal.aborted || error.retry === 'later') throw error;
     problem = error.hint === undefined ? error.message : `${error.message} ${error.hint}`;
   }
+  if (!preview && problem === null) postoffice.readCompletely.add(name);
   if (!preview) await remember(postoffice, name, summary, problem);
   tell(postoffice, name, summary, problem);
   return { directory: name, summary, problem };
@@ -83,11 +84,11 @@ async function remember(
 
 function tell(postoffice: Postoffice, name: string, summary: ReadSummary | null, problem: string | null): void {
   if (problem !== null || summary === null) {
-    const text = `${name} was not read completely, so nothing of it was published or removed: ${problem}`;
+    const text = `${name} was not read completely; what was published of it stays as it was. ${problem}`;
     return postoffice.tell({ time: 'T0', level: 'warning', text, details: { directory: name } });
   }
   const { added, changed, removed, refusedCount, certificate } = summary;
-  const text = `${name}: read ${certificate.entries} entries; ${added} new, ${changed} changed, ${removed} removed, ${refusedCount} refused`;
+  const text = `${name}: read ${counted(certificate.entries, 'entry')}; ${added} new, ${changed} changed, ${removed} removed, ${refusedCount} refused`;
   const level = refusedCount > 0 ? 'warning' : 'info';
   postoffice.tell({
     time: 'T0',

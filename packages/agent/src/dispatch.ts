@@ -11,18 +11,22 @@
 import {
   type DispatchOutcome,
   DirpostError,
+  EMPTY_DIGEST,
   type Exchange,
+  listFor,
+  loadOwn,
+  loadServer,
   processUpdate,
   type Update,
   type Verification,
 } from '@dirpost/core';
 import type { OpenedMessage } from '@dirpost/message';
 import { makeReport } from './directory-state.ts';
-import type { Progress } from './events.ts';
+import { counted, type Progress } from './events.ts';
 import type { Postoffice } from './postoffice.ts';
 import { forgetAcknowledged, processExchangeFile, processVerificationFile } from './process.ts';
 import { receive } from './receive.ts';
-import { type Sent, sendOutgoing } from './send.ts';
+import { type Sent, sendOutgoing, submit } from './send.ts';
 import { pruneDone, type SpooledFile } from './spool.ts';
 import { writeDirectories } from './write.ts';
 
@@ -33,6 +37,8 @@ export interface Dispatched {
   processed: number;
   corrupt: number;
   updates: DispatchOutcome[];
+  /** Directories that could not be written. */
+  unwritten: number;
   sent: Sent;
 }
 
@@ -49,6 +55,7 @@ export async function dispatch(postoffice: Postoffice, options: DispatchOptions)
     processed: 0,
     corrupt: 0,
     updates: [],
+    unwritten: 0,
     sent: { messages: 0, bytes: 0, failed: 0 },
   };
   for (let first = true; ; first = false) {
@@ -57,16 +64,45 @@ export async function dispatch(postoffice: Postoffice, options: DispatchOptions)
     if (!first && waiting.length === 0) break;
     total.collected += collected;
     const left = await processIncoming(postoffice, waiting, total, options);
-    await writeDirectories(postoffice, options);
-    const sent = await sendOutgoing(postoffice, signal);
-    total.sent.messages += sent.messages;
-    total.sent.bytes += sent.bytes;
-    total.sent.failed += sent.failed;
+    total.unwritten = await writeDirectories(postoffice, options);
+    addSent(total.sent, await sendOutgoing(postoffice, signal));
     if (left > 0) break;
   }
   if (postoffice.server !== null && total.processed > 0) await forgetAcknowledged(postoffice, postoffice.server);
   await pruneDone(postoffice.spool, postoffice.clock.now(), postoffice.keepDone);
   return total;
+}
+
+/**
+ * The server's own requestor need not wait for its next sync to have what the others sent: it asks at once, in memory.
+ * Adds to `total`.
+ */
+export async function catchUpOwn(postoffice: Postoffice, total: Dispatched, options: DispatchOptions): Promise<void> {
+  const { store, server, name } = postoffice;
+  if (server === null || listFor(server.lists, name) === undefined) return;
+  const behind = await store.read(async (tx) => {
+    const own = await loadOwn(tx);
+    return own.stopped === null && (own.cursor?.seq ?? 0) < (await loadServer(tx)).seq;
+  });
+  if (!behind) return;
+  await submit(postoffice);
+  addSent(total.sent, await sendOutgoing(postoffice, options.signal));
+  addDispatched(total, await dispatch(postoffice, options));
+}
+
+export function addDispatched(total: Dispatched, more: Dispatched): void {
+  total.collected += more.collected;
+  total.processed += more.processed;
+  total.corrupt += more.corrupt;
+  total.unwritten = more.unwritten;
+  total.updates.push(...more.updates);
+  addSent(total.sent, more.sent);
+}
+
+export function addSent(total: Sent, more: Sent): void {
+  total.messages += more.messages;
+  total.bytes += more.bytes;
+  total.failed += more.failed;
 }
 
 /** How many were left for later. */
@@ -147,15 +183,15 @@ async function dispatchUpdate(
   const { number, part, parts } = arrival.head;
   const which = parts > 1 ? ` part ${part + 1} of ${parts}` : '';
   const level = outcome.verdict === 'stopped' ? 'error' : outcome.verdict === 'mismatch' ? 'warning' : 'info';
-  const text = `update ${number}${which} from ${arrival.from}: ${describe(outcome)}`;
+  const text = `update ${number}${which} from ${arrival.from}: ${describe(outcome, arrival.head)}`;
   postoffice.tell({ time: 'T3', level, text, details: { number, ...outcome } });
   return outcome;
 }
 
-function describe({ verdict, changes, removals, live }: DispatchOutcome): string {
+function describe({ verdict, live, ...outcome }: DispatchOutcome, head: Update): string {
   switch (verdict) {
     case 'applied':
-      return `${changes} changes (${removals} removals) applied, ${live} entries in the replica, digests agree`;
+      return `${contentOf(outcome, head)}; ${counted(live, 'entry')} in the replica, digests agree`;
     case 'receipt':
       return 'a receipt';
     case 'waiting':
@@ -167,10 +203,19 @@ function describe({ verdict, changes, removals, live }: DispatchOutcome): string
     case 'mismatch':
       return 'the digest is not reached; nothing was applied, the next exchange asks for a repair';
     case 'ignored':
-      return 'from or for a life that is over; left out';
+      return 'from or for an incarnation that is over; left out';
     case 'new-incarnation':
-      return 'this store is an older copy; it goes on as a new incarnation and submits everything';
+      return 'the store of this postoffice is an older copy; it goes on as a new incarnation and submits everything';
     case 'stopped':
       return 'this postoffice is stopped: another copy of it lives. If none does: dirpost recover --only-copy';
   }
+}
+
+function contentOf({ mode, changes, removals }: Pick<DispatchOutcome, 'mode' | 'changes' | 'removals'>, head: Update) {
+  if (mode === 'repair') {
+    const what = head.base.digest === EMPTY_DIGEST ? 'snapshot' : 'repair';
+    return `${what} of ${counted(changes, 'entry')} applied`;
+  }
+  if (changes === 0) return 'nothing new';
+  return `${counted(changes, 'change')} applied, ${counted(removals, 'removal')} among them`;
 }

@@ -12,6 +12,12 @@ export interface CycleEvent {
   details?: Record<string, unknown>;
 }
 
+/** "1 change", "2 changes", "3 entries": for the texts of events. */
+export function counted(count: number, noun: string): string {
+  if (count === 1) return `1 ${noun}`;
+  return `${count} ${noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
+}
+
 /** Long work, in passing. */
 export interface Progress {
   what: string;

@@ -60,6 +60,8 @@ export interface Postoffice {
   /** What is collected from. */
   inbound: Transport[];
   publishing: PublishingDirectory[];
+  /** Publishing directories that were read completely since this process began: before, the store may have been restored. */
+  readCompletely: Set<string>;
   subscribing: SubscribingDirectory[];
   requestor: RequestorContext;
   /** null where this postoffice is not the directory server. */

@@ -4,6 +4,7 @@
  */
 import {
   type Arrival,
+  EMPTY_DIGEST,
   type Exchange,
   type ProcessOutcome,
   processExchange,
@@ -12,6 +13,7 @@ import {
   type ServerContext,
   type Verification,
 } from '@dirpost/core';
+import { counted } from './events.ts';
 import type { Postoffice } from './postoffice.ts';
 
 const LARGE_PAYLOAD_BYTES = 256 * 1024;
@@ -31,7 +33,7 @@ export async function processExchangeFile(
   const outcome = await processExchange(postoffice.store, server, arrival, large);
   tellRestored(postoffice, arrival.from, outcome);
   const part = head.parts > 1 ? ` part ${head.part + 1} of ${head.parts}` : '';
-  const text = `exchange ${head.number}${part} from ${arrival.from}: ${describe(outcome)}`;
+  const text = `exchange ${head.number}${part} from ${arrival.from}: ${describe(outcome, head)}`;
   const unusual = outcome.verdict === 'rolled-back' || outcome.verdict === 'superseded';
   postoffice.tell({
     time: 'T2',
@@ -66,21 +68,26 @@ export async function forgetAcknowledged(postoffice: Postoffice, server: ServerC
 
 function tellRestored(postoffice: Postoffice, from: string, { newIncarnation }: ProcessOutcome): void {
   if (newIncarnation === null) return;
-  const text = `a message of ${from} shows that this server's store is an older copy; it goes on as incarnation ${newIncarnation}, and all owners will be asked again`;
+  const text = `a message of ${from} shows that the store of this server is an older copy; it goes on as incarnation ${newIncarnation} and catches up by itself`;
   postoffice.tell({ time: 'T2', level: 'warning', text, details: { from, newIncarnation } });
 }
 
-function describe({ verdict, accepted, answer }: ProcessOutcome): string {
+function describe({ verdict, accepted, answer }: ProcessOutcome, head: Exchange): string {
   if (verdict === 'waiting') return 'kept until its other parts arrive';
   if (verdict === 'repeat') return 'a repeat; answered with a receipt';
   if (verdict === 'rolled-back') return 'its sender was restored from an older copy; told so';
   if (verdict === 'superseded') return 'its sender is an older copy of that postoffice; told so';
-  const gained = accepted === 0 ? 'nothing new' : `accepted ${accepted} changes`;
+  const gained = accepted === 0 ? 'no changes' : `accepted ${counted(accepted, 'change')}`;
   if (answer === null || answer.mode === 'receipt') return `${gained}; answered with a receipt`;
   if (answer.mode === 'ask-buckets') return `${gained}; its replica differs, asked for bucket digests`;
+  if (answer.mode === 'delta' && answer.changes === 0) return `${gained}; nothing new for it`;
   const parts = answer.parts > 1 ? ` in ${answer.parts} parts` : '';
-  return `${gained}; answered with ${answer.mode === 'repair' ? 'a repair of' : ''} ${answer.changes} changes${parts}`.replace(
-    '  ',
-    ' ',
-  );
+  return `${gained}; answered with ${contentOf(answer, head)}${parts}`;
+}
+
+function contentOf(answer: NonNullable<ProcessOutcome['answer']>, { replicaDigest, buckets }: Exchange): string {
+  if (answer.mode === 'delta') return counted(answer.changes, 'change');
+  const entries = counted(answer.changes, 'entry');
+  if (replicaDigest === EMPTY_DIGEST) return `a snapshot of ${entries}`;
+  return buckets === null ? `everything anew, ${entries},` : `a repair of ${entries}`;
 }

@@ -2,28 +2,45 @@
  * T1 send: compose the exchange (submission, request, verification due) into the outbox, then seal what the outbox
  * holds and hand it to a transport. Composing is one transaction; sealing and sending come after it and can be repeated.
  */
-import { composeExchange, DirpostError, loadOwn, type OutgoingSummary, type Submitted } from '@dirpost/core';
+import { composeExchange, DirpostError, isDirpostError, loadOwn, type OutgoingSummary, type Submitted } from '@dirpost/core';
 import { makeReport } from './directory-state.ts';
+import { counted } from './events.ts';
 import type { Postoffice } from './postoffice.ts';
 
 /** Above this a transaction is taken off the main thread. */
 const LARGE_CHANGES = 1_000;
 
-export async function submit(postoffice: Postoffice): Promise<Submitted> {
-  const { store, requestor } = postoffice;
-  const waiting = await store.read(async (tx) => {
-    const own = await loadOwn(tx);
-    return own.sendFull ? own.live : own.seq - own.accepted;
-  });
-  const submitted = await store.transaction(
-    async (tx) => composeExchange(tx, requestor, await makeReport(tx, postoffice)),
-    { large: waiting > LARGE_CHANGES },
-  );
-  const what = submitted.full ? `everything (${submitted.changes} entries)` : `${submitted.changes} changes`;
+/** null: everything has to be submitted, and that waits until all directories were read completely (collect.ts). */
+export async function submit(postoffice: Postoffice): Promise<Submitted | null> {
+  const { requestor } = postoffice;
+  let submitted: Submitted;
+  try {
+    submitted = await compose(postoffice);
+  } catch (error) {
+    if (!isDirpostError(error, 'directory-incomplete')) throw error;
+    postoffice.tell({ time: 'T1', level: 'warning', text: `no exchange was composed: ${error.message}` });
+    return null;
+  }
+  const what = submitted.full
+    ? `everything (${counted(submitted.changes, 'entry')})`
+    : counted(submitted.changes, 'change');
   const parts = submitted.parts > 1 ? ` in ${submitted.parts} parts` : '';
   const text = `exchange ${submitted.number} to ${requestor.server}: ${what} up to seq ${submitted.to.seq}${parts}`;
   postoffice.tell({ time: 'T1', level: 'info', text, details: { ...submitted } });
   return submitted;
+}
+
+async function compose(postoffice: Postoffice): Promise<Submitted> {
+  const { store, requestor, publishing, readCompletely } = postoffice;
+  const waiting = await store.read(async (tx) => {
+    const own = await loadOwn(tx);
+    return own.sendFull ? own.live : own.seq - own.accepted;
+  });
+  const mayReplace = publishing.every(({ directory }) => readCompletely.has(directory.name));
+  return store.transaction(
+    async (tx) => composeExchange(tx, requestor, await makeReport(tx, postoffice), mayReplace),
+    { large: waiting > LARGE_CHANGES },
+  );
 }
 
 /** Whether the newest exchange was answered, or is young enough to be waited for. */
@@ -31,9 +48,11 @@ export async function exchangeIsDue(postoffice: Postoffice): Promise<boolean> {
   const own = await postoffice.store.read(loadOwn);
   if (own.stopped !== null) return false;
   if (own.exchangeMs === null || own.request !== 'changes' || own.sendFull) return true;
-  if (own.answeredMs !== null && own.answeredMs >= own.exchangeMs) return false;
+  if (own.unanswered === 0) return false;
   const { exchangeAfterMs, exchangeAtMostMs } = postoffice.retry;
-  return postoffice.clock.now() - own.exchangeMs >= doubling(exchangeAfterMs, own.unanswered - 1, exchangeAtMostMs);
+  const sinceMs = postoffice.clock.now() - own.exchangeMs;
+  // Below 0 the clock went back meanwhile.
+  return sinceMs < 0 || sinceMs >= doubling(exchangeAfterMs, own.unanswered - 1, exchangeAtMostMs);
 }
 
 function doubling(firstMs: number, times: number, mostMs: number): number {
@@ -48,13 +67,13 @@ export interface Sent {
 
 /** Everything in the outbox that is due. A peer whose transports all fail is tried again later and holds up nobody. */
 export async function sendOutgoing(postoffice: Postoffice, signal: AbortSignal): Promise<Sent> {
-  const { store, clock } = postoffice;
+  const { store, clock, retry } = postoffice;
   const sent: Sent = { messages: 0, bytes: 0, failed: 0 };
   const unreachable = new Set<string>();
   const waiting = await store.read((tx) => tx.outgoing({ undelivered: true }));
   for (const message of waiting) {
     signal.throwIfAborted();
-    if (message.nextAttemptMs > clock.now() || unreachable.has(message.to)) continue;
+    if (hasToWait(message, clock.now(), retry.deliverAtMostMs) || unreachable.has(message.to)) continue;
     const bytes = await sealed(postoffice, message);
     // Gone meanwhile: a newer message contains what it said.
     if (bytes === null) continue;
@@ -70,6 +89,11 @@ export async function sendOutgoing(postoffice: Postoffice, signal: AbortSignal):
   }
   await dropStale(postoffice);
   return sent;
+}
+
+/** No wait is longer than the longest: a time beyond that was written before the clock went back. */
+function hasToWait({ nextAttemptMs }: OutgoingSummary, nowMs: number, mostMs: number): boolean {
+  return nextAttemptMs > nowMs && nextAttemptMs - nowMs <= mostMs;
 }
 
 export function fileName(id: string): string {

@@ -11,7 +11,7 @@ import {
   plannedChanges,
 } from '@dirpost/core';
 import { loadDirectoryState, makeReport, saveDirectoryState, type WriteState } from './directory-state.ts';
-import type { Progress } from './events.ts';
+import { counted, type Progress } from './events.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
 
 export interface WriteOptions {
@@ -19,21 +19,25 @@ export interface WriteOptions {
   progress?: (progress: Progress) => void;
 }
 
-export async function writeDirectories(postoffice: Postoffice, options: WriteOptions): Promise<void> {
-  let written = false;
-  for (const target of postoffice.subscribing) if (await writeIfBehind(postoffice, target, options)) written = true;
-  if (!written) return;
+/** How many directories could not be written. */
+export async function writeDirectories(postoffice: Postoffice, options: WriteOptions): Promise<number> {
+  const results: WriteResult[] = [];
+  for (const target of postoffice.subscribing) results.push(await writeIfBehind(postoffice, target, options));
+  const failed = results.filter((result) => result === 'failed').length;
+  if (!results.includes('written')) return failed;
   await postoffice.store.transaction(async (tx) => {
     await composeVerification(tx, postoffice.requestor, await makeReport(tx, postoffice));
   });
+  return failed;
 }
 
-/** Whether anything was written, or failed in a new way. */
+type WriteResult = 'written' | 'unchanged' | 'failed';
+
 async function writeIfBehind(
   postoffice: Postoffice,
   target: SubscribingDirectory,
   options: WriteOptions,
-): Promise<boolean> {
+): Promise<WriteResult> {
   const { store, clock } = postoffice;
   const { name } = target.directory;
   const { own, state } = await store.read(async (tx) => ({
@@ -43,31 +47,31 @@ async function writeIfBehind(
   const seq = own.cursor?.seq ?? 0;
   const { digest } = own.replica;
   const before = state.write;
-  if (own.cursor === null && before === null) return false;
+  if (own.cursor === null && before === null) return 'unchanged';
   if (before !== null && before.digest === digest && before.problem === null) {
-    if (before.seq === seq) return false;
+    if (before.seq === seq) return 'unchanged';
     await saveWrite(postoffice, name, { ...before, seq });
-    return true;
+    return 'written';
   }
   try {
-    const outcome = await writeWhole(postoffice, target, options);
+    const outcome = await writeWhole(postoffice, target, own.replica.live, options);
     await saveWrite(postoffice, name, { seq, digest, writtenMs: clock.now(), ...outcome, problem: null });
     const refused = outcome.refusedCount > 0 ? `, ${outcome.refusedCount} refused` : '';
-    const text = `${name}: wrote ${outcome.entries} entries${refused}`;
+    const text = `${name}: wrote ${counted(outcome.entries, 'entry')}${refused}`;
     postoffice.tell({
       time: 'T3',
       level: outcome.refusedCount > 0 ? 'warning' : 'info',
       text,
       details: { directory: name },
     });
-    return true;
+    return 'written';
   } catch (error) {
     if (!(error instanceof DirpostError) || options.signal.aborted) throw error;
     const nothing = { seq: 0, digest: '', writtenMs: 0, entries: 0, refusedCount: 0, refused: [] };
     await saveWrite(postoffice, name, { ...nothing, ...before, problem: error.message });
     const text = `${name} could not be written, and will be tried again: ${error.message}`;
     postoffice.tell({ time: 'T3', level: 'error', text, details: { directory: name, code: error.code } });
-    return false;
+    return 'failed';
   }
 }
 
@@ -78,21 +82,24 @@ async function saveWrite({ store }: Postoffice, name: string, write: WriteState)
 async function writeWhole(
   postoffice: Postoffice,
   { directory, options }: SubscribingDirectory,
+  live: number,
   { signal, progress }: WriteOptions,
 ): Promise<Pick<WriteState, 'entries' | 'refusedCount' | 'refused'>> {
   await associateReplica(postoffice.store, options);
   const result: Pick<WriteState, 'entries' | 'refusedCount' | 'refused'> = { entries: 0, refusedCount: 0, refused: [] };
+  let written = 0;
   const changes: AsyncIterable<DirectoryChange> = plannedChanges(postoffice.store, options);
   for await (const outcome of directory.write(changes, signal)) {
-    if (outcome.result === 'written') result.entries++;
-    else {
+    if (outcome.result === 'refused') {
       result.refusedCount++;
       if (result.refused.length < postoffice.limits.maxRefusedNamed) {
         const { id, code = 'refused', reason = '' } = outcome;
         result.refused.push({ id: Buffer.from(id).toString('hex'), code, reason });
       }
     }
-    if (result.entries % 1_000 === 0) progress?.({ what: `writing ${directory.name}`, done: result.entries });
+    if (++written % 1_000 === 0) progress?.({ what: `writing ${directory.name}`, done: written });
   }
+  // Containers are written too, but they are nobody's entries.
+  result.entries = Math.max(0, live - result.refusedCount);
   return result;
 }

@@ -167,13 +167,18 @@ function accepted(work: Acceptance, row: EntryRow | undefined, bytes: Uint8Array
 
 /** A full submission replaces: what it did not name is gone (the owner's word, complete by its digest). */
 async function removeUnnamed(work: Acceptance, named: IdSet): Promise<void> {
+  const { tx, record } = work;
   for (let after = 0; ; ) {
-    const rows = await work.tx.scanEntries('collected', after, BATCH, work.record.name);
+    const rows = await tx.scanHashes('collected', after, 5 * BATCH, record.name);
     if (rows.length === 0) return;
-    await write(
-      work,
-      rows.filter((row) => !row.deleted && !named.has(row.id)).map((row) => removed(work, row)),
-    );
     after = rows.at(-1)!.number;
+    const numbers = rows.filter((row) => !row.deleted && !named.has(row.id)).map((row) => row.number);
+    for (let from = 0; from < numbers.length; from += BATCH) {
+      const gone = (await tx.entriesByNumber('collected', numbers.slice(from, from + BATCH))) as EntryRow[];
+      await write(
+        work,
+        gone.map((row) => removed(work, row)),
+      );
+    }
   }
 }

@@ -18,8 +18,8 @@ import { attributePatch, CanonicalWriter } from './entry.ts';
 import { type AddressList, listFor } from './list.ts';
 import { composeParts, type HeadOf, type Totals } from './parts.ts';
 import {
+  allRequestors,
   ANCHORS_DOCUMENT,
-  findRequestor,
   type ListRecord,
   listDigestFor,
   loadList,
@@ -57,7 +57,7 @@ interface Draft {
   cursor: Uint8Array | null;
   list: string;
   differing: Uint8Array | null;
-  unconfirmed: PostofficeName[];
+  confirmed: PostofficeName[];
 }
 
 const NOTHING: Checkpoint = { seq: 0, digest: EMPTY_DIGEST };
@@ -66,7 +66,7 @@ const NOTHING: Checkpoint = { seq: 0, digest: EMPTY_DIGEST };
 export async function answerWithoutData(answering: Answering, mode: UpdateMode, list = ''): Promise<Answer> {
   const waiting = await answering.tx.outgoing({ to: answering.record.name, undelivered: true });
   if (waiting.length >= answering.context.limits.maxOutgoing) return { mode, parts: 0, changes: 0 };
-  const draft: Draft = { mode, base: NOTHING, to: NOTHING, cursor: null, list, differing: null, unconfirmed: [] };
+  const draft: Draft = { mode, base: NOTHING, to: NOTHING, cursor: null, list, differing: null, confirmed: [] };
   await send(answering, draft, []);
   return { mode, parts: 1, changes: 0 };
 }
@@ -90,12 +90,13 @@ export async function answerWithData(answering: Answering): Promise<Answer> {
   return answerRepair(answering, list, listRecord, to);
 }
 
-/** Rule 11: missing parts again, unchanged, and nothing newer until he has them. */
+/** Rule 11: missing parts again, unchanged, and nothing newer until he has them; unless they were for a life of his that is over. */
 async function resendMissingParts({ tx, record, exchange, server, context }: Answering): Promise<boolean> {
   const { partsHeld } = exchange;
   if (partsHeld === null || partsHeld.incarnation !== server.incarnation) return false;
   const kept = (await tx.outgoing({ to: record.name, kind: 'update' })).filter(
-    (message) => message.number === partsHeld.number && message.incarnation === server.incarnation,
+    ({ number, incarnation, forIncarnation }) =>
+      number === partsHeld.number && incarnation === server.incarnation && forIncarnation === exchange.incarnation,
   );
   if (kept.length === 0 || kept.length !== kept[0]!.parts) return false;
   const held = new Set(partsHeld.held);
@@ -129,7 +130,7 @@ async function answerInStep(
   const same = cursor !== null && cursor.incarnation === server.incarnation && cursor.list === listRecord.identity;
   const base = { seq: same ? cursor.seq : to.seq, digest: to.digest };
   const named = same ? cursor.named : to.seq;
-  return deliver(answering, 'delta', list, listRecord, { base, to, named, differing: null, unconfirmed: [] }, []);
+  return deliver(answering, 'delta', list, listRecord, { base, to, named, differing: null, confirmed: [] }, []);
 }
 
 async function answerDelta(
@@ -146,7 +147,7 @@ async function answerDelta(
     'delta',
     list,
     listRecord,
-    { base, to, named: named ?? cursor.seq, differing: null, unconfirmed: [] },
+    { base, to, named: named ?? cursor.seq, differing: null, confirmed: [] },
     deltaChanges(answering, list, base, named),
   );
 }
@@ -200,7 +201,7 @@ async function answerRepair(
   const everything = exchange.buckets === null;
   const differing = everything ? new Uint8Array(BUCKET_COUNT / 8).fill(0xff) : await differingBuckets(answering, list);
   const base = { seq: 0, digest: exchange.replicaDigest };
-  const unconfirmed = exchange.replicaDigest === EMPTY_DIGEST ? [] : await unconfirmedOwners(answering, list);
+  const confirmed = exchange.replicaDigest === EMPTY_DIGEST ? [] : await confirmedOwners(answering);
   // A snapshot introduces every number; after a repair of some buckets the receiver is known to have none.
   const named = everything ? -1 : to.seq;
   record.counts.repairs++;
@@ -209,7 +210,7 @@ async function answerRepair(
     'repair',
     list,
     listRecord,
-    { base, to, named, differing, unconfirmed },
+    { base, to, named, differing, confirmed },
     repairChanges(tx, list, record.name, differing),
   );
 }
@@ -257,17 +258,10 @@ async function* repairChanges(
   }
 }
 
-/** Rule 9: owners that have not said, to this incarnation of the server, that what it holds of them is right. */
-async function unconfirmedOwners({ tx, record, server }: Answering, list: AddressList): Promise<PostofficeName[]> {
-  const unconfirmed: PostofficeName[] = [];
-  for (const name of await tx.documentNames('server/requestor/')) {
-    const owner = name.slice('server/requestor/'.length);
-    if (owner === record.name) continue;
-    const other = await findRequestor(tx, owner);
-    if (other !== undefined && other.confirmedUnder !== server.incarnation) unconfirmed.push(owner);
-  }
-  const onList = new Set((await tx.sums(list.definition.name)).map((sum) => sum.owner));
-  return unconfirmed.filter((owner) => onList.has(owner));
+/** Rule 9: owners that have said, to this incarnation of the server, that what it holds of them is right. */
+async function confirmedOwners({ tx, record, server }: Answering): Promise<PostofficeName[]> {
+  const others = (await allRequestors(tx)).filter((other) => other.name !== record.name);
+  return others.filter((other) => other.confirmedUnder === server.incarnation).map((other) => other.name);
 }
 
 interface Content {
@@ -275,7 +269,7 @@ interface Content {
   to: Checkpoint;
   named: number;
   differing: Uint8Array | null;
-  unconfirmed: PostofficeName[];
+  confirmed: PostofficeName[];
 }
 
 /** Sends data with the cookie for its end, and remembers the checkpoint that the cookie will be compared with. */
@@ -290,12 +284,12 @@ async function deliver(
   const { tx, context, server, record } = answering;
   const earlier = await tx.outgoing({ to: record.name, kind: 'update' });
   await tx.removeOutgoing(earlier.map((message) => message.id));
-  const { base, to, named, differing, unconfirmed } = content;
+  const { base, to, named, differing, confirmed } = content;
   const cursor = context.cookies.seal(
     { incarnation: server.incarnation, number: record.updateNumber + 1, list: listRecord.identity, ...to, named },
     record.name,
   );
-  const draft: Draft = { mode, base, to, cursor, list: list.definition.name, differing, unconfirmed };
+  const draft: Draft = { mode, base, to, cursor, list: list.definition.name, differing, confirmed };
   const totals = await send(answering, draft, changes);
   const scope = sentScope(record.name, listRecord.identity);
   await tx.putCheckpoint(scope, to.seq, to.digest);

@@ -27,6 +27,8 @@ interface Applying {
   /** Ids that a repair brought; null for a delta. */
   named: IdSet | null;
   writer: CanonicalWriter;
+  /** Rows on their way into the store, while the next ones are made. */
+  writing: Promise<unknown>;
 }
 
 export async function applyDelta(
@@ -58,10 +60,10 @@ export async function applyRepair(
   const named = new IdSet();
   const work = begin(tx, own, replica, named);
   await takeParts(work, parts);
-  await removeUnnamed(work, named, update);
+  const kept = await removeUnnamed(work, named, update);
   const digest = work.sum.digest();
   const complete = digest === update.to.digest;
-  if (!complete && update.unconfirmed.length === 0) throw mismatch(update);
+  if (!complete && kept === 0) throw mismatch(update);
   return { digest, live: work.live, complete };
 }
 
@@ -75,6 +77,7 @@ function begin(tx: StoreTx, own: PostofficeName, replica: Replica, named: IdSet 
     fresh: live === 0 && named !== null,
     named,
     writer: new CanonicalWriter(),
+    writing: Promise.resolve(),
   };
 }
 
@@ -82,6 +85,7 @@ async function takeParts(work: Applying, parts: AsyncIterable<Change[]>): Promis
   for await (const changes of parts) {
     for (let from = 0; from < changes.length; from += BATCH) await take(work, changes.slice(from, from + BATCH));
   }
+  await work.writing;
 }
 
 async function take(work: Applying, changes: Change[]): Promise<void> {
@@ -101,8 +105,32 @@ async function take(work: Applying, changes: Change[]): Promise<void> {
     const first = work.named?.add((next ?? row!).id) ?? true;
     if (!first) throw new DirpostError('message-payload', 'A repair brings the same entry twice.');
   }
+  if (work.fresh) return putBehind(work, put);
   await work.tx.removeEntries('replica', gone);
+  await freeNumbers(work.tx, put);
   await work.tx.putEntries('replica', put);
+}
+
+/** Nothing is read back of a fresh replica, so the next batch is made while this one is written. */
+async function putBehind(work: Applying, put: EntryRow[]): Promise<void> {
+  await work.writing;
+  work.writing = work.tx.putEntries('replica', put);
+  // Whoever waits for it next hears of a failure; until then it is nobody's.
+  work.writing.catch(() => {});
+}
+
+/** A server that was restored gives the numbers of its lost life again: who bore one before is known by id only. */
+async function freeNumbers(tx: StoreTx, put: EntryRow[]): Promise<void> {
+  const holders = await tx.entriesByPeerNumber(
+    'replica',
+    null,
+    put.map((row) => row.peerNumber!),
+  );
+  const others = holders.filter((holder, i) => holder !== undefined && holder.number !== put[i]!.number);
+  await tx.putEntries(
+    'replica',
+    others.map((holder) => ({ ...holder!, peerNumber: null })),
+  );
 }
 
 async function findRows(tx: StoreTx, changes: Change[]): Promise<(EntryRow | undefined)[]> {
@@ -123,8 +151,8 @@ async function findRows(tx: StoreTx, changes: Change[]): Promise<(EntryRow | und
 }
 
 function whole(work: Applying, row: EntryRow | undefined, change: Change): EntryRow | null {
-  const id = Buffer.from(change.bytes.buffer, change.bytes.byteOffset, 16);
-  return become(work, row, { id, owner: change.owner, bytes: change.bytes, peerNumber: change.number });
+  const { id, owner, bytes, number } = change;
+  return become(work, row, id!, owner, bytes, number);
 }
 
 function patched(work: Applying, row: EntryRow | undefined, change: Change): EntryRow | null {
@@ -135,23 +163,41 @@ function patched(work: Applying, row: EntryRow | undefined, change: Change): Ent
     );
   }
   const bytes = patchEntry(row.bytes!, change.bytes, work.writer);
-  return become(work, row, { id: row.id, owner: ownerOf(bytes), bytes, peerNumber: change.number });
+  return become(work, row, row.id, ownerOf(bytes), bytes, change.number);
 }
 
-type NextRow = Pick<EntryRow, 'id' | 'owner' | 'bytes' | 'peerNumber'>;
-
 /** null where the row is right as it is. Hashes are taken of the content, so that damage to a row shows in the digest. */
-function become(work: Applying, row: EntryRow | undefined, next: NextRow): EntryRow | null {
-  const hash = entryHash(next.bytes!);
-  if (row !== undefined) {
-    const before = entryHash(row.bytes!);
-    if (row.peerNumber === next.peerNumber && Buffer.compare(before, hash) === 0) return null;
-    work.sum.subtract(before);
-  } else {
+function become(
+  work: Applying,
+  row: EntryRow | undefined,
+  id: Uint8Array,
+  owner: PostofficeName,
+  bytes: Uint8Array,
+  peerNumber: number,
+): EntryRow | null {
+  const hash = entryHash(bytes);
+  if (row === undefined) {
     work.live++;
+  } else {
+    const before = entryHash(row.bytes!);
+    if (row.peerNumber === peerNumber && Buffer.compare(before, hash) === 0) return null;
+    work.sum.subtract(before);
   }
   work.sum.add(hash);
-  return { ...next, number: row?.number ?? 0, hash, seq: 0, deleted: false, introduced: 0, changed: null, note: null };
+  const number = row?.number ?? 0;
+  return {
+    number,
+    id,
+    owner,
+    seq: 0,
+    deleted: false,
+    hash,
+    bytes,
+    peerNumber,
+    introduced: 0,
+    changed: null,
+    note: null,
+  };
 }
 
 function forget(work: Applying, row: EntryRow): number {
@@ -160,20 +206,25 @@ function forget(work: Applying, row: EntryRow): number {
   return row.number;
 }
 
-/** Infers removals in the buckets that were replaced, but only of owners who have confirmed themselves. */
-async function removeUnnamed(work: Applying, named: IdSet, update: Update): Promise<void> {
-  const kept = new Set(update.unconfirmed);
+/** Infers removals in the buckets that were replaced, but only of owners who have confirmed themselves; how many were kept. */
+async function removeUnnamed(work: Applying, named: IdSet, update: Update): Promise<number> {
+  if (work.fresh) return 0;
+  const confirmed = new Set(update.confirmed);
+  let kept = 0;
   for (let after = 0; ; ) {
-    const rows = await work.tx.scanEntries('replica', after, BATCH);
-    if (rows.length === 0) return;
-    const gone = rows.filter(
-      (row) => inBuckets(row.id, update.differing!) && !kept.has(row.owner) && !named.has(row.id),
-    );
-    await work.tx.removeEntries(
-      'replica',
-      gone.map((row) => forget(work, row)),
-    );
+    const rows = await work.tx.scanHashes('replica', after, 5 * BATCH);
+    if (rows.length === 0) return kept;
     after = rows.at(-1)!.number;
+    const unnamed = rows.filter((row) => inBuckets(row.id, update.differing!) && !named.has(row.id));
+    const numbers = unnamed.filter((row) => confirmed.has(row.owner)).map((row) => row.number);
+    kept += unnamed.length - numbers.length;
+    for (let from = 0; from < numbers.length; from += BATCH) {
+      const gone = (await work.tx.entriesByNumber('replica', numbers.slice(from, from + BATCH))) as EntryRow[];
+      await work.tx.removeEntries(
+        'replica',
+        gone.map((row) => forget(work, row)),
+      );
+    }
   }
 }
 

@@ -164,8 +164,11 @@ export interface Update {
   cursor: Uint8Array | null;
   /** `repair`: one bit per bucket, 128 bytes, set where the content is replaced. */
   differing: Uint8Array | null;
-  /** `repair`: owners whose entries must not be inferred to be gone (rule 9). */
-  unconfirmed: PostofficeName[];
+  /**
+   * `repair`: the owners of whom what is not named may be inferred to be gone (rule 9). Not the others: a restored
+   * server cannot name owners of whom it has not heard yet.
+   */
+  confirmed: PostofficeName[];
   anchors: AnchorHint[];
 }
 

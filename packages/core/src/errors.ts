@@ -7,6 +7,7 @@ export type ErrorCode =
   // configuration and use
   | 'config-invalid'
   | 'wrong-use'
+  | 'interrupted'
   | 'not-initialized'
   | 'already-initialized'
   | 'peer-unknown'

@@ -32,3 +32,4 @@ export * from './requestor-record.ts';
 export * from './server.ts';
 export * from './submit.ts';
 export * from './plan.ts';
+export * from './changed-attributes.ts';

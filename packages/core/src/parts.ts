@@ -11,6 +11,9 @@ import type { Clock, Random } from './seams/clock.ts';
 import type { Codec } from './seams/codec.ts';
 import type { Outgoing, StoreTx } from './seams/store.ts';
 
+/** Parts are half of what a receiver takes: memory on both sides goes with their size, the wire gains little by more. */
+const PART_FILL = 0.5;
+
 /** What composing needs besides the store. */
 export interface Workshop {
   codec: Codec;
@@ -120,13 +123,14 @@ async function* cutParts(
   batches: AsyncIterable<Change[]> | Iterable<Change[]>,
   limits: Limits,
 ): AsyncGenerator<Change[]> {
+  const wanted = limits.maxPartBytes * PART_FILL;
   let part: Change[] = [];
   let bytes = 0;
   for await (const batch of batches) {
     for (const change of batch) {
       if (
         part.length > 0 &&
-        (bytes + change.bytes.length > limits.maxPartBytes || part.length >= limits.maxPartChanges)
+        (bytes + change.bytes.length > wanted || part.length >= limits.maxPartChanges)
       ) {
         yield part;
         part = [];

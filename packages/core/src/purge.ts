@@ -4,11 +4,12 @@
  * is answered by a repair when it comes back.
  */
 import { listFor } from './list.ts';
-import { allRequestors, loadList, saveList, type ServerContext } from './records.ts';
+import { allRequestors, loadList, loadServer, saveList, type ServerContext } from './records.ts';
 import type { StoreTx } from './seams/store.ts';
 
 export async function purge(tx: StoreTx, context: ServerContext): Promise<number> {
   const nowMs = context.clock.now();
+  const server = await loadServer(tx);
   const slowest = new Map<string, number>();
   for (const record of await allRequestors(tx)) {
     if (nowMs - record.lastHeardMs > context.retentionMs) continue;
@@ -19,12 +20,17 @@ export async function purge(tx: StoreTx, context: ServerContext): Promise<number
     slowest.set(list, Math.min(slowest.get(list) ?? Number.MAX_SAFE_INTEGER, seq));
   }
   let purged = 0;
-  for (const [list, seq] of slowest) {
-    const record = await loadList(tx, list);
+  let moved = false;
+  for (const { definition } of context.lists) {
+    const record = await loadList(tx, definition.name);
+    // Whom nobody follows, or only stale requestors, nobody waits for.
+    const seq = slowest.get(definition.name) ?? server.seq;
     if (seq <= record.purged) continue;
-    purged += await tx.purgeList(list, seq);
+    moved = true;
+    purged += await tx.purgeList(definition.name, seq);
     await saveList(tx, { ...record, purged: seq });
   }
-  if (purged > 0) await tx.purgeCollected();
+  // Not only if a list lost a tombstone: some entries were never on any.
+  if (moved) await tx.purgeCollected();
   return purged;
 }

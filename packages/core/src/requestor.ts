@@ -88,7 +88,10 @@ async function receive(
   if (own.stopped !== null) return 'stopped';
   if (update.mode === 'superseded' || update.mode === 'rolled-back') return receiveVerdict(context, own, update);
   if (generationOf(update.incarnation) < generationOf(own.heard?.incarnation ?? null)) return ignored(own);
-  if (own.heard?.incarnation !== update.incarnation) own.heard = { incarnation: update.incarnation, number: 0 };
+  if (own.heard?.incarnation !== update.incarnation) {
+    own.heard = { incarnation: update.incarnation, number: 0 };
+    await tx.removeParts(arrival.from, 'update');
+  }
   const late = update.number < own.heard.number;
   own.heard.number = Math.max(own.heard.number, update.number);
   if (update.for !== own.incarnation) return ignored(own);
@@ -172,7 +175,7 @@ async function receiveChanges(
 ): Promise<DispatchOutcome['verdict']> {
   const update = arrival.head;
   const sameLife = own.cursor?.incarnation === update.incarnation;
-  if (sameLife && update.to.seq < own.cursor!.seq) return 'not-applicable';
+  if (sameLife && (update.to.seq < own.cursor!.seq || update.number <= own.cursor!.number)) return 'not-applicable';
   if (update.parts > 1 && !(await stagePart(tx, arrival))) return 'waiting';
   const fits =
     update.base.digest === own.replica.digest ||
@@ -204,10 +207,6 @@ async function receiveChanges(
 
 /** Whether all parts are here. Parts of older updates are kept until one update is complete; two at the most. */
 async function stagePart(tx: StoreTx, { from, head, payload }: Arrival<Update>): Promise<boolean> {
-  const staged = await tx.parts(from, 'update');
-  if (staged.some((part) => generationOf(part.incarnation) < generationOf(head.incarnation))) {
-    await tx.removeParts(from, 'update');
-  }
   await tx.removeParts(from, 'update', head.number - 1);
   await tx.putPart(pickPart({ ...head, from, kind: 'update', payload }));
   const held = (await tx.parts(from, 'update')).filter(

@@ -235,13 +235,14 @@ async function processComplete(
   const { tx, context, server, record, exchange, cursor } = answering;
   const replaced = record.stamp;
   const hashes = await partHashes(tx, arrival, parts);
+  const newLife = record.incarnation !== exchange.incarnation;
   record.incarnation = exchange.incarnation;
   record.newest = exchange.number;
   record.newestHashes = hashes;
   record.stamp = stampOf(exchange.incarnation, createHash('sha256').update(hashes.join()).digest());
   record.counts.exchanges++;
   const { verdict, accepted, wantFull } = await takeSubmission(answering, arrival, replaced, trusted);
-  if (parts.first !== null) await tx.removeParts(arrival.from, 'exchange');
+  await tx.removeParts(arrival.from, 'exchange', newLife ? undefined : exchange.number + 1);
   if (verdict === 'rolled-back') {
     record.counts.rollbacks++;
     const answer = await answerWithoutData({ ...answering, receipt: receiptOf(record, false) }, 'rolled-back');

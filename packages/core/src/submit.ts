@@ -5,6 +5,7 @@
 import type { Change, Checkpoint, Exchange, Report, Verification } from './change.ts';
 import { BucketSums, digestOfBuckets, EMPTY_DIGEST } from './digest.ts';
 import { attributePatch, CanonicalWriter, entryHash } from './entry.ts';
+import { DirpostError } from './errors.ts';
 import { composeParts, type HeadOf } from './parts.ts';
 import {
   loadOwn,
@@ -30,8 +31,18 @@ export interface Submitted {
   to: Checkpoint;
 }
 
-/** An exchange with nothing to say is still composed: it carries the cursor. Older unsent ones are dropped, this one contains them. */
-export async function composeExchange(tx: StoreTx, context: RequestorContext, report: Report): Promise<Submitted> {
+/**
+ * An exchange with nothing to say is still composed: it carries the cursor. Older unsent ones are dropped, this one contains
+ * them. A submission that replaces takes away what it does not name, so it may only follow a complete read (design rule 5)
+ * by the process that sends it: a store that was restored meanwhile does not know what was lost. Without `mayReplace` it
+ * throws DirpostError `directory-incomplete` instead, and nothing is composed.
+ */
+export async function composeExchange(
+  tx: StoreTx,
+  context: RequestorContext,
+  report: Report,
+  mayReplace = true,
+): Promise<Submitted> {
   const own = await loadOwn(tx);
   requireRunning(own);
   own.number++;
@@ -43,6 +54,13 @@ export async function composeExchange(tx: StoreTx, context: RequestorContext, re
   await tx.keepCheckpoints(OWN_SCOPE, context.limits.checkpointsKept);
   const known = own.sendFull ? null : await ownCheckpoint(tx, own.accepted);
   const full = known === null;
+  if (full && !mayReplace) {
+    throw new DirpostError(
+      'directory-incomplete',
+      `Everything has to be submitted to ${context.server} anew, and the directories were not read completely before.`,
+      { retry: 'later' },
+    );
+  }
   const from = known ?? { seq: 0, digest: EMPTY_DIGEST };
   if (full) own.counts.fulls++;
   await dropOutgoing(tx, context, ['exchange', 'verification']);

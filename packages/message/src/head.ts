@@ -130,7 +130,7 @@ function updateFields(head: Update): unknown[] {
     ...checkpointFields(head.to),
     head.cursor,
     head.differing,
-    head.unconfirmed,
+    head.confirmed,
     head.anchors.map(anchorFields),
   ];
 }
@@ -193,7 +193,7 @@ function readUpdate(fields: Fields): Update {
     to: readCheckpoint(fields),
     cursor: fields.bytesOrNull(),
     differing: fields.bytesOrNull(DIFFERING_BYTES),
-    unconfirmed: fields.values((value) => asText(value)),
+    confirmed: fields.values((value) => asText(value)),
     anchors: fields.list(readAnchor),
   };
 }

@@ -16,6 +16,7 @@ import {
 } from './keys.ts';
 import { unpack } from './scan.ts';
 import { type SealingKeys, sealMessage, signatureInput } from './seal.ts';
+import { identityOf } from './x25519.ts';
 
 export interface OpenedMessage {
   envelope: Envelope;
@@ -128,7 +129,7 @@ function checkSignature(pieces: Pieces, peer: PeerKeys | undefined, keys: Authen
 async function decrypt(body: Uint8Array, identities: string[]): Promise<Uint8Array> {
   try {
     const decrypter = new Decrypter();
-    for (const identity of identities) decrypter.addIdentity(identity);
+    for (const identity of identities) decrypter.addIdentity(identityOf(identity));
     return await decrypter.decrypt(body);
   } catch (cause) {
     throw new DirpostError(

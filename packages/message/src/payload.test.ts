@@ -43,7 +43,7 @@ const updateHead: Update = {
   to: { seq: 200, digest: '01'.repeat(16) },
   cursor: Buffer.from('cookie'),
   differing: null,
-  unconfirmed: ['bergen'],
+  confirmed: ['bergen'],
   anchors: [{ owner: 'oslo', space: 'entryuuid', attribute: 'entryuuid' }],
 };
 
@@ -64,7 +64,17 @@ const value = fc.oneof(
   fc.uint8Array({ maxLength: 40 }),
   fc.uint8Array({ minLength: 16, maxLength: 16 }),
 );
-const names = ['cn', 'sn', 'givenname', 'mail', 'entryuuid', 'entrydn', 'x-own;lang-no', 'member;entryid', 'objectclass'];
+const names = [
+  'cn',
+  'sn',
+  'givenname',
+  'mail',
+  'entryuuid',
+  'entrydn',
+  'x-own;lang-no',
+  'member;entryid',
+  'objectclass',
+];
 
 const attributes = (minValues: number): fc.Arbitrary<Attributes> =>
   fc
@@ -140,8 +150,8 @@ const people = fc
 
 describe('changes come back as they were', () => {
   test.each([
-    ['whatever they are', fc.array(change, { maxLength: 60 }), 400],
-    ['where attributes follow from one another', people, 150],
+    ['whatever they are', fc.array(change, { maxLength: 60 }), 200],
+    ['where attributes follow from one another', people, 60],
   ])('%s', (_, changeSets, numRuns) => {
     fc.assert(
       fc.property(changeSets, (changes) => {
@@ -162,7 +172,8 @@ describe('changes come back as they were', () => {
           .map((one) => [keys.next().value as number, one] as const)
           .sort((a, b) => a[0] - b[0])
           .map(([, one]) => one);
-        expect(codec.encode(updateHead, shuffled).equals(codec.encode(updateHead, changes) as Buffer)).toBe(true);
+        const encode = (given: Change[]) => createCodec(defaultLimits).encode(updateHead, given);
+        expect(Buffer.compare(encode(shuffled), encode(changes))).toBe(0);
       }),
       { numRuns: 100 },
     );
@@ -191,9 +202,13 @@ describe('what comes from outside is refused with a reason, soon', () => {
   test('random columns under a good head', () => {
     const head = codec.encode({ ...updateHead }, []).subarray(0, -1);
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 1, maxLength: 127 }), fc.uint8Array({ maxLength: 40 }), (plain, packed) => {
-        open(Buffer.concat([head, Buffer.from([plain.length, 0]), plain, packed]));
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 1, maxLength: 127 }),
+        fc.uint8Array({ maxLength: 40 }),
+        (plain, packed) => {
+          open(Buffer.concat([head, Buffer.from([plain.length, 0]), plain, packed]));
+        },
+      ),
       { numRuns: 3000 },
     );
   });
@@ -206,7 +221,7 @@ describe('what comes from outside is refused with a reason, soon', () => {
         for (const [at, octet] of damages) payload[at % payload.length] = octet;
         open(payload);
       }),
-      { numRuns: 2000 },
+      { numRuns: 600 },
     );
   });
 });

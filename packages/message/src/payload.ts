@@ -8,6 +8,7 @@
  *
  * Everything that is read is untrusted: lengths are checked before anything is allocated.
  */
+import { createHash } from 'node:crypto';
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import { type AnchorHint, type Change, type Codec, DirpostError, type Limits, type MessageHead } from '@dirpost/core';
 import { decodeChanges } from './columns/decode.ts';
@@ -18,9 +19,10 @@ import { decodeHead, encodeHead } from './head.ts';
 const VERSION = 1;
 
 export function createCodec(limits: Limits): Codec {
+  const encoded = new RecentColumns();
   return {
     encode(head, changes) {
-      const columns = changes.length === 0 ? NO_COLUMNS : encodeColumns(changes, anchorsOf(head), limits);
+      const columns = encoded.get(changes, anchorsOf(head), () => encodeColumns(changes, anchorsOf(head), limits));
       return join(encodeHeadWithin(head, limits), columns);
     },
     replaceHead(payload, head) {
@@ -41,7 +43,43 @@ export function createCodec(limits: Limits): Codec {
   };
 }
 
-const NO_COLUMNS = Buffer.from([0]);
+/**
+ * The columns of the last few small change sets: a server sends the same changes to many requestors, one after another,
+ * and only the heads differ.
+ */
+class RecentColumns {
+  readonly #columns = new Map<string, Buffer>();
+
+  get(changes: Change[], anchors: AnchorHint[], encode: () => Buffer): Buffer {
+    if (changes.length > MAX_RECENT_CHANGES) return encode();
+    const key = contentHash(changes, anchors);
+    const columns = this.#columns.get(key) ?? encode();
+    this.#columns.delete(key);
+    if (columns.length > MAX_RECENT_BYTES) return columns;
+    this.#columns.set(key, columns);
+    if (this.#columns.size > RECENT) this.#columns.delete(this.#columns.keys().next().value!);
+    return columns;
+  }
+}
+
+const RECENT = 16;
+const MAX_RECENT_CHANGES = 4096;
+const MAX_RECENT_BYTES = 64 * 1024;
+
+function contentHash(changes: Change[], anchors: AnchorHint[]): string {
+  const lines = changes.map(({ number, id, owner, state, bytes }) => [
+    number,
+    owner,
+    state,
+    id?.length ?? -1,
+    bytes.length,
+  ]);
+  const octets = changes.flatMap(({ id, bytes }) => (id === null ? [bytes] : [id, bytes]));
+  return createHash('sha256')
+    .update(JSON.stringify([anchors, lines]))
+    .update(Buffer.concat(octets))
+    .digest('base64');
+}
 
 function anchorsOf(head: MessageHead): AnchorHint[] {
   return head.kind === 'exchange' || head.kind === 'update' ? head.anchors : [];
@@ -87,6 +125,7 @@ function maxStreamBytes(limits: Limits): number {
 }
 
 function encodeColumns(changes: Change[], anchors: AnchorHint[], limits: Limits): Buffer {
+  if (changes.length === 0) return Buffer.from([0]);
   const bytes = changes.reduce((sum, change) => sum + change.bytes.length, 0);
   if (bytes > limits.maxPartBytes) throw over('A part', limits.maxPartBytes);
   const { plain, packed } = encodeChanges(changes, anchors, limits);
@@ -118,11 +157,12 @@ function decodeColumns(columns: Uint8Array, anchors: AnchorHint[], limits: Limit
 
 /** The best quality that takes no longer than sealing and sending would. */
 function compress(plain: Uint8Array): Buffer {
-  const quality = plain.length > 256 * 1024 ? 5 : plain.length > 32 * 1024 ? 9 : 11;
+  const quality = plain.length > 256 * 1024 ? 5 : plain.length > 16 * 1024 ? 9 : 10;
   return brotliCompressSync(plain, {
     params: {
       [constants.BROTLI_PARAM_QUALITY]: quality,
-      [constants.BROTLI_PARAM_LGWIN]: 22,
+      // A window as large as the data; a larger one only costs memory.
+      [constants.BROTLI_PARAM_LGWIN]: Math.min(22, Math.max(16, Math.ceil(Math.log2(plain.length + 16)))),
       [constants.BROTLI_PARAM_SIZE_HINT]: plain.length,
     },
   });

@@ -6,6 +6,7 @@ import { createHash, type KeyObject, sign } from 'node:crypto';
 import { Encrypter } from 'age-encryption';
 import { encodeHeader, encodePrefix, type Envelope } from './header.ts';
 import { pack } from './scan.ts';
+import { recipientOf } from './x25519.ts';
 
 export interface SealingKeys {
   signing: KeyObject;
@@ -23,7 +24,7 @@ export async function sealMessage(
 ): Promise<Uint8Array> {
   const inner = encodeInner(envelope);
   const encrypter = new Encrypter();
-  for (const recipient of recipients) encrypter.addRecipient(recipient);
+  for (const recipient of recipients) encrypter.addRecipient(recipientOf(recipient));
   const body = await encrypter.encrypt(Buffer.concat([inner, payload]));
   const header = encodeHeader({ envelope, signingKeyId: keys.signingKeyId, critical: [] });
   return signMessage(Buffer.concat([encodePrefix(header, body.length), body]), keys.signing);

@@ -9,6 +9,7 @@ import { type Configuration, loadConfiguration } from '../config/load.ts';
 import type { ConfigurationFault } from '../config/faults.ts';
 import { loadKeys } from '../keys.ts';
 import { loadPeers } from '../peers.ts';
+import { counted } from '../events.ts';
 import { EXIT, type ExitCode, type Invocation } from './command.ts';
 
 interface Finding {
@@ -75,7 +76,7 @@ async function checkKeys(configuration: Configuration): Promise<Finding[]> {
     await loadKeys(dataFolder);
     const peers = await loadPeers(dataFolder);
     const found: Finding[] = [
-      { what: 'keys', result: 'ok', text: `own keys; ${peers.size} other postoffices are known` },
+      { what: 'keys', result: 'ok', text: `own keys; ${counted(peers.size, 'other postoffice')} known` },
     ];
     const exchange = 'Exchange public files with it: dirpost peer export, dirpost peer add FILE';
     if (role === 'requestor') {
@@ -150,7 +151,7 @@ async function checkStore(configuration: Configuration): Promise<Finding[]> {
         found.push({
           what: 'spool',
           result: 'warning',
-          text: `${corrupt} message files could not be taken`,
+          text: `${counted(corrupt, 'message file')} could not be taken`,
           mend: 'dirpost queue',
         });
       return found;

@@ -1,11 +1,11 @@
 /** What every command shares: finding the configuration, opening the postoffice, and the exit codes. */
 import { dirname, resolve } from 'node:path';
-import { DirpostError } from '@dirpost/core';
+import { DirpostError, type ErrorCode } from '@dirpost/core';
 import type { Command } from 'commander';
 import { type Agent, openAgent } from '../agent.ts';
 import { CONFIGURATION_FILE_NAME, type Configuration, loadConfiguration } from '../config/load.ts';
 import type { CycleEvent } from '../events.ts';
-import { Screen, type Streams } from './screen.ts';
+import { printable, Screen, type Streams } from './screen.ts';
 
 /** 0 done, 1 failed, 2 wrong use or configuration, 3 something is held. */
 export const EXIT = { done: 0, failed: 1, wrongUse: 2, held: 3 } as const;
@@ -59,14 +59,23 @@ function show({ screen, verbose }: Invocation, { time, level, text, details }: C
     if (level !== 'info') screen.problem(`${time} ${mark}${text}`);
     return;
   }
-  screen.line(`${time}  ${mark}${text}`);
+  screen.line(printable(`${time}  ${mark}${text}`));
   if (verbose && details !== undefined) screen.line(`      ${JSON.stringify(details)}`);
 }
 
+const WRONG_USE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'config-invalid',
+  'wrong-use',
+  'not-initialized',
+  'already-initialized',
+  'peer-invalid',
+  'filter-syntax',
+  'dn-syntax',
+]);
+
 export function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof DirpostError)) return EXIT.failed;
-  const wrongUse = ['config-invalid', 'wrong-use', 'not-initialized', 'already-initialized', 'peer-invalid'];
-  return wrongUse.includes(error.code) ? EXIT.wrongUse : EXIT.failed;
+  return WRONG_USE.has(error.code) ? EXIT.wrongUse : EXIT.failed;
 }
 
 export function folderOf(call: Invocation): string {

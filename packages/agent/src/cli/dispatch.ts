@@ -1,25 +1,27 @@
 /** `dirpost dispatch`: take and process what has arrived, and send what is due. */
-import { dispatch } from '../dispatch.ts';
+import { collect } from '../collect.ts';
+import { addSent, catchUpOwn, dispatch } from '../dispatch.ts';
 import { exchangeIsDue, submit, sendOutgoing } from '../send.ts';
+import { counted } from '../events.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { bytes } from './screen.ts';
 
 export async function dispatchCommand(call: Invocation): Promise<ExitCode> {
   return withAgent(call, {}, async ({ postoffice }) => {
     const { screen, signal } = call;
-    const result = await dispatch(postoffice, { signal, progress: screen.progress.bind(screen) });
+    const options = { signal, progress: screen.progress.bind(screen) };
+    const result = await dispatch(postoffice, options);
+    await catchUpOwn(postoffice, result, options);
     // What the server asked for (a full submission, bucket digests), and exchanges that nobody answered.
     if ((await exchangeIsDue(postoffice)) && postoffice.server === null) {
+      await collect(postoffice, options);
       await submit(postoffice);
-      const sent = await sendOutgoing(postoffice, signal);
-      result.sent.messages += sent.messages;
-      result.sent.bytes += sent.bytes;
-      result.sent.failed += sent.failed;
+      addSent(result.sent, await sendOutgoing(postoffice, signal));
     }
     screen.data(result);
-    const { collected, corrupt, sent } = result;
-    screen.line(`${collected} message files collected, ${sent.messages} sent (${bytes(sent.bytes)}).`);
-    if (corrupt > 0) screen.line(`${corrupt} could not be taken; see: dirpost queue`);
-    return corrupt > 0 || sent.failed > 0 ? EXIT.failed : EXIT.done;
+    const { collected, corrupt, sent, unwritten } = result;
+    screen.line(`${counted(collected, 'message file')} collected, ${sent.messages} sent (${bytes(sent.bytes)}).`);
+    if (corrupt > 0) screen.line(`${counted(corrupt, 'message file')} could not be taken; see: dirpost queue`);
+    return corrupt > 0 || unwritten > 0 || sent.failed > 0 ? EXIT.failed : EXIT.done;
   });
 }

@@ -1,10 +1,10 @@
 /** `dirpost export`: the replica as LDIF, each entry with the DN that it has at its owner. */
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { writeLdif } from '@dirpost/adapters';
-import { type Attributes, decodeEntry, DirpostError, type DirectoryEntry, type Entry, type Store } from '@dirpost/core';
+import { fileError, writeLdif } from '@dirpost/adapters';
+import { type Attributes, decodeEntry, type DirectoryEntry, type Entry, type Store } from '@dirpost/core';
+import { counted } from '../events.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { textOf } from './entries.ts';
 
@@ -14,7 +14,7 @@ export async function exportCommand(call: Invocation, file: string | undefined):
   return withAgent(call, { readOnly: true, quiet: true }, async ({ postoffice }) => {
     const { screen } = call;
     let count = 0;
-    const counted = async function* () {
+    const showing = async function* () {
       for await (const entry of replicaEntries(postoffice.store)) {
         screen.progress({ what: 'exporting', done: ++count });
         yield entry;
@@ -27,12 +27,12 @@ export async function exportCommand(call: Invocation, file: string | undefined):
           done();
         },
       });
-      await writeLdif(counted(), out);
+      await writeLdif(showing(), out);
       return EXIT.done;
     }
-    await toFile(file, counted());
+    await toFile(file, showing());
     screen.data({ file, entries: count });
-    screen.line(`${count} entries written to ${file}.`);
+    screen.line(`${counted(count, 'entry')} written to ${file}.`);
     return EXIT.done;
   });
 }
@@ -40,19 +40,15 @@ export async function exportCommand(call: Invocation, file: string | undefined):
 /** There whole or not at all. */
 async function toFile(file: string, entries: AsyncIterable<DirectoryEntry>): Promise<void> {
   const temporary = `${file}.tmp`;
-  const out = createWriteStream(temporary, { mode: 0o600 });
   try {
+    const out = (await open(temporary, 'w', 0o600)).createWriteStream();
     await writeLdif(entries, out);
     out.end();
     await finished(out);
     await rename(temporary, file);
   } catch (error) {
-    out.destroy();
-    await rm(temporary, { force: true });
-    if (error instanceof DirpostError) throw error;
-    throw new DirpostError('file-failed', `${file} could not be written: ${(error as Error).message}.`, {
-      cause: error,
-    });
+    await rm(temporary, { force: true }).catch(() => {});
+    throw fileError(error, `write ${file}`);
   }
 }
 

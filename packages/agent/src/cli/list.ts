@@ -8,6 +8,7 @@ import {
   type ServerContext,
   type StoreTx,
 } from '@dirpost/core';
+import { counted } from '../events.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 
 export async function listShow(call: Invocation, name: string | undefined): Promise<ExitCode> {
@@ -30,7 +31,7 @@ export async function listShow(call: Invocation, name: string | undefined): Prom
       throw new DirpostError('wrong-use', `There is no list ${name} in the configuration.`);
     screen.data(lists);
     for (const list of lists) {
-      screen.line(`${list.name}: ${list.entries} entries`);
+      screen.line(`${list.name}: ${counted(list.entries, 'entry')}`);
       screen.facts([
         ['filter', list.filter],
         ['released', list.attributes.join(', ')],

@@ -94,8 +94,11 @@ function show({ screen }: Invocation, files: QueuedFile[]): void {
     { title: 'peer', value: (file) => file.peer },
     { title: 'size', value: (file) => (file.bytes === null ? null : bytes(file.bytes)), align: 'right' },
     { title: 'since', value: (file) => time(file.since) },
-    { title: 'note', value: (file) => file.note },
   ]);
+  // Below the table, where they are not cut.
+  for (const file of files.filter(({ note }) => note !== '')) {
+    screen.line(`  ${file.queue} ${file.file === '' ? file.what : file.file}: ${file.note}`);
+  }
   const corrupt = files.filter((file) => file.queue === 'corrupt');
   if (corrupt.length > 0) screen.line(`\nLook into one with: dirpost message show --header ${corrupt[0]!.file}`);
 }

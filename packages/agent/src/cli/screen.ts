@@ -33,14 +33,14 @@ export class Screen {
   line(text = ''): void {
     if (this.json) return;
     this.clearProgress();
-    this.streams.out.write(`${text}\n`);
+    this.streams.out.write(`${printable(text, true)}\n`);
   }
 
   /** The one document of --json; nothing for people. */
   data(value: unknown): void {
     if (!this.json) return;
     this.clearProgress();
-    this.streams.out.write(`${JSON.stringify(value, replacer, 2)}\n`);
+    this.streams.out.write(`${printableJson(value, 2)}\n`);
   }
 
   /** Output that is the same with and without --json, such as LDIF. */
@@ -51,7 +51,8 @@ export class Screen {
 
   table<Row>(rows: Row[], columns: Column<Row>[]): void {
     if (this.json || rows.length === 0) return;
-    const width = this.streams.out.columns ?? DEFAULT_WIDTH;
+    // What is piped on or kept in a file is not cut.
+    const width = this.streams.out.isTTY === true ? (this.streams.out.columns ?? DEFAULT_WIDTH) : Infinity;
     for (const line of formatTable(rows, columns, width)) this.line(line);
   }
 
@@ -129,6 +130,13 @@ export function printable(text: string, keepLines = false): string {
     ? /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
     : /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
   return text.replace(controls, (character) => `\\x${character.codePointAt(0)!.toString(16).padStart(2, '0')}`);
+}
+
+/** The same characters as JSON escapes: the value stays what it is. */
+export function printableJson(value: unknown, indent?: number): string {
+  const text = JSON.stringify(value, replacer, indent);
+  const escaped = (character: string) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`;
+  return text.replace(/[\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, escaped);
 }
 
 /** "2026-11-20 14:03:11", local time. */

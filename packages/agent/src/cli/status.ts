@@ -12,6 +12,7 @@ import {
 import { type DirectoryState, loadDirectoryState } from '../directory-state.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+import { counted } from '../events.ts';
 import { type Screen, time } from './screen.ts';
 
 interface RequestorStatus {
@@ -115,12 +116,12 @@ function showOwn(screen: Screen, postoffice: Postoffice, { own, role, corrupt }:
     ['last verification', time(own.verifiedMs)],
     ['incarnation', own.incarnation],
   ]);
-  if (own.unanswered > 0) screen.line(`  ${own.unanswered} exchanges are without an answer.`);
+  if (own.unanswered > 0) screen.line(`  Without an answer so far: ${counted(own.unanswered, 'exchange')}.`);
   if (own.request !== 'changes') screen.line('  The replica differs from the server; the next sync repairs it.');
   if (own.stopped !== null) {
     screen.line(`  STOPPED: ${own.stopped}. If no other copy of this postoffice runs: dirpost recover --only-copy`);
   }
-  if (corrupt > 0) screen.line(`  ${corrupt} message files could not be taken; see: dirpost queue`);
+  if (corrupt > 0) screen.line(`  ${counted(corrupt, 'message file')} could not be taken; see: dirpost queue`);
 }
 
 function showDirectories(screen: Screen, directories: DirectoryState[]): void {
@@ -132,13 +133,21 @@ function showDirectories(screen: Screen, directories: DirectoryState[]): void {
     { title: 'entries', value: (state) => state.write?.entries ?? state.read?.published, align: 'right' },
     { title: 'last written', value: (state) => time(state.write?.writtenMs) },
     { title: 'refused', value: (state) => state.write?.refusedCount ?? state.read?.refusedCount ?? 0, align: 'right' },
-    { title: 'problem', value: (state) => state.readProblem ?? state.write?.problem ?? 'none' },
+    { title: 'problem', value: (state) => (problemOf(state) === null ? 'none' : 'see below') },
   ]);
+  for (const state of directories) {
+    const problem = problemOf(state);
+    if (problem !== null) screen.line(`  ${state.name}: ${problem}`);
+  }
+}
+
+function problemOf({ readProblem, write }: DirectoryState): string | null {
+  return readProblem ?? write?.problem ?? null;
 }
 
 function showServer(screen: Screen, server: NonNullable<Status['server']>): void {
   screen.line();
-  const restored = server.lives === 0 ? '' : `, restored ${server.lives} times`;
+  const restored = server.lives === 0 ? '' : `, restored ${counted(server.lives, 'time')}`;
   screen.line(`Requestors (server seq ${server.seq}, incarnation ${server.incarnation}${restored})`);
   screen.table(server.requestors, [
     { title: 'name', value: (one) => one.name },

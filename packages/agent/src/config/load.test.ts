@@ -256,7 +256,7 @@ it('a file that is not there says how to make one', async () => {
   const empty = mkdtempSync(join(tmpdir(), 'dirpost-config-'));
   try {
     await expect(loadConfiguration(join(empty, 'dirpost.yaml'))).rejects.toMatchObject({
-      code: 'file-missing',
+      code: 'not-initialized',
       hint: expect.stringContaining('dirpost init'),
     });
     const example = readFileSync(new URL('../../../../deploy/examples/branch.yaml', import.meta.url));

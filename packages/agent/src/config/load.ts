@@ -33,7 +33,7 @@ export interface Configuration {
   requestors: ConfigurationValues['requestors'];
 }
 
-/** Throws DirpostError `file-missing` (with a hint), `config-invalid` with all faults in `context.faults`. */
+/** Throws DirpostError `not-initialized` where there is none, `config-invalid` with all faults in `context.faults`. */
 export async function loadConfiguration(path: string): Promise<Configuration> {
   const file = resolve(path);
   let bytes: Buffer;
@@ -42,7 +42,7 @@ export async function loadConfiguration(path: string): Promise<Configuration> {
   } catch (error) {
     const cause = fileError(error, `read ${file}`);
     if (cause.code !== 'file-missing') throw cause;
-    throw new DirpostError('file-missing', `There is no configuration ${file}.`, {
+    throw new DirpostError('not-initialized', `There is no configuration ${file}.`, {
       retry: 'operator',
       hint: 'Make one with `dirpost init`, or name another with --config.',
       cause,

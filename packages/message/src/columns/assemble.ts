@@ -4,15 +4,20 @@
  */
 import { type Change, type Limits } from '@dirpost/core';
 import type { DecodedPart } from './decode.ts';
-import { copyOctets, malformedColumns, overBudget } from './octets.ts';
+import { COPY_SLACK, copyAhead, copyOctets, malformedColumns, overBudget } from './octets.ts';
 import { type Column, ID_BYTES, type Shape, states } from './table.ts';
 import { compareValues } from './values.ts';
+
+/** Longer values are copied by the system. */
+const LONG_BYTES = 256;
 
 /** What the writing loop needs of a column. */
 interface Cells {
   column: Column;
   /** Length and octets of the name. */
-  name: Buffer;
+  nameBytes: number;
+  name: DataView;
+  values: DataView;
   /** The next cell to be written. */
   next: number;
 }
@@ -27,7 +32,8 @@ interface PreparedShape {
 export function assemble(part: DecodedPart, limits: Limits): Change[] {
   const cells = part.columns.map((column): Cells => {
     const name = Buffer.from(column.name, 'latin1');
-    return { column, name: Buffer.concat([Buffer.from([name.length]), name]), next: 0 };
+    const padded = Buffer.concat([Buffer.from([name.length]), name, Buffer.alloc(COPY_SLACK)]);
+    return { column, nameBytes: 1 + name.length, name: viewOf(padded), values: viewOf(column.values.bytes), next: 0 };
   });
   const shapes = part.shapes.map((shape): PreparedShape => {
     const sorted = shape.columns.map((index) => cells[index]!).sort((a, b) => (a.column.name < b.column.name ? -1 : 1));
@@ -37,8 +43,12 @@ export function assemble(part: DecodedPart, limits: Limits): Change[] {
     const octets = Buffer.from(owner);
     return Buffer.concat([Buffer.from([octets.length]), octets]);
   });
-  const arena = Buffer.allocUnsafeSlow(totalBytes(part, cells, owners, limits));
+  const arena = Buffer.allocUnsafeSlow(totalBytes(part, cells, owners, limits) + COPY_SLACK);
   return writeChanges(part, shapes, owners, arena, limits);
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The size of all canonical bytes together; checks each value and cell against its limit on the way. */
@@ -48,8 +58,8 @@ function totalBytes(part: DecodedPart, cells: Cells[], owners: Buffer[], limits:
     if (states[part.shapes[part.shapeOf[row]!]!.state] === 'whole')
       total += ID_BYTES + owners[part.ownerOf[row]!]!.length + 1;
   }
-  for (const { column, name } of cells) {
-    total += column.rows.length * name.length + columnBytes(column, limits);
+  for (const { column, nameBytes } of cells) {
+    total += column.rows.length * nameBytes + columnBytes(column, limits);
     if (total > limits.maxPartBytes) throw overBudget('bytes');
   }
   return total;
@@ -92,13 +102,14 @@ function writeChanges(
 ): Change[] {
   const { numbers, ids } = part;
   const changes: Change[] = [];
+  const view = viewOf(arena);
   let at = 0;
   for (let row = 0; row < part.shapeOf.length; row++) {
     const { shape, cells, isWhole } = shapes[part.shapeOf[row]!]!;
     const owner = part.ownerOf[row]!;
     const start = at;
     if (isWhole) at = writeHead(arena, at, ids.bytes, row * ID_BYTES, owners[owner]!, shape.kind);
-    for (const one of cells) at = writeCell(arena, at, one, isWhole);
+    for (const one of cells) at = writeCell(arena, view, at, one, isWhole);
     if (at - start > limits.maxEntryBytes) throw overBudget('bytes in an entry');
     const bytes = arena.subarray(start, at);
     changes.push({
@@ -127,20 +138,22 @@ function writeHead(arena: Buffer, at: number, ids: Uint8Array, idAt: number, own
   return at + 1;
 }
 
-function writeCell(arena: Buffer, at: number, cells: Cells, isWhole: boolean): number {
-  const { column, name } = cells;
-  const { bytes, starts, ends } = column.values;
+function writeCell(arena: Buffer, view: DataView, at: number, cells: Cells, isWhole: boolean): number {
+  const { firsts, values } = cells.column;
+  const { starts, ends } = values;
   const cell = cells.next++;
-  const first = column.firsts[cell]!;
-  const end = column.firsts[cell + 1]!;
+  const first = firsts[cell]!;
+  const end = firsts[cell + 1]!;
   if (isWhole && first === end) throw malformedColumns('an attribute without values');
-  for (let i = 0; i < name.length; i++) arena[at++] = name[i]!;
-  at = writeVarint(arena, at, end - first);
+  copyAhead(cells.name, 0, cells.nameBytes, view, at);
+  at = writeVarint(arena, at + cells.nameBytes, end - first);
+  const safe = cells.values.byteLength - COPY_SLACK;
   for (let value = first; value < end; value++) {
     const from = starts[value]!;
     const to = ends[value]!;
     at = writeVarint(arena, at, to - from);
-    copyOctets(bytes, from, to, arena, at);
+    if (to - from > LONG_BYTES || to > safe) copyOctets(values.bytes, from, to, arena, at);
+    else copyAhead(cells.values, from, to - from, view, at);
     at += to - from;
   }
   return at;

@@ -8,7 +8,7 @@ import { decodeDerived, encodeDerived } from './derived.ts';
 import { findTemplates } from './find-templates.ts';
 import { decodeIntegers, encodeIntegers } from './integers.ts';
 import { decodeList, encodeList, type ListSymbols } from './lists.ts';
-import { malformedColumns, Octets, type Source, type Streams } from './octets.ts';
+import { malformedColumns, Octets, overBudget, type Source, type Streams } from './octets.ts';
 import { decodeReferences, encodeReferences, type RowIds } from './references.ts';
 import { decodeSymbols, encodeSymbols, type SymbolColumn, type SymbolContexts } from './symbols.ts';
 import type { Column } from './table.ts';
@@ -36,26 +36,45 @@ export function isReferenceColumn(column: Column): boolean {
 /** Writes the column and adds it to `earlier`. `ids` are needed for reference columns only. */
 export function encodeColumn(column: Column, earlier: Earlier, ids: RowIds | undefined, out: Streams): void {
   const contexts = { rows: column.rows, columns: earlier.symbols };
-  type Result = ListSymbols | undefined;
-  const candidates: ((into: Streams) => Result)[] = [];
+  const candidates: Candidate[] = [];
+  const found = ids === undefined && isText(column) ? findDerivation(column, earlier) : undefined;
   if (ids !== undefined) candidates.push((into) => writeReferences(column, ids, into));
-  else {
-    const templates = isText(column) ? findTemplates(column, earlier.columns, sourcesFor(earlier)) : [];
-    if (templates.length > 0) {
-      const lookup = new RowLookup(column.rows, earlier.columns);
-      candidates.push((into) => {
-        into.plain.octet(DERIVED);
-        encodeDerived(column, templates, lookup, into);
-        return undefined;
-      });
-    }
+  if (found !== undefined) candidates.push(found.write);
+  if (found === undefined || found.share < CERTAIN_SHARE) {
     const sets = internSets(column);
     if (sets !== undefined) candidates.push((into) => writeSets(sets, contexts, into));
+    candidates.push((into) => writeList(column, contexts, into));
   }
-  candidates.push((into) => writeList(column, contexts, into));
   const { streams, result } = smallest(candidates);
   out.append(streams);
   addEarlier(column, result, earlier);
+}
+
+type Candidate = (into: Streams) => ListSymbols | undefined;
+
+/** Templates that give more than this share of the values are taken without trying anything else. */
+const CERTAIN_SHARE = 0.9;
+
+function findDerivation(column: Column, earlier: Earlier): { write: Candidate; share: number } | undefined {
+  if (repeatsMuch(column)) return undefined;
+  const { templates, share } = findTemplates(column, earlier.columns, sourcesFor(earlier));
+  if (templates.length === 0) return undefined;
+  const lookup = new RowLookup(column.rows, earlier.columns);
+  const write: Candidate = (into) => {
+    into.plain.octet(DERIVED);
+    encodeDerived(column, templates, lookup, earlier.symbols, into);
+    return undefined;
+  };
+  return { write, share };
+}
+
+/** So few different values that a dictionary, perhaps a foretold one, says them better; judged by the first cells. */
+function repeatsMuch(column: Column): boolean {
+  const interner = new Interner();
+  const { bytes, starts, ends, count } = column.values;
+  const looked = Math.min(count, 1000);
+  for (let i = 0; i < looked; i++) interner.add(bytes, starts[i]!, ends[i]!);
+  return looked >= 64 && interner.distinct.count * 8 <= looked;
 }
 
 /** Reads the column of these rows and adds it to `earlier`. `rowIds` is called when the column needs them. */
@@ -82,7 +101,7 @@ export function decodeColumn(
     case SETS:
       return readSets(rows, contexts, from, add);
     case DERIVED: {
-      const { firsts, values } = decodeDerived(rows, earlier.columns, from);
+      const { firsts, values } = decodeDerived(rows, earlier.columns, earlier.symbols, from);
       return add(firsts, values);
     }
     case REFERENCES: {
@@ -138,7 +157,7 @@ function readFirsts(cells: number, from: Source): Uint32Array {
   for (let cell = 0; cell < cells; cell++) {
     firsts[cell] = total;
     total += counts[cell]!;
-    if (total > 0x7fff_ffff) throw malformedColumns('more values than a part may have');
+    if (total > 0x7fff_ffff) throw overBudget('values');
   }
   firsts[cells] = total;
   return firsts;

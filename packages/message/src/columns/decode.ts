@@ -35,7 +35,7 @@ export function decodeChanges(
   limits: Limits,
 ): Change[] {
   const size = limits.maxPartBytes;
-  const source = new Source(plain, packed, new Budget(size + 1024, size * 3 + 65_536, size * 64 + 65_536));
+  const source = new Source(plain, packed, new Budget(size + 1024, size * 3 + 65_536, size * 128 + 65_536));
   return assemble(readPart(source, anchors, limits), limits);
 }
 

@@ -5,24 +5,33 @@
 import { decodeIntegers, encodeIntegers } from './integers.ts';
 import { decodeList, encodeList } from './lists.ts';
 import { malformedColumns, Octets, type Source, type Streams } from './octets.ts';
+import type { SymbolColumn, SymbolContexts } from './symbols.ts';
 import type { Column } from './table.ts';
 import { hasHole, readTemplate, RowLookup, type Template, writeTemplate } from './templates.ts';
 import { compareValues, ValueList, type Values, ValueWriter } from './values.ts';
 
 export const MAX_TEMPLATES = 4;
 
-export function encodeDerived(column: Column, templates: Template[], lookup: RowLookup, out: Streams): void {
+/** `symbols` of earlier columns may foretell what stands in holes. */
+export function encodeDerived(
+  column: Column,
+  templates: Template[],
+  lookup: RowLookup,
+  symbols: SymbolColumn[],
+  out: Streams,
+): void {
   const matchers = templates.map((template) => new TemplateMatcher(template, lookup));
   const cells = column.rows.length;
   const used = new Uint32Array(cells);
   const restCounts = new Uint32Array(cells);
   const rest = new ValueList(column.values.bytes);
+  const { firsts, values } = column;
+  const left: number[] = [];
   for (let cell = 0; cell < cells; cell++) {
-    const { firsts, values } = column;
-    const left: number[] = [];
+    left.length = 0;
     for (let value = firsts[cell]!; value < firsts[cell + 1]!; value++) left.push(value);
-    for (const [i, matcher] of matchers.entries()) {
-      const at = matcher.take(cell, values, left);
+    for (let i = 0; i < matchers.length; i++) {
+      const at = matchers[i]!.take(cell, values, left);
       if (at < 0) continue;
       used[cell]! |= 1 << i;
       left.splice(at, 1);
@@ -35,7 +44,14 @@ export function encodeDerived(column: Column, templates: Template[], lookup: Row
   encodeIntegers(used, out);
   encodeIntegers(restCounts, out);
   encodeList(rest, undefined, out);
-  for (const matcher of matchers) if (matcher.holes !== undefined) encodeList(matcher.holes.finish(), undefined, out);
+  for (const [i, matcher] of matchers.entries()) {
+    if (matcher.holes === undefined) continue;
+    encodeList(matcher.holes.finish(), { rows: rowsThatUse(column.rows, used, i), columns: symbols }, out);
+  }
+}
+
+function rowsThatUse(rows: Uint32Array, used: ArrayLike<number>, template: number): Uint32Array {
+  return rows.filter((_, cell) => (used[cell]! & (1 << template)) !== 0);
 }
 
 /** Compares values with what a template says of a cell, and keeps what stood in the holes. */
@@ -93,6 +109,7 @@ interface DecodedTemplate {
 export function decodeDerived(
   rows: Uint32Array,
   columns: readonly Column[],
+  symbols: SymbolColumn[],
   from: Source,
 ): { firsts: Uint32Array; values: Values } {
   const templateCount = from.plain.varint();
@@ -101,7 +118,10 @@ export function decodeDerived(
   const used = decodeIntegers(rows.length, from);
   const restCounts = decodeIntegers(rows.length, from);
   const rest = decodeList(sum(restCounts), undefined, from).values;
-  const templates = parts.map((template, i) => readHoles(template, used, i, from));
+  const templates = parts.map((template, i) => {
+    const users = rowsThatUse(rows, used, i);
+    return readHoles(template, { rows: users, columns: symbols }, from);
+  });
   const lookup = new RowLookup(rows, columns, from);
   const firsts = new Uint32Array(rows.length + 1);
   const into = new ValueWriter(from.budget, rows.length + 1);
@@ -124,11 +144,9 @@ export function decodeDerived(
   return { firsts, values: into.finish() };
 }
 
-function readHoles(template: Template, used: Float64Array, index: number, from: Source): DecodedTemplate {
-  if (!hasHole(template)) return { parts: template, holes: undefined, next: 0 };
-  let uses = 0;
-  for (let cell = 0; cell < used.length; cell++) if ((used[cell]! & (1 << index)) !== 0) uses++;
-  return { parts: template, holes: decodeList(uses, undefined, from).values, next: 0 };
+function readHoles(template: Template, contexts: SymbolContexts, from: Source): DecodedTemplate {
+  const holes = hasHole(template) ? decodeList(contexts.rows.length, contexts, from).values : undefined;
+  return { parts: template, holes, next: 0 };
 }
 
 function appendValue(template: DecodedTemplate, cell: number, lookup: RowLookup, into: ValueWriter): void {

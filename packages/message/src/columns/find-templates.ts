@@ -12,7 +12,7 @@ import { ValueList, valueText } from './values.ts';
 
 const SAMPLE_ROWS = 160;
 /** Rows in which proposals are looked for; all sample rows judge them. */
-const PROPOSING_ROWS = 48;
+const PROPOSING_ROWS = 32;
 const MAX_PROPOSALS = 64;
 const MAX_SOURCES = 16;
 const MIN_CELLS = 12;
@@ -26,9 +26,16 @@ interface Piece {
   transform: number;
 }
 
-/** The templates that together give most of the column's values, the best first; none when it is not worth it. */
-export function findTemplates(column: Column, columns: readonly Column[], sources: number[]): Template[] {
-  if (column.rows.length < MIN_CELLS || sources.length === 0) return [];
+export interface FoundTemplates {
+  /** The best first; none when it is not worth it. */
+  templates: Template[];
+  /** How many of the sample's values they give together, from 0 to 1. */
+  share: number;
+}
+
+/** The templates that together give most of the column's values. */
+export function findTemplates(column: Column, columns: readonly Column[], sources: number[]): FoundTemplates {
+  if (column.rows.length < MIN_CELLS || sources.length === 0) return { templates: [], share: 0 };
   const sample = takeSample(column);
   const usable = sources
     .filter((one) => columns[one]!.rows.length <= column.rows.length * MAX_ROWS_RATIO)
@@ -45,7 +52,8 @@ export function findTemplates(column: Column, columns: readonly Column[], source
     chosen.push(best.template);
     removeGiven(best.template, sample, left, lookup);
   }
-  return chosen;
+  const leftOver = left.reduce((sum, values) => sum + values.length, 0);
+  return { templates: chosen, share: 1 - leftOver / Math.max(1, sample.values.count) };
 }
 
 /** Cells spread evenly over the column. */
@@ -76,22 +84,58 @@ function valuesOf(sample: Column, cell: number): number[] {
 
 function propose(sample: Column, columns: readonly Column[], sources: number[], lookup: RowLookup): Template[] {
   const votes = new Map<string, { template: Template; votes: number }>();
+  const vote = (template: Template) => {
+    const key = template.map(partKey).join('|');
+    const known = votes.get(key);
+    if (known === undefined) votes.set(key, { template, votes: 1 });
+    else known.votes++;
+  };
+  /** The last parsed value with the same references. */
+  const alike = new Map<string, Run[]>();
   const step = Math.max(1, Math.floor(sample.rows.length / PROPOSING_ROWS));
   for (let cell = 0; cell < sample.rows.length; cell += step) {
     const pieces = piecesOf(columns, sources, lookup, cell);
     for (const value of valuesOf(sample, cell)) {
       const text = valueText(sample.values, value);
       if (text.length === 0 || text.length > MAX_VALUE_BYTES) continue;
-      for (const template of variants(parse(text, pieces), pieces)) {
-        const key = template.map(partKey).join('|');
-        const known = votes.get(key);
-        if (known === undefined) votes.set(key, { template, votes: 1 });
-        else known.votes++;
-      }
+      const runs = parse(text, pieces);
+      for (const template of variants(runs, pieces)) vote(template);
+      const joined = joinLiterals(runs);
+      const skeleton = joined
+        .map((run) => (typeof run === 'string' ? '=' : `${run.column}.${run.transform}`))
+        .join('|');
+      const difference = differenceOf(joined, alike.get(skeleton));
+      if (difference !== undefined) vote(difference);
+      alike.set(skeleton, joined);
     }
   }
   const ranked = [...votes.values()].sort((a, b) => b.votes - a.votes);
   return ranked.slice(0, MAX_PROPOSALS).map(({ template }) => template);
+}
+
+/** Two values that differ in one literal suggest a hole where they differ. */
+function differenceOf(runs: Run[], other: Run[] | undefined): Template | undefined {
+  if (other === undefined || runs.every((run) => typeof run === 'string')) return undefined;
+  const at = runs.findIndex((run, i) => typeof run === 'string' && run !== other[i]);
+  if (at < 0 || runs.some((run, i) => i > at && typeof run === 'string' && run !== other[i])) return undefined;
+  const [one, two] = [runs[at] as string, other[at] as string];
+  const shorter = Math.min(one.length, two.length);
+  let before = 0;
+  while (before < shorter && one[before] === two[before]) before++;
+  let after = 0;
+  while (after < shorter - before && one[one.length - 1 - after] === two[two.length - 1 - after]) after++;
+  const parts = [one.slice(0, before), one.slice(before, one.length - after), one.slice(one.length - after)];
+  return toTemplate([...runs.slice(0, at), ...parts, ...runs.slice(at + 1)], at + 1);
+}
+
+function joinLiterals(runs: Run[]): Run[] {
+  const joined: Run[] = [];
+  for (const run of runs) {
+    const last = joined[joined.length - 1];
+    if (typeof run === 'string' && typeof last === 'string') joined[joined.length - 1] = last + run;
+    else joined.push(run);
+  }
+  return joined;
 }
 
 function partKey(part: TemplatePart): string {

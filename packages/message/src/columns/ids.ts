@@ -1,15 +1,15 @@
 /** Entry ids: as they are, or derived by the receiver from the anchor that is an attribute of the entry (design §6). */
-import { hash as oneShotHash } from 'node:crypto';
 import type { AnchorHint } from '@dirpost/core';
 import { copyOctets } from './octets.ts';
+import { ShortSha256 } from './short-sha256.ts';
 import { ID_BYTES } from './table.ts';
 
 /** The longest anchor from which an id is derived. */
 export const MAX_ANCHOR_BYTES = 1024;
 
-/** deriveEntryId of entry.ts for many anchors of one owner, without a hash object for each. */
+/** deriveEntryId of entry.ts for many anchors of one owner, without an object for each. */
 export class IdDeriver {
-  readonly #buffer: Buffer;
+  readonly #sha256: ShortSha256;
   readonly #anchorAt: number;
 
   constructor(owner: string, space: string) {
@@ -19,17 +19,21 @@ export class IdDeriver {
     });
     const prefix = Buffer.concat(parts);
     this.#anchorAt = prefix.length + 4;
-    this.#buffer = Buffer.concat([prefix, Buffer.alloc(4 + MAX_ANCHOR_BYTES)]);
+    this.#sha256 = new ShortSha256(this.#anchorAt + MAX_ANCHOR_BYTES);
+    this.#sha256.bytes.set(prefix);
   }
 
-  /** The id in the first 16 octets of what is returned; undefined for an anchor that is too long. */
+  /** The id in the first 16 octets of what is returned, until the next call; undefined for an anchor that is too long. */
   derive(anchor: Uint8Array, start: number, end: number): Uint8Array | undefined {
     const length = end - start;
     if (length > MAX_ANCHOR_BYTES) return undefined;
+    const { bytes } = this.#sha256;
     const at = this.#anchorAt;
-    this.#buffer.writeUInt32BE(length, at - 4);
-    copyOctets(anchor, start, end, this.#buffer, at);
-    return oneShotHash('sha256', this.#buffer.subarray(0, at + length), 'buffer');
+    // At most 1,024: the upper two octets stay 0.
+    bytes[at - 2] = length >> 8;
+    bytes[at - 1] = length & 0xff;
+    copyOctets(anchor, start, end, bytes, at);
+    return this.#sha256.hash(at + length);
   }
 }
 

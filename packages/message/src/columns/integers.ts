@@ -18,8 +18,8 @@ export type Integers = ArrayLike<number>;
 
 export function encodeIntegers(values: Integers, out: Streams): void {
   if (values.length === 0) return;
-  const deltas = values.length > 2 ? signedDeltas(values) : undefined;
   const direct = cheapest(values);
+  const deltas = deltasLookBetter(values) ? signedDeltas(values) : undefined;
   const moved = deltas === undefined ? undefined : cheapest(deltas);
   if (moved !== undefined && moved.cost + 1 < direct.cost) {
     out.plain.octet(DELTAS);
@@ -27,6 +27,14 @@ export function encodeIntegers(values: Integers, out: Streams): void {
   } else {
     direct.write(out);
   }
+}
+
+/** By the first few hundred. */
+function deltasLookBetter(values: Integers): boolean {
+  if (values.length < 3) return false;
+  const sample = Array.from({ length: Math.min(values.length, 400) }, (_, i) => values[i]!);
+  const deltas = signedDeltas(sample);
+  return deltas !== undefined && classChoice(deltas).cost < classChoice(sample).cost;
 }
 
 export function decodeIntegers(count: number, from: Source, mayBeDeltas = true): Float64Array {
@@ -79,13 +87,13 @@ function cheapest(values: Integers): Choice {
   const choices = [classChoice(values), fixedChoice(values, max)];
   if (max < 256) choices.push(octetChoice(values));
   else choices.push(varintChoice(values));
-  const rice = riceChoice(values);
+  const rice = riceChoice(values, max);
   if (rice !== undefined) choices.push(rice);
   return choices.reduce((best, choice) => (choice.cost < best.cost ? choice : best));
 }
 
 function octetChoice(values: Integers): Choice {
-  const octets = Uint8Array.from(values);
+  const octets = new Uint8Array(values);
   const write = (out: Streams) => {
     out.plain.octet(OCTETS);
     out.plain.raw(octets);
@@ -133,6 +141,10 @@ function classChoice(values: Integers): Choice {
 
 function classOf(value: number): number {
   if (value < 4) return value;
+  if (value < 0x8000_0000) {
+    const bits = 32 - Math.clz32(value);
+    return bits * 2 - 2 + ((value >>> (bits - 2)) & 1);
+  }
   const bits = bitLength(value);
   return bits * 2 - 2 + (Math.floor(value / 2 ** (bits - 2)) & 1);
 }
@@ -173,18 +185,20 @@ function readFixed(width: number, bits: BitReader, values: Float64Array): Float6
 }
 
 /** Golomb-Rice: the quotient by 2^width in ones and a zero, then the rest. For numbers that fall off evenly: distances. */
-function riceChoice(values: Integers): Choice | undefined {
+function riceChoice(values: Integers, max: number): Choice | undefined {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i]!;
   const mean = sum / values.length;
+  // The quotients of one far-off number would cost more than all others gain.
+  if (max > mean * 64 + 64) return undefined;
   let best: { width: number; bits: number } | undefined;
   for (const width of riceWidths(mean)) {
+    const scale = 2 ** -width;
     let bits = (1 + width) * values.length;
-    for (let i = 0; i < values.length; i++) bits += Math.floor(values[i]! / 2 ** width);
+    for (let i = 0; i < values.length; i++) bits += Math.floor(values[i]! * scale);
     if (best === undefined || bits < best.bits) best = { width, bits };
   }
-  // A long quotient is one octet of input for eight steps of output: no gain there, and nothing for an attacker.
-  if (best === undefined || best.bits > values.length * 60) return undefined;
+  if (best === undefined) return undefined;
   const { width, bits: size } = best;
   const write = (out: Streams) => {
     out.plain.octet(RICE);

@@ -2,13 +2,13 @@
  * A list of values in the encoding that makes it smallest (format.md, "Value lists"). What an encoding cannot say it
  * does not offer; what remains is tried and measured.
  */
-import { entropyBits, smallest } from './cost.ts';
+import { entropyBits, smallest, streamsCost } from './cost.ts';
 import { decodeIntegers, encodeIntegers } from './integers.ts';
 import { isDigit, MARK, type Masked, maskDigits, maskNumbers, unmaskDigits, unmaskNumbers } from './masks.ts';
 import { malformedColumns, type Source, Streams } from './octets.ts';
 import { decodeSymbols, encodeSymbols, type SymbolContexts } from './symbols.ts';
 import { decodeUuids, encodeUuids, parseUuids } from './uuids.ts';
-import { Interner, totalBytes, ValueList, type Values, ValueWriter } from './values.ts';
+import { Interner, ValueList, type Values, ValueWriter } from './values.ts';
 
 /** How a list is written; the number is the tag in the plain stream. */
 const LINES = 0;
@@ -21,6 +21,8 @@ const UUIDS = 6;
 const FRONT = 7;
 
 const NEWLINE = 10;
+/** Of lists twice as long only what did well with so many values is tried. */
+const SAMPLE_VALUES = 1500;
 /** A dictionary's values are a list again; a mask's or a front-coded list's inside of it are the deepest. */
 const MAX_DEPTH = 2;
 
@@ -50,28 +52,43 @@ export function encodeList(
   return result;
 }
 
+/** What a trial with a sample of a long list leaves to be tried with all of it. */
+function plausible(values: Values, depth: number): Set<number> {
+  const sample = takeSample(values, SAMPLE_VALUES);
+  const costs = candidatesFor(sample, undefined, depth).map((candidate) => {
+    const streams = new Streams();
+    candidate(streams);
+    return { tag: streams.plain.bytes[0]!, cost: streamsCost(streams) };
+  });
+  const least = Math.min(...costs.map(({ cost }) => cost));
+  // A dictionary costs the same for few values as for many: what needs one is given more room.
+  const room = (tag: number) => (tag === DICTIONARY || tag === DIGITS || tag === NUMBERS ? 1.6 : 1.1);
+  return new Set(costs.filter(({ tag, cost }) => cost <= least * room(tag)).map(({ tag }) => tag));
+}
+
 function candidatesFor(values: Values, contexts: SymbolContexts | undefined, depth: number): Candidate[] {
+  const tags = values.count > SAMPLE_VALUES * 2 ? plausible(values, depth) : undefined;
+  const isPlausible = (tag: number) => tags === undefined || tags.has(tag);
   const candidates: Candidate[] = [];
-  const interned = depth < MAX_DEPTH && values.count > 1 ? internList(values) : undefined;
+  const interned = depth < MAX_DEPTH && values.count > 1 && isPlausible(DICTIONARY) ? internList(values) : undefined;
   if (interned !== undefined) {
-    candidates.push((into) => writeDictionary(interned, contexts, into, depth));
+    candidates.push((into) => writeMasked(DICTIONARY, interned, contexts, into, depth));
     if (interned.masks.count === 1) return candidates;
   }
-  const uuids = parseUuids(values);
+  const uuids = isPlausible(UUIDS) ? parseUuids(values) : undefined;
   if (uuids !== undefined) return [...candidates, (into) => writeUuids(uuids, into)];
   if (depth < MAX_DEPTH) {
-    for (const [tag, masked] of maskings(values)) {
+    for (const [tag, masked] of maskings(values, isPlausible)) {
       candidates.push((into) => writeMasked(tag, masked, contexts, into, depth));
     }
+    if (isPlausible(FRONT) && sharesPrefixes(values)) candidates.push((into) => writeFront(values, into));
   }
-  if (hasOctet(values, NEWLINE)) {
-    candidates.push((into) => writeSized(values, into));
-    if (totalBytes(values) > values.count * 4) candidates.push((into) => writeRaw(values, into));
-  } else {
-    candidates.push((into) => writeLines(values, into));
-    if (isBinary(values)) candidates.push((into) => writeRaw(values, into));
-  }
-  if (depth < MAX_DEPTH && sharesPrefixes(values)) candidates.push((into) => writeFront(values, into));
+  const { hasNewline, isBinary } = survey(values);
+  if (hasNewline || tags?.has(SIZED) === true) candidates.push((into) => writeSized(values, into));
+  else if (isPlausible(LINES)) candidates.push((into) => writeLines(values, into));
+  if ((hasNewline || isBinary) && isPlausible(RAW)) candidates.push((into) => writeRaw(values, into));
+  // The sample may have offered only what not all of the values allow.
+  if (candidates.length === 0) candidates.push((into) => writeSized(values, into));
   return candidates;
 }
 
@@ -177,15 +194,6 @@ function internList(values: Values): Masked | undefined {
   return { masks: interner.distinct, symbols, writeDigits: () => {} };
 }
 
-function writeDictionary(
-  interned: Masked,
-  contexts: SymbolContexts | undefined,
-  out: Streams,
-  depth: number,
-): ListSymbols {
-  return writeMasked(DICTIONARY, interned, contexts, out, depth);
-}
-
 function writeMasked(
   tag: number,
   masked: Masked,
@@ -242,31 +250,51 @@ function countSymbols(masked: Masked): Uint32Array {
   return counts;
 }
 
-/** The maskings worth a trial: the best of the digit ones by estimate, and the numbers. */
-function maskings(values: Values): [tag: number, masked: Masked][] {
+/** The maskings worth a trial: the best of the digit ones by an estimate over a sample, and the numbers. */
+function maskings(values: Values, isPlausible: (tag: number) => boolean): [tag: number, masked: Masked][] {
+  const sample = takeSample(values, 512);
   let withDigits = 0;
-  for (let i = 0; i < values.count; i++) if (hasDigit(values, i)) withDigits++;
-  if (withDigits * 4 < values.count || withDigits < 2) return [];
+  for (let i = 0; i < sample.count; i++) if (hasDigit(sample, i)) withDigits++;
+  if (withDigits * 4 < sample.count || withDigits < 2) return [];
   const found: [number, Masked][] = [];
-  let best: { masked: Masked; bits: number } | undefined;
-  for (let kept = 0; kept <= 7; kept++) {
-    const masked = maskDigits(values, kept);
-    if (masked === undefined) return [];
-    if (!repeats(masked)) break;
-    const bits = maskedBits(masked, values);
-    if (best === undefined || bits < best.bits) best = { masked, bits };
-  }
-  if (best !== undefined) found.push([DIGITS, best.masked]);
-  const numbers = maskNumbers(values);
+  const kept = isPlausible(DIGITS) ? bestKept(sample, values.count / sample.count) : undefined;
+  const digits = kept === undefined ? undefined : maskDigits(values, kept);
+  if (digits !== undefined && repeats(digits)) found.push([DIGITS, digits]);
+  const inSample = isPlausible(NUMBERS) ? maskNumbers(sample) : undefined;
+  const numbers = inSample !== undefined && repeats(inSample, 0.9) ? maskNumbers(values) : undefined;
   if (numbers !== undefined && repeats(numbers)) found.push([NUMBERS, numbers]);
   return found;
 }
 
-function repeats(masked: Masked): boolean {
-  return masked.masks.count <= Math.max(8, masked.symbols.length * 0.6);
+/** How many leading digits are better left in the mask, because they are not random; `scale` times the sample is all. */
+function bestKept(sample: Values, scale: number): number | undefined {
+  let best: { kept: number; bits: number } | undefined;
+  for (let kept = 0; kept <= 7; kept++) {
+    const masked = maskDigits(sample, kept);
+    // Of masks that are mostly different the sample shows too little.
+    if (masked === undefined || !repeats(masked, kept === 0 ? 0.9 : 0.25)) break;
+    const bits = maskedBits(masked, sample, scale);
+    if (best === undefined || bits < best.bits) best = { kept, bits };
+  }
+  return best?.kept;
 }
 
-function maskedBits(masked: Masked, values: Values): number {
+/** Values spread evenly over the list. */
+function takeSample(values: Values, size: number): Values {
+  if (values.count <= size) return values;
+  const sample = new ValueList(values.bytes, size);
+  for (let i = 0; i < size; i++) {
+    const index = Math.floor((i * values.count) / size);
+    sample.push(values.starts[index]!, values.ends[index]!);
+  }
+  return sample;
+}
+
+function repeats(masked: Masked, share = 0.6): boolean {
+  return masked.masks.count <= Math.max(8, masked.symbols.length * share);
+}
+
+function maskedBits(masked: Masked, values: Values, scale: number): number {
   const { masks } = masked;
   const counts = countSymbols(masked);
   let digits = 0;
@@ -277,7 +305,9 @@ function maskedBits(masked: Masked, values: Values): number {
     digits += marks * counts[mask]!;
     text += masks.ends[mask]! - masks.starts[mask]! - marks;
   }
-  return entropyBits(counts, values.count) + digits * (10 / 3) + text * 3;
+  // A sample shows less entropy than there is (Miller and Madow's correction).
+  const bits = entropyBits(counts, values.count) + (masks.count - 1) * 0.72;
+  return (bits + digits * (10 / 3)) * scale + text * 3;
 }
 
 // --- front-coded ---
@@ -309,10 +339,10 @@ function readFront(count: number, from: Source, depth: number): Values {
   return into.finish();
 }
 
-function sharedPrefixes(values: Values): Uint32Array {
+function sharedPrefixes(values: Values, count = values.count): Uint32Array {
   const { bytes, starts, ends } = values;
-  const shared = new Uint32Array(values.count);
-  for (let i = 1; i < values.count; i++) {
+  const shared = new Uint32Array(count);
+  for (let i = 1; i < count; i++) {
     const length = Math.min(ends[i]! - starts[i]!, ends[i - 1]! - starts[i - 1]!);
     let at = 0;
     while (at < length && bytes[starts[i]! + at] === bytes[starts[i - 1]! + at]) at++;
@@ -323,27 +353,28 @@ function sharedPrefixes(values: Values): Uint32Array {
 
 function sharesPrefixes(values: Values): boolean {
   if (values.count < 8) return false;
-  return sharedPrefixes(values).reduce((sum, one) => sum + one, 0) > values.count * 4;
+  const looked = Math.min(values.count, 512);
+  return sharedPrefixes(values, looked).reduce((sum, one) => sum + one, 0) > looked * 4;
 }
 
 // --- what is there ---
-
-function hasOctet(values: Values, octet: number): boolean {
-  for (let i = 0; i < values.count; i++) {
-    for (let at = values.starts[i]!; at < values.ends[i]!; at++) if (values.bytes[at] === octet) return true;
-  }
-  return false;
-}
 
 function hasDigit(values: Values, index: number): boolean {
   for (let at = values.starts[index]!; at < values.ends[index]!; at++) if (isDigit(values.bytes[at]!)) return true;
   return false;
 }
 
-/** Octets below the space occur: it is not text. */
-function isBinary(values: Values): boolean {
-  for (let i = 0; i < values.count; i++) {
-    for (let at = values.starts[i]!; at < values.ends[i]!; at++) if (values.bytes[at]! < 0x20) return true;
+/** Whether there are line ends, and whether other octets below the space say that it is not text. */
+function survey(values: Values): { hasNewline: boolean; isBinary: boolean } {
+  const { bytes, starts, ends, count } = values;
+  let hasNewline = false;
+  let isBinary = false;
+  for (let i = 0; i < count; i++) {
+    for (let at = starts[i]!, end = ends[i]!; at < end; at++) {
+      if (bytes[at]! >= 0x20) continue;
+      if (bytes[at] === NEWLINE) hasNewline = true;
+      else isBinary = true;
+    }
   }
-  return false;
+  return { hasNewline, isBinary };
 }

@@ -176,11 +176,22 @@ function unpackDigits(count: number, from: Source): Uint8Array {
   if (count > from.packed.left * 3) throw malformedColumns('digits that end early');
   const digits = new Uint8Array(count);
   const bits = new BitReader(from.packed);
-  for (let at = 0; at < count; at += 3) {
-    const size = Math.min(3, count - at);
-    const group = bits.read(size === 3 ? 10 : size === 2 ? 7 : 4);
-    if (group >= 10 ** size) throw malformedColumns('packed digits out of range');
-    for (let i = size - 1, left = group; i >= 0; i--, left = (left / 10) | 0) digits[at + i] = left % 10;
+  let at = 0;
+  for (; at + 3 <= count; at += 3) {
+    const group = bits.read(10);
+    if (group > 999) throw malformedColumns('packed digits out of range');
+    const tens = (group / 10) | 0;
+    const hundreds = (group / 100) | 0;
+    digits[at] = hundreds;
+    digits[at + 1] = tens - hundreds * 10;
+    digits[at + 2] = group - tens * 10;
+  }
+  if (at < count) {
+    const two = count - at === 2;
+    const group = bits.read(two ? 7 : 4);
+    if (group > (two ? 99 : 9)) throw malformedColumns('packed digits out of range');
+    if (two) digits[at++] = (group / 10) | 0;
+    digits[at] = group % 10;
   }
   return digits;
 }

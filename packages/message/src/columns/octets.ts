@@ -54,6 +54,14 @@ export function copyOctets(from: Uint8Array, start: number, end: number, to: Uin
   else to.set(from.subarray(start, end), at);
 }
 
+/** `copyAhead` reads and writes up to so many octets too many. */
+export const COPY_SLACK = 3;
+
+/** Copies four octets at a time; what it writes too many is overwritten by what comes next. */
+export function copyAhead(from: DataView, start: number, length: number, to: DataView, at: number): void {
+  for (let i = 0; i < length; i += 4) to.setInt32(at + i, from.getInt32(start + i));
+}
+
 export class Streams {
   readonly plain = new Octets();
   readonly packed = new Octets();
@@ -114,6 +122,12 @@ export class Reader {
   }
 
   varint(): number {
+    // Most are one octet long.
+    const first = this.bytes[this.at];
+    if (first !== undefined && first < 0x80) {
+      this.at++;
+      return first;
+    }
     let value = 0;
     for (let factor = 1; factor < 2 ** 56; factor *= 0x80) {
       const octet = this.octet();
@@ -124,6 +138,11 @@ export class Reader {
       }
     }
     throw malformedColumns('a number that is too large');
+  }
+
+  skip(length: number): void {
+    if (length > this.left) throw early();
+    this.at += length;
   }
 
   /** A varint that counts things of at least `bytesEach` octets that are still to be read here. */

@@ -3,7 +3,7 @@
  * column has in the same row (town by postal code, dialling code by town; format.md, "Symbols").
  */
 import { entropyBits, streamsCost } from './cost.ts';
-import { decodeIntegers, encodeIntegers, type Integers } from './integers.ts';
+import { bitLength, decodeIntegers, encodeIntegers, type Integers } from './integers.ts';
 import { malformedColumns, type Source, Streams } from './octets.ts';
 
 /** The symbols of a column that was written before, by cell, with the row of each cell (ascending). */
@@ -19,6 +19,7 @@ const MAX_DISTINCT = 4096;
 /** Fewer rows cannot pay for learning. */
 const MIN_ROWS = 64;
 const MAX_CONTEXTS = 16;
+const SAMPLE_ROWS = 2048;
 /** A context may have this many times more rows than what it foretells, so that walking both stays in proportion. */
 export const MAX_ROWS_RATIO = 16;
 /** Ranks are found and moved one by one: above this mean they gain nothing and cost time. */
@@ -74,6 +75,11 @@ function readForetold(count: number, column: number, contexts: SymbolContexts | 
 /** For every cell the context's symbol in the same row plus one; 0 where the row has none. */
 export function alignSymbols(context: SymbolColumn, rows: Uint32Array): Uint32Array {
   const aligned = new Uint32Array(rows.length);
+  if (isDense(rows) && isDense(context.rows)) {
+    const both = Math.min(rows.length, context.rows.length);
+    for (let cell = 0; cell < both; cell++) aligned[cell] = context.symbols[cell]! + 1;
+    return aligned;
+  }
   for (let cell = 0, at = 0; cell < rows.length; cell++) {
     while (at < context.rows.length && context.rows[at]! < rows[cell]!) at++;
     if (at < context.rows.length && context.rows[at] === rows[cell]) aligned[cell] = context.symbols[at]! + 1;
@@ -81,17 +87,25 @@ export function alignSymbols(context: SymbolColumn, rows: Uint32Array): Uint32Ar
   return aligned;
 }
 
+/** A cell in every row from the first on: then a cell's index is its row. */
+export function isDense(rows: Uint32Array): boolean {
+  return rows.length === 0 || rows[rows.length - 1] === rows.length - 1;
+}
+
 /** The column that foretells these symbols best by conditional entropy, if that looks like a gain. */
 function bestContext(symbols: Integers, distinct: number, contexts: SymbolContexts): SymbolColumn | undefined {
   if (symbols.length < MIN_ROWS || distinct < 2 || distinct > MAX_DISTINCT) return undefined;
   const counts = new Uint32Array(distinct);
   for (let i = 0; i < symbols.length; i++) counts[symbols[i]!]!++;
-  let bestBits = entropyBits(counts, symbols.length) * 0.95;
+  const directBits = entropyBits(counts, symbols.length);
+  let bestBits = directBits * 0.95;
   let best: SymbolColumn | undefined;
   for (const context of contexts.columns.slice(-MAX_CONTEXTS)) {
     if (context.distinct < 2 || context.distinct > MAX_DISTINCT) continue;
     if (context.rows.length > symbols.length * MAX_ROWS_RATIO) continue;
-    const bits = conditionalBits(symbols, distinct, alignSymbols(context, contexts.rows), context.distinct + 1);
+    const aligned = alignSymbols(context, contexts.rows);
+    if (!looksForetold(symbols, distinct, aligned, context.distinct, directBits / symbols.length)) continue;
+    const bits = conditionalBits(symbols, distinct, aligned, context.distinct + 1);
     if (bits >= bestBits) continue;
     bestBits = bits;
     best = context;
@@ -99,17 +113,46 @@ function bestContext(symbols: Integers, distinct: number, contexts: SymbolContex
   return best;
 }
 
+/** By some of the rows, in which learning weighs more than in all: a column is dropped only if it is far off. */
+function looksForetold(
+  symbols: Integers,
+  distinct: number,
+  aligned: Uint32Array,
+  contextDistinct: number,
+  directBitsEach: number,
+): boolean {
+  if (symbols.length <= SAMPLE_ROWS * 2) return true;
+  const some = new Uint32Array(SAMPLE_ROWS);
+  const someAligned = new Uint32Array(SAMPLE_ROWS);
+  for (let i = 0; i < SAMPLE_ROWS; i++) {
+    const cell = Math.floor((i * symbols.length) / SAMPLE_ROWS);
+    some[i] = symbols[cell]!;
+    someAligned[i] = aligned[cell]!;
+  }
+  return conditionalBits(some, distinct, someAligned, contextDistinct + 1) < directBitsEach * SAMPLE_ROWS * 1.2;
+}
+
 /** Entropy of the symbols where the context is known, plus what each pair costs when it is met for the first time. */
 function conditionalBits(symbols: Integers, distinct: number, aligned: Uint32Array, contextCount: number): number {
-  const pairs = new Map<number, number>();
   const totals = new Uint32Array(contextCount);
+  const size = 2 ** bitLength(symbols.length * 2);
+  const keys = new Float64Array(size).fill(-1);
+  const counts = new Uint32Array(size);
+  let pairs = 0;
   for (let i = 0; i < symbols.length; i++) {
     const key = aligned[i]! * distinct + symbols[i]!;
-    pairs.set(key, (pairs.get(key) ?? 0) + 1);
+    let slot = Math.imul(key, 0x9e3779b1) >>> (32 - bitLength(size - 1));
+    while (keys[slot] !== key && keys[slot] !== -1) slot = (slot + 1) & (size - 1);
+    if (counts[slot] === 0) pairs++;
+    keys[slot] = key;
+    counts[slot]!++;
     totals[aligned[i]!]!++;
   }
-  let bits = pairs.size * (Math.log2(distinct) + 1);
-  for (const [key, count] of pairs) bits -= count * Math.log2(count / totals[Math.floor(key / distinct)]!);
+  let bits = pairs * (Math.log2(distinct) + 1);
+  for (let slot = 0; slot < size; slot++) {
+    const count = counts[slot]!;
+    if (count > 0) bits -= count * Math.log2(count / totals[Math.floor(keys[slot]! / distinct)]!);
+  }
   return bits;
 }
 

@@ -1,7 +1,7 @@
 /** Changes as a table: a row for each change, a column for each attribute, a cell where a change has the attribute. */
 import { type Change, type ChangeState, compareBytes, DirpostError } from '@dirpost/core';
-import { overBudget } from './octets.ts';
-import { Interner, ValueList, type Values } from './values.ts';
+import { Reader } from './octets.ts';
+import { Interner, NumberList, ValueList, type Values } from './values.ts';
 
 export const states: ChangeState[] = ['whole', 'part', 'removed'];
 export const ID_BYTES = 16;
@@ -32,8 +32,8 @@ export interface Shape {
 
 /** A column while it grows. */
 export class ColumnBuilder {
-  readonly rows: number[] = [];
-  readonly firsts: number[] = [];
+  readonly rows = new NumberList();
+  readonly firsts = new NumberList();
   readonly values: ValueList;
 
   constructor(
@@ -44,8 +44,8 @@ export class ColumnBuilder {
   }
 
   finish(): Column {
-    const firsts = Uint32Array.from([...this.firsts, this.values.count]);
-    return { name: this.name, rows: Uint32Array.from(this.rows), firsts, values: this.values };
+    this.firsts.push(this.values.count);
+    return { name: this.name, rows: this.rows.finish(), firsts: this.firsts.finish(), values: this.values };
   }
 }
 
@@ -75,29 +75,47 @@ const none = new Uint8Array(0);
 
 export function tabulate(given: Change[]): Table {
   const changes = sortChanges(given);
-  const arena = Buffer.concat(changes.map((change) => change.bytes));
+  const from = new Reader(Buffer.concat(changes.map((change) => change.bytes)));
   const names = new Interner();
   const builders: ColumnBuilder[] = [];
-  const kindIndexes = new Map<string, number>();
-  const kinds: Table['kinds'] = [];
+  const kinds = new RowKinds();
   const rowKinds = new Uint32Array(changes.length);
-  let at = 0;
+  const columns: number[] = [];
   for (const [row, change] of changes.entries()) {
-    const end = at + change.bytes.length;
-    const state = states.indexOf(change.state);
+    const end = from.at + change.bytes.length;
     const head = change.state === 'whole' ? checkHead(change) : 0;
     const kind = head === 0 ? 0 : change.bytes[head - 1]!;
-    const columns = readCells(arena, at + head, end, row, names, builders);
-    const key = `${state} ${kind} ${columns.join(' ')}`;
-    let index = kindIndexes.get(key);
-    if (index === undefined) {
-      index = kinds.push({ state, kind, columns }) - 1;
-      kindIndexes.set(key, index);
-    }
-    rowKinds[row] = index;
-    at = end;
+    from.skip(head);
+    readCells(from, end, row, names, builders, columns);
+    rowKinds[row] = kinds.add(states.indexOf(change.state), kind, columns);
   }
-  return { changes, columns: builders.map((builder) => builder.finish()), rowKinds, kinds };
+  return { changes, columns: builders.map((builder) => builder.finish()), rowKinds, kinds: kinds.all };
+}
+
+/** Numbers the kinds of rows in the order of their appearance. Most rows are of the kind of the row before. */
+class RowKinds {
+  readonly all: Table['kinds'] = [];
+  readonly #indexes = new Map<string, number>();
+  #last = 0;
+
+  add(state: number, kind: number, columns: number[]): number {
+    const last = this.all[this.#last];
+    if (last?.state === state && last.kind === kind && sameNumbers(last.columns, columns)) return this.#last;
+    const key = `${state} ${kind} ${columns.join(' ')}`;
+    let index = this.#indexes.get(key);
+    if (index === undefined) {
+      index = this.all.push({ state, kind, columns: [...columns] }) - 1;
+      this.#indexes.set(key, index);
+    }
+    this.#last = index;
+    return index;
+  }
+}
+
+function sameNumbers(a: number[], b: number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** Where the attributes of a whole entry begin, once id and owner are those of the change. */
@@ -116,46 +134,40 @@ function checkHead(change: Change): number {
   return head;
 }
 
-/** Walks canonical attribute bytes (entry.ts) and adds a cell for each; returns the columns in order of name. */
+/** Walks canonical attribute bytes (entry.ts) and adds a cell for each; `columns` are those of the row before and become this row's. */
 function readCells(
-  arena: Buffer,
-  start: number,
+  from: Reader,
   end: number,
   row: number,
   names: Interner,
   builders: ColumnBuilder[],
-): number[] {
-  const columns: number[] = [];
-  let at = start;
-  while (at < end) {
-    const nameEnd = at + 1 + arena[at]!;
-    const column = names.add(arena, at + 1, nameEnd);
-    if (column === builders.length) builders.push(new ColumnBuilder(arena.toString('latin1', at + 1, nameEnd), arena));
+  columns: number[],
+): void {
+  const { bytes } = from;
+  const expected = columns.length;
+  let cells = 0;
+  for (; from.at < end; cells++) {
+    const nameLength = from.octet();
+    const name = from.at;
+    from.skip(nameLength);
+    // Most rows have the attributes of the row before.
+    const guess = cells < expected ? columns[cells]! : -1;
+    const column = guess >= 0 && names.equals(guess, bytes, name, from.at) ? guess : names.add(bytes, name, from.at);
+    if (column === builders.length) builders.push(new ColumnBuilder(latin1(bytes, name, from.at), bytes));
     const builder = builders[column]!;
     builder.rows.push(row);
     builder.firsts.push(builder.values.count);
-    columns.push(column);
-    let count = 0;
-    [count, at] = readLength(arena, nameEnd);
-    for (; count > 0 && at < end; count--) {
-      const [length, valueStart] = readLength(arena, at);
-      at = valueStart + length;
-      builder.values.push(valueStart, at);
+    columns[cells] = column;
+    for (let count = from.varint(); count > 0; count--) {
+      const length = from.varint();
+      from.skip(length);
+      builder.values.push(from.at - length, from.at);
     }
   }
-  if (at !== end) throw new DirpostError('wrong-use', 'The canonical bytes of a change end early.');
-  return columns;
+  columns.length = cells;
+  if (from.at !== end) throw new DirpostError('wrong-use', 'The canonical bytes of a change end early.');
 }
 
-/** A varint; most are one octet long. */
-function readLength(bytes: Uint8Array, at: number): [value: number, next: number] {
-  let value = bytes[at]!;
-  if (value < 0x80) return [value, at + 1];
-  value &= 0x7f;
-  for (let factor = 0x80, next = at + 1; factor < 2 ** 50; factor *= 0x80, next++) {
-    const octet = bytes[next] ?? 0;
-    value += (octet & 0x7f) * factor;
-    if (octet < 0x80) return [value, next + 1];
-  }
-  throw overBudget('bytes');
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.from(bytes.subarray(start, end)).toString('latin1');
 }

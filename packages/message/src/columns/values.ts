@@ -33,6 +33,21 @@ export class ValueList implements Values {
   }
 }
 
+/** Numbers below 2^32 while they are collected. */
+export class NumberList {
+  count = 0;
+  #numbers: Uint32Array = new Uint32Array(64);
+
+  push(value: number): void {
+    if (this.count === this.#numbers.length) this.#numbers = grown(this.#numbers);
+    this.#numbers[this.count++] = value;
+  }
+
+  finish(): Uint32Array {
+    return this.#numbers.slice(0, this.count);
+  }
+}
+
 function grown(array: Uint32Array): Uint32Array {
   const bigger = new Uint32Array(array.length * 2);
   bigger.set(array);
@@ -120,13 +135,13 @@ export class Interner {
     const mask = this.#table.length - 1;
     let slot = hash & mask;
     for (let known = this.#table[slot]!; known >= 0; known = this.#table[slot]!) {
-      if (this.#hashes[known] === hash && this.#equals(known, source, start, end)) return known;
+      if (this.#hashes[known] === hash && this.equals(known, source, start, end)) return known;
       slot = (slot + 1) & mask;
     }
     return this.#insert(slot, hash, source, start, end);
   }
 
-  #equals(index: number, source: Uint8Array, start: number, end: number): boolean {
+  equals(index: number, source: Uint8Array, start: number, end: number): boolean {
     const { starts, ends } = this.distinct;
     const octets = this.#octets.bytes;
     let at = starts[index]!;

@@ -9,7 +9,7 @@ import type { ChangeRecord, Control, ContentRecord } from './records.ts';
 const MAX_COLUMNS = 76;
 const MAX_CACHED_NAMES = 4096;
 const LF = 10;
-const CR = 13;
+const TAB = 9;
 const SPACE = 32;
 const COLON = 58;
 const LESS_THAN = 60;
@@ -106,7 +106,7 @@ export class LdifEncoder {
     else if (!isSafeStart(value[0]!) || value[length - 1] === SPACE) return false;
     for (let i = 0; i < length; i++) {
       const octet = value[i]!;
-      if (octet > 127 || octet === LF || octet === CR || octet === 0) return false;
+      if (octet > 126 || (octet < SPACE && octet !== TAB)) return false;
       buffer[to++] = octet;
     }
     buffer[to++] = LF;
@@ -157,11 +157,14 @@ function inOrder(attributes: Attributes): Iterable<string> {
   return attributes.keys();
 }
 
-/** RFC 2849 SAFE-STRING; and not ending in a space (note 8), which many tools would lose. */
+/**
+ * RFC 2849 SAFE-STRING; and not ending in a space (note 8), which many tools would lose; and without control characters,
+ * which would speak to the terminal of whoever looks at the file.
+ */
 function isSafe(value: Uint8Array): boolean {
   if (value.length === 0) return true;
   if (!isSafeStart(value[0]!) || value.at(-1) === SPACE) return false;
-  for (const octet of value) if (octet > 127 || octet === LF || octet === CR || octet === 0) return false;
+  for (const octet of value) if (octet > 126 || (octet < SPACE && octet !== TAB)) return false;
   return true;
 }
 

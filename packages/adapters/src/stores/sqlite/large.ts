@@ -67,7 +67,12 @@ export class LargeExecutor implements Executor {
   #started(): Worker {
     if (this.#worker !== undefined) return this.#worker;
     // execArgv: loaders and conditions of the process would lead the thread to sources that it cannot run.
-    const worker = new Worker(workerFile(), { workerData: { path: this.path, options: this.options }, execArgv: [] });
+    const worker = new Worker(workerFile(), {
+      workerData: { path: this.path, options: this.options },
+      execArgv: [],
+      // It passes batches on and keeps nothing: a large nursery would only cost memory.
+      resourceLimits: { maxYoungGenerationSizeMb: 12 },
+    });
     this.#worker = worker;
     worker.unref();
     worker.on('message', (answer: Answer) => {

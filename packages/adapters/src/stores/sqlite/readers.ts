@@ -34,7 +34,7 @@ export class Readers {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     if (this.#opened >= MAX_READERS) return new Promise((resolve) => this.#waiting.push(resolve));
-    const session = new Session(openConnection(this.path, { readOnly: true, cacheMib: 8 }));
+    const session = new Session(openConnection(this.path, { readOnly: true, cacheMib: 4 }));
     this.#opened++;
     return session;
   }

@@ -57,10 +57,10 @@ export class SqliteStore implements Store {
   private constructor({ path, readOnly = false, maxPages }: SqliteStoreOptions) {
     const limits = maxPages === undefined ? {} : { maxPages };
     // Opened in any case: it checks the file.
-    const connection = openConnection(path, { ...limits, readOnly, cacheMib: 16 });
+    const connection = openConnection(path, { ...limits, readOnly, cacheMib: 8 });
     if (readOnly) connection.close();
     else this.#writer = new Session(connection);
-    this.#large = new LargeExecutor(path, { ...limits, cacheMib: 32 });
+    this.#large = new LargeExecutor(path, { ...limits, cacheMib: 16 });
     this.#readers = new Readers(path);
   }
 
