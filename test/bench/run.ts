@@ -4,6 +4,7 @@
  * all of them.
  */
 import { readdirSync } from 'node:fs';
+import { basename, extname } from 'node:path';
 import { formatTable } from './table.ts';
 
 /** One measured number. `ratio` is value / peerValue; `goal` is what `ratio`, or else `value`, may be at most. */
@@ -24,10 +25,12 @@ export interface BenchCase {
   run(): Promise<Figure[]>;
 }
 
+/** Compiled before it runs, so that what is measured is what is installed; `.js` then. */
+const EXTENSION = extname(import.meta.url);
 const folder = new URL('cases/', import.meta.url);
 const available = readdirSync(folder)
-  .filter((file) => file.endsWith('.ts'))
-  .map((file) => file.slice(0, -3))
+  .filter((file) => extname(file) === EXTENSION)
+  .map((file) => basename(file, EXTENSION))
   .sort();
 
 async function main(args: string[]): Promise<number> {
@@ -42,7 +45,7 @@ async function main(args: string[]): Promise<number> {
   }
   let missed = 0;
   for (const name of wanted.length > 0 ? wanted : available) {
-    const { default: bench } = (await import(new URL(`${name}.ts`, folder).href)) as { default: BenchCase };
+    const { default: bench } = (await import(new URL(`${name}${EXTENSION}`, folder).href)) as { default: BenchCase };
     if (!json) console.log(`${bench.name}: ${bench.describe}`);
     const figures = (await bench.run()).map(judge);
     missed += figures.filter(({ met }) => met === false).length;

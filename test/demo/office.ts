@@ -162,23 +162,26 @@ async function trust(office: Office, file: string): Promise<void> {
   await office.must('peer', 'add', file, '--fingerprint', fingerprint);
 }
 
+export interface CycleOptions {
+  waitSeconds?: number;
+  between?: () => Promise<void>;
+}
+
 /**
  * One cycle. The branches collect, send (T0, T1) and wait; the server processes (T2); the branches dispatch (T3); the
  * server takes the verifications. What each said, the server's two words last. `between` is called when message files
- * lie in the exchange folder.
+ * lie in the exchange folder. A branch waits no longer than `waitSeconds`: its answer may be among what was lost.
  */
-export async function cycle(offices: Office[], between?: () => Promise<void>): Promise<Ran[]> {
+export async function cycle(offices: Office[], options: CycleOptions = {}): Promise<Ran[]> {
+  const { waitSeconds = 8, between } = options;
   const [server, ...branches] = offices as [Office, ...Office[]];
   const before = new Set(await server.waiting());
-  let running = branches.length;
-  const synced = branches.map(async (branch) => {
-    const ran = await branch.must('sync', '--wait', '30').finally(() => running--);
-    return ran;
-  });
-  // Its error is told below.
-  for (const one of synced) one.catch(() => {});
+  const synced = branches.map((branch) => branch.must('sync', '--wait', String(waitSeconds)));
+  const over = new Set<Promise<Ran>>();
+  // Errors are told below, where all are waited for.
+  for (const one of synced) one.catch(() => {}).finally(() => over.add(one));
   const haveSent = async () => (await server.waiting()).filter((file) => !before.has(file)).length >= branches.length;
-  while (running > 0 && !(await haveSent())) await wait(20);
+  while (over.size < synced.length && !(await haveSent())) await wait(20);
   await between?.();
   const processed = await server.must('sync');
   await between?.();

@@ -45,8 +45,9 @@ export class Travelled {
 }
 
 /** A cycle in which every message file is counted between being sent and being taken: of oslo, lima, hq, hq again. */
-async function countedCycle({ offices, travelled }: Scene): Promise<Ran[]> {
-  return cycle(offices, () => travelled.look(offices));
+async function countedCycle({ offices, travelled }: Scene, waitSeconds?: number): Promise<Ran[]> {
+  const between = () => travelled.look(offices);
+  return cycle(offices, { between, ...(waitSeconds === undefined ? {} : { waitSeconds }) });
 }
 
 async function faultsEverywhere({ offices }: Scene): Promise<string[]> {
@@ -87,7 +88,7 @@ export async function setUp(scene: Scene): Promise<void> {
 
 export async function firstCycle(scene: Scene): Promise<void> {
   const { tell, hq, oslo, lima, travelled, offices } = scene;
-  const ran = await countedCycle(scene);
+  const ran = await countedCycle(scene, 30);
   tell.quote('oslo', ran[0]!, /^T/);
   tell.quote('hq', ran[2]!, /^T[02].*(people:|from oslo|from lima)/);
   tell.quote('hq', ran[3]!, /^T2.*verification from/);

@@ -155,7 +155,7 @@ export async function growth(machine: Machine): Promise<string[]> {
   await machine.store.read(async (tx) => {
     const waiting = await tx.outgoing({ undelivered: true });
     check(waiting.length === 0, `${waiting.length} messages wait to be sent`);
-    const parts = [...(await tx.parts('hq', 'update')), ...(await tx.parts('hq', 'exchange'))];
+    const parts = await tx.parts('hq', 'update');
     check(parts.length === 0, `${parts.length} parts stay staged`);
     check((await checkpoints(tx, 'own')) <= limits.checkpointsKept, 'too many own checkpoints');
     const tombstones = (await tx.countEntries('published')).deleted;
@@ -178,7 +178,9 @@ async function serverGrowth(tx: StoreTx, machine: Machine): Promise<string[]> {
       if (kept > limits.checkpointsKept) wrong.push(`${kept} checkpoints in ${scope}`);
     }
     const parts = await tx.parts(record.name, 'exchange');
-    if (parts.length > 0) wrong.push(`${parts.length} parts of ${record.name} stay staged`);
+    // Above the newest they are of a life that its owner lost in a restore, and go when he reaches that number again.
+    const over = parts.filter((part) => part.number <= record.newest);
+    if (over.length > 0) wrong.push(`${over.length} parts of ${record.name} stay staged`);
   }
   return wrong;
 }

@@ -43,7 +43,11 @@ function readingOwn(tx: StoreTx, change: (own: OwnRecord) => OwnRecord): StoreTx
   return readingDocuments<OwnRecord>(tx, OWN_DOCUMENT, change);
 }
 
-function readingRequestors(tx: StoreTx, postoffice: string, change: (record: RequestorRecord) => RequestorRecord): StoreTx {
+function readingRequestors(
+  tx: StoreTx,
+  postoffice: string,
+  change: (record: RequestorRecord) => RequestorRecord,
+): StoreTx {
   return postoffice === SERVER ? readingDocuments<RequestorRecord>(tx, REQUESTOR_DOCUMENTS, change) : tx;
 }
 
@@ -56,6 +60,10 @@ export interface NamedMutation {
   name: string;
   /** Of the design, where it stands. */
   rule: string;
+  /** What the checkers say of it. */
+  shows: RegExp;
+  /** From this seed on it shows soon. */
+  seed?: number;
   /** The weather in which it shows soonest. */
   world?: Partial<WorldOptions>;
   make(): Mutation;
@@ -65,6 +73,7 @@ export const mutations: NamedMutation[] = [
   {
     name: 'what was heard of the server goes back to a dead life of it',
     rule: '§4.1',
+    shows: /not converged|lost|resurrected/,
     world: { weights: { restore: 4, backup: 6 }, steps: 300 },
     make() {
       let newest: Update | null = null;
@@ -82,6 +91,7 @@ export const mutations: NamedMutation[] = [
   {
     name: 'an exchange that is older than the newest is processed again',
     rule: '§4.4',
+    shows: /needless/,
     make() {
       let arrived: Exchange | null = null;
       return {
@@ -100,6 +110,7 @@ export const mutations: NamedMutation[] = [
   {
     name: 'a submission replaces, whatever stamp it names',
     rule: '§4.5',
+    shows: /not converged|lost/,
     world: { weights: { restore: 4, backup: 6 }, steps: 300 },
     make() {
       let present = '';
@@ -108,7 +119,12 @@ export const mutations: NamedMutation[] = [
           readingAs(codec, (head) => {
             if (postoffice !== SERVER || head.kind !== 'exchange' || !head.submission.full) return head;
             const { replaces: _, ...submission } = head.submission;
-            return { ...head, submission: Object.defineProperty(submission, 'replaces', { get: () => present }) as Exchange['submission'] };
+            return {
+              ...head,
+              submission: Object.defineProperty(submission, 'replaces', {
+                get: () => present,
+              }) as Exchange['submission'],
+            };
           }),
         store: (tx, postoffice) =>
           readingRequestors(tx, postoffice, (record) => {
@@ -121,6 +137,7 @@ export const mutations: NamedMutation[] = [
   {
     name: 'two payloads under one number go unnoticed',
     rule: '§4.6',
+    shows: /not converged/,
     world: { clones: true },
     make() {
       let arrived = '';
@@ -131,13 +148,17 @@ export const mutations: NamedMutation[] = [
             return head;
           }),
         store: (tx, postoffice) =>
-          readingRequestors(tx, postoffice, (record) => ({ ...record, newestHashes: record.newestHashes.map(() => arrived) })),
+          readingRequestors(tx, postoffice, (record) => ({
+            ...record,
+            newestHashes: record.newestHashes.map(() => arrived),
+          })),
       };
     },
   },
   {
     name: 'a superseded copy is not told',
     rule: '§4.7',
+    shows: /not converged/,
     world: { clones: true },
     make: () => ({
       codec: (codec) => ({
@@ -152,12 +173,14 @@ export const mutations: NamedMutation[] = [
   {
     name: 'a copy whose announcements fail does not stop',
     rule: '§4.7',
+    shows: /not converged/,
     world: { clones: true },
     make: () => ({ store: (tx) => readingOwn(tx, (own) => ({ ...own, told: 0 })) }),
   },
   {
     name: 'a restored server believes every cookie',
     rule: '§4.8',
+    shows: /not converged|lost/,
     world: { weights: { restore: 4, backup: 6 } },
     make() {
       let opened: Cursor | null = null;
@@ -184,19 +207,25 @@ export const mutations: NamedMutation[] = [
   {
     name: 'a repair infers removals of owners who have not confirmed themselves',
     rule: '§4.9',
+    shows: /lost/,
     make: () => ({
       codec: (codec) =>
-        readingUpdatesAs(codec, (head) => ({ ...head, confirmed: [SERVER, 'oslo', 'lima', 'bonn', 'riga', 'kiel', 'genf'] })),
+        readingUpdatesAs(codec, (head) => ({
+          ...head,
+          confirmed: [SERVER, 'oslo', 'lima', 'bonn', 'riga', 'kiel', 'genf'],
+        })),
     }),
   },
   {
     name: 'every part of an update counts as the whole',
     rule: '§4.11',
+    shows: /not converged/,
     make: () => ({ codec: (codec) => readingUpdatesAs(codec, (head) => ({ ...head, part: 0, parts: 1 })) }),
   },
   {
     name: 'tombstones of a list are forgotten before anybody has verified them',
     rule: '§3.4',
+    shows: /mismatch/,
     world: { calm: true },
     make: () => ({
       store: (tx) =>
@@ -208,11 +237,13 @@ export const mutations: NamedMutation[] = [
   {
     name: 'a list releases what its filter leaves out',
     rule: '§4.12',
+    shows: /leaked/,
     make: () => ({ postoffice: withFilterIgnored }),
   },
   {
     name: "a requestor's own entries come back to it",
     rule: '§4',
+    shows: /own/,
     make: () => ({
       store: (tx) =>
         overriding(tx, (method, args) => {
@@ -224,6 +255,7 @@ export const mutations: NamedMutation[] = [
   {
     name: 'an update is half applied and the cursor moves',
     rule: '§3.3',
+    shows: /not converged/,
     make: () => ({
       store: (tx) =>
         overriding(tx, (method, args) => {
@@ -234,16 +266,19 @@ export const mutations: NamedMutation[] = [
   {
     name: 'an incomplete read counts as complete',
     rule: '§3.5',
+    shows: /lost/,
     make: () => ({ postoffice: withCertificatesForced }),
   },
   {
     name: 'what cannot be opened is thrown away',
     rule: '§3.6',
+    shows: /corrupt/,
     make: () => ({ postoffice: withoutCorrupt }),
   },
   {
     name: 'parts that have arrived are forgotten by a crash',
     rule: '§4.11',
+    shows: /not converged/,
     make: () => ({
       store: (tx) => overriding(tx, (method) => (method === 'putPart' ? Promise.resolve() : undefined)),
     }),
@@ -255,7 +290,8 @@ function withFilterIgnored(postoffice: Postoffice): Postoffice {
   if (server === null) return postoffice;
   const lists = server.lists.map((list) => ({
     ...list,
-    release: (bytes: Uint8Array) => list.release(bytes) ?? { bytes, hash: createHash('sha256').update(bytes).digest().subarray(0, 16) },
+    release: (bytes: Uint8Array) =>
+      list.release(bytes) ?? { bytes, hash: createHash('sha256').update(bytes).digest().subarray(0, 16) },
   }));
   return { ...postoffice, server: { ...server, lists } };
 }
@@ -269,7 +305,9 @@ function withCertificatesForced(postoffice: Postoffice): Postoffice {
       write: directory.write.bind(directory),
       async *read(...args: Parameters<typeof directory.read>) {
         for await (const batch of directory.read(...args)) {
-          yield batch.certificate === undefined ? batch : { ...batch, certificate: { ...batch.certificate, complete: true } };
+          yield batch.certificate === undefined
+            ? batch
+            : { ...batch, certificate: { ...batch.certificate, complete: true } };
         }
       },
     },

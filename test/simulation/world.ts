@@ -440,7 +440,8 @@ export class World {
     }
     const delivered = this.#delivered;
     const sent = this.watch.changesSent;
-    for (let i = 0; i < REPEATS_AT_THE_END && delivered.length > 0; i++) await this.#deliver(this.random.pick(delivered));
+    for (let i = 0; i < REPEATS_AT_THE_END && delivered.length > 0; i++)
+      await this.#deliver(this.random.pick(delivered));
     if (this.watch.changesSent > sent)
       this.watch.violation(`needless: ${this.watch.changesSent - sent} changes sent for repeats`);
     for (const text of await disagreements(this.machines, this.#server())) this.watch.violation(`resurrected: ${text}`);

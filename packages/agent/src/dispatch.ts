@@ -81,8 +81,10 @@ export async function catchUpOwn(postoffice: Postoffice, total: Dispatched, opti
   const { store, server, name } = postoffice;
   if (server === null || listFor(server.lists, name) === undefined) return;
   const behind = await store.read(async (tx) => {
-    const own = await loadOwn(tx);
-    return own.stopped === null && (own.cursor?.seq ?? 0) < (await loadServer(tx)).seq;
+    const { stopped, unanswered, cursor } = await loadOwn(tx);
+    const { seq, incarnation } = await loadServer(tx);
+    const inStep = unanswered === 0 && cursor?.incarnation === incarnation && cursor.seq === seq;
+    return stopped === null && !inStep;
   });
   if (!behind) return;
   await submit(postoffice);

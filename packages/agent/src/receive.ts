@@ -3,14 +3,14 @@
  * this postoffice is left where it is, for the copy that it is for (rule 13).
  */
 import { createHash } from 'node:crypto';
-import { DirpostError, generationOf, type Incarnation, loadOwn } from '@dirpost/core';
+import { DirpostError, generationOf, loadOwn, type OwnRecord } from '@dirpost/core';
 import type { Postoffice } from './postoffice.ts';
 
 /** Resolves to how many were taken. A transport that fails is reported, and holds up no other. */
 export async function receive(postoffice: Postoffice, signal: AbortSignal): Promise<number> {
-  const { incarnation } = await postoffice.store.read(loadOwn);
+  const own = await postoffice.store.read(loadOwn);
   const take = async (bytes: Uint8Array): Promise<boolean> => {
-    if (isForAnother(postoffice, bytes, incarnation)) return false;
+    if (isForAnother(postoffice, bytes, own)) return false;
     await postoffice.spool.put('incoming', spoolName(bytes), bytes);
     return true;
   };
@@ -27,11 +27,16 @@ export async function receive(postoffice: Postoffice, signal: AbortSignal): Prom
   return taken;
 }
 
-/** What is for a lower generation is for a life that is over: it is taken, so that it does not lie there for ever. */
-function isForAnother({ name, sealer }: Postoffice, bytes: Uint8Array, own: Incarnation): boolean {
+/**
+ * What is for a lower generation is for a life that is over: it is taken, so that it does not lie there for ever. A
+ * postoffice that has stopped leaves everything to the copy that lives, which may be of the same incarnation.
+ */
+function isForAnother({ name, sealer }: Postoffice, bytes: Uint8Array, own: OwnRecord): boolean {
   const envelope = sealer.outside(bytes);
-  if (envelope?.to !== name || envelope.forIncarnation === null || envelope.forIncarnation === own) return false;
-  return generationOf(envelope.forIncarnation) >= generationOf(own);
+  if (envelope?.to !== name || envelope.forIncarnation === null) return false;
+  if (own.stopped !== null) return true;
+  if (envelope.forIncarnation === own.incarnation) return false;
+  return generationOf(envelope.forIncarnation) >= generationOf(own.incarnation);
 }
 
 /** By content, so that an exact repeat replaces itself; nothing of what a sender wrote becomes part of a path. */

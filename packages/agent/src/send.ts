@@ -2,7 +2,14 @@
  * T1 send: compose the exchange (submission, request, verification due) into the outbox, then seal what the outbox
  * holds and hand it to a transport. Composing is one transaction; sealing and sending come after it and can be repeated.
  */
-import { composeExchange, DirpostError, isDirpostError, loadOwn, type OutgoingSummary, type Submitted } from '@dirpost/core';
+import {
+  composeExchange,
+  DirpostError,
+  isDirpostError,
+  loadOwn,
+  type OutgoingSummary,
+  type Submitted,
+} from '@dirpost/core';
 import { makeReport } from './directory-state.ts';
 import { counted } from './events.ts';
 import type { Postoffice } from './postoffice.ts';
@@ -37,10 +44,9 @@ async function compose(postoffice: Postoffice): Promise<Submitted> {
     return own.sendFull ? own.live : own.seq - own.accepted;
   });
   const mayReplace = publishing.every(({ directory }) => readCompletely.has(directory.name));
-  return store.transaction(
-    async (tx) => composeExchange(tx, requestor, await makeReport(tx, postoffice), mayReplace),
-    { large: waiting > LARGE_CHANGES },
-  );
+  return store.transaction(async (tx) => composeExchange(tx, requestor, await makeReport(tx, postoffice), mayReplace), {
+    large: waiting > LARGE_CHANGES,
+  });
 }
 
 /** Whether the newest exchange was answered, or is young enough to be waited for. */

@@ -162,22 +162,27 @@ async function* deltaChanges(
   for (let after = base.seq; ; ) {
     const listed = await tx.listSince(list.definition.name, after, record.name, BATCH);
     if (listed.length === 0) return;
-    yield listed.map((one) => deltaChange(one, list, base.seq, named, writer)).filter((change) => change !== null);
+    const changes = listed.map((one) => deltaChange(one, list, base.seq, named, record.sentSeq, writer));
+    yield changes.filter((change) => change !== null);
     after = listed.at(-1)!.row.seq;
   }
 }
 
-/** null for what the receiver never had. `named`: see Cursor.named; null when he knows no numbers of this incarnation. */
+/**
+ * null for what the receiver never had: his replica may be newer than the cursor of a late exchange, but not than what was
+ * ever sent to him. `named`: see Cursor.named; null when he knows no numbers of this incarnation.
+ */
 function deltaChange(
   { row, entry }: ListedEntry,
   list: AddressList,
   since: number,
   named: number | null,
+  sentSeq: number,
   writer: CanonicalWriter,
 ): Change | null {
   const byNumber = named !== null && named < row.introduced && row.introduced <= since;
   if (row.left) {
-    if (row.first > since) return null;
+    if (row.first > Math.max(since, sentSeq)) return null;
     const name = byNumber ? { number: row.number, id: null } : { number: 0, id: entry.id };
     return { ...name, owner: row.owner, state: 'removed', bytes: NO_BYTES };
   }
@@ -295,6 +300,7 @@ async function deliver(
   await tx.putCheckpoint(scope, to.seq, to.digest);
   record.floors[listRecord.identity] = await tx.keepCheckpoints(scope, context.limits.checkpointsKept);
   record.outstanding = totals.parts > 1 ? { number: record.updateNumber, parts: totals.parts } : null;
+  record.sentSeq = Math.max(record.sentSeq, to.seq);
   if (mode === 'delta') record.counts.deltas++;
   return { mode, parts: totals.parts, changes: totals.total };
 }

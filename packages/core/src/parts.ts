@@ -128,10 +128,7 @@ async function* cutParts(
   let bytes = 0;
   for await (const batch of batches) {
     for (const change of batch) {
-      if (
-        part.length > 0 &&
-        (bytes + change.bytes.length > wanted || part.length >= limits.maxPartChanges)
-      ) {
+      if (part.length > 0 && (bytes + change.bytes.length > wanted || part.length >= limits.maxPartChanges)) {
         yield part;
         part = [];
         bytes = 0;

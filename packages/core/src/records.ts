@@ -51,6 +51,8 @@ export interface RequestorRecord {
   flagged: FlaggedEntry[];
   /** Number of the last update sent to it. */
   updateNumber: number;
+  /** The highest seq up to which data were sent to it. */
+  sentSeq: number;
   /** An update of several parts that it has not acknowledged. */
   outstanding: { number: number; parts: number } | null;
   /** List identity → the lowest seq of a kept checkpoint; what is below was forgotten and proves nothing. */
@@ -136,6 +138,7 @@ function newRequestor(name: PostofficeName, nowMs: number): RequestorRecord {
     flaggedCount: 0,
     flagged: [],
     updateNumber: 0,
+    sentSeq: 0,
     outstanding: null,
     floors: {},
     verified: null,

@@ -135,17 +135,18 @@ async function* changesSince(tx: StoreTx, since: number): AsyncGenerator<Change[
   for (let after = since; ; ) {
     const rows = await tx.entriesSince('published', after, BATCH);
     if (rows.length === 0) return;
-    yield rows.map((row) => changeOf(row, since, writer)).filter((change) => change !== null);
+    yield rows.map((row) => changeOf(row, since, writer));
     after = rows.at(-1)!.seq;
   }
 }
 
-/** The server knows the numbers that were introduced up to what it accepted in this incarnation. */
-function changeOf(row: EntryRow, since: number, writer: CanonicalWriter): Change | null {
+/**
+ * The server knows the numbers that were introduced up to what it accepted in this incarnation. What was removed is named
+ * even if it came later: the server may have accepted more than its last receipt said.
+ */
+function changeOf(row: EntryRow, since: number, writer: CanonicalWriter): Change {
   const introduced = row.introduced <= since;
   if (row.deleted) {
-    // Above 0 the server may have heard of it in a submission that it lost again; below, it never did.
-    if (!introduced && since === 0) return null;
     const name = introduced ? { number: row.number, id: null } : { number: 0, id: row.id };
     return { ...name, owner: row.owner, state: 'removed', bytes: NO_BYTES };
   }

@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeKeys } from '../nodes.ts';
 import { OWNER } from '../organisation.ts';
@@ -48,9 +48,8 @@ async function peaks(entries: number): Promise<Record<string, number>> {
   }
 }
 
-/** With the flags that this process runs with: the same loader, the same conditions. */
 function runSide(folder: string, step: string, entries: number): number {
-  const script = fileURLToPath(new URL('../side.ts', import.meta.url));
+  const script = fileURLToPath(new URL(`../side${extname(import.meta.url)}`, import.meta.url));
   const result = spawnSync(process.execPath, [...process.execArgv, script, folder, step, String(entries)], {
     encoding: 'utf8',
   });

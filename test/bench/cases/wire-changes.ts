@@ -12,7 +12,7 @@ import {
   seeded,
   telephone,
 } from '../organisation.ts';
-import { compressedBytes } from '../peers.ts';
+import { compress } from '../peers.ts';
 import type { BenchCase, Figure } from '../run.ts';
 import { bestOf, codec, makeSealers, seal, updateHead } from '../updates.ts';
 import { departments, titles } from '../words.ts';
@@ -68,7 +68,7 @@ async function measure(changes: Change[], ldif: string): Promise<Figure[]> {
       throw new Error(`Change ${i} did not come back as it was.`);
   }
   const each = (bytes: number) => bytes / CHANGES;
-  const xz = compressedBytes('xz', ['-9'], ldif);
+  const xz = compress('xz', ['-9'], ldif);
   return [
     { what: 'change LDIF', value: each(Buffer.byteLength(ldif)), unit: 'B/change' },
     { what: 'payload', value: each(payload.length), unit: 'B/change' },
@@ -76,7 +76,7 @@ async function measure(changes: Change[], ldif: string): Promise<Figure[]> {
       what: 'sealed',
       value: each(sealed.length),
       unit: 'B/change',
-      ...(xz === undefined ? {} : { peer: 'xz -9', peerValue: each(xz) }),
+      ...(xz === undefined ? {} : { peer: 'xz -9', peerValue: each(xz.bytes) }),
       goal: { of: 'value', atMost: 5 },
     },
     { what: 'encoding', value: encodeMs, unit: 'ms of CPU' },

@@ -13,13 +13,15 @@ const FIRST_POLL_MS = 50;
 const LAST_POLL_MS = 1_000;
 
 export async function sync(call: Invocation, options: { wait: string }): Promise<ExitCode> {
-  const waitMs = secondsOf(options.wait) * 1_000;
+  const wait = secondsOf(options.wait);
   return withAgent(call, {}, async ({ postoffice }) => {
     const { screen, signal } = call;
     const progress = screen.progress.bind(screen);
     const collected = await collect(postoffice, { signal, progress });
     const submitted = await submit(postoffice);
     const sent = await sendOutgoing(postoffice, signal);
+    // The server's own requestor is answered within one dispatch, or not at all.
+    const waitMs = postoffice.server === null ? wait * 1_000 : 0;
     const arrived = await dispatchUntilAnswered(postoffice, submitted?.number ?? null, { signal, progress }, waitMs);
     await catchUpOwn(postoffice, arrived, { signal, progress });
     const own = await postoffice.store.read(loadOwn);
@@ -33,7 +35,8 @@ export async function sync(call: Invocation, options: { wait: string }): Promise
     screen.line(
       `${counted(total.messages, 'message file')} sent (${bytes(total.bytes)}), ${arrived.collected} collected.`,
     );
-    if (answered && inStep) screen.line(`In step with ${postoffice.requestor.server}: digests agree.`);
+    const whom = postoffice.server === null ? `with ${postoffice.requestor.server}` : 'with what was collected';
+    if (answered && inStep) screen.line(`In step ${whom}: digests agree.`);
     else if (answered) screen.line('Answered; the next sync goes on from here.');
     else screen.line(`No answer of ${postoffice.requestor.server} yet. It comes with a later sync or dispatch.`);
     const failed =

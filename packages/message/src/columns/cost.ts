@@ -5,7 +5,7 @@ import { Streams } from './octets.ts';
 /** Below this the estimate by entropy is better than a trial: a compressor's own tables would count too much. */
 const TRIAL_BYTES = 768;
 const SLICES = 8;
-const SLICE_BYTES = 4096;
+const SLICE_BYTES = 3072;
 
 /** Bytes that these octets add to the compressed stream. */
 export function compressedCost(octets: Uint8Array): number {

@@ -5,7 +5,7 @@
 import { decodeIntegers, encodeIntegers } from './integers.ts';
 import { decodeList, encodeList } from './lists.ts';
 import { malformedColumns, Octets, type Source, type Streams } from './octets.ts';
-import type { SymbolColumn, SymbolContexts } from './symbols.ts';
+import type { SymbolColumn } from './symbols.ts';
 import type { Column } from './table.ts';
 import { hasHole, readTemplate, RowLookup, type Template, writeTemplate } from './templates.ts';
 import { compareValues, ValueList, type Values, ValueWriter } from './values.ts';
@@ -51,7 +51,12 @@ export function encodeDerived(
 }
 
 function rowsThatUse(rows: Uint32Array, used: ArrayLike<number>, template: number): Uint32Array {
-  return rows.filter((_, cell) => (used[cell]! & (1 << template)) !== 0);
+  const users = new Uint32Array(rows.length);
+  let count = 0;
+  for (let cell = 0; cell < rows.length; cell++) {
+    if ((used[cell]! & (1 << template)) !== 0) users[count++] = rows[cell]!;
+  }
+  return users.subarray(0, count);
 }
 
 /** Compares values with what a template says of a cell, and keeps what stood in the holes. */
@@ -118,9 +123,11 @@ export function decodeDerived(
   const used = decodeIntegers(rows.length, from);
   const restCounts = decodeIntegers(rows.length, from);
   const rest = decodeList(sum(restCounts), undefined, from).values;
-  const templates = parts.map((template, i) => {
-    const users = rowsThatUse(rows, used, i);
-    return readHoles(template, { rows: users, columns: symbols }, from);
+  const templates = parts.map((template, i): DecodedTemplate => {
+    if (!hasHole(template)) return { parts: template, holes: undefined, next: 0 };
+    const contexts = { rows: rowsThatUse(rows, used, i), columns: symbols };
+    const holes = decodeList(contexts.rows.length, contexts, from).values;
+    return { parts: template, holes, next: 0 };
   });
   const lookup = new RowLookup(rows, columns, from);
   const firsts = new Uint32Array(rows.length + 1);
@@ -142,11 +149,6 @@ export function decodeDerived(
   }
   firsts[rows.length] = total;
   return { firsts, values: into.finish() };
-}
-
-function readHoles(template: Template, contexts: SymbolContexts, from: Source): DecodedTemplate {
-  const holes = hasHole(template) ? decodeList(contexts.rows.length, contexts, from).values : undefined;
-  return { parts: template, holes, next: 0 };
 }
 
 function appendValue(template: DecodedTemplate, cell: number, lookup: RowLookup, into: ValueWriter): void {

@@ -252,7 +252,7 @@ function countSymbols(masked: Masked): Uint32Array {
 
 /** The maskings worth a trial: the best of the digit ones by an estimate over a sample, and the numbers. */
 function maskings(values: Values, isPlausible: (tag: number) => boolean): [tag: number, masked: Masked][] {
-  const sample = takeSample(values, 512);
+  const sample = takeSample(values, 384);
   let withDigits = 0;
   for (let i = 0; i < sample.count; i++) if (hasDigit(sample, i)) withDigits++;
   if (withDigits * 4 < sample.count || withDigits < 2) return [];
@@ -275,6 +275,7 @@ function bestKept(sample: Values, scale: number): number | undefined {
     if (masked === undefined || !repeats(masked, kept === 0 ? 0.9 : 0.25)) break;
     const bits = maskedBits(masked, sample, scale);
     if (best === undefined || bits < best.bits) best = { kept, bits };
+    else if (kept > best.kept + 2) break;
   }
   return best?.kept;
 }

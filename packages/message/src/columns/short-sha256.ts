@@ -58,8 +58,14 @@ export class ShortSha256 {
       w[t] = (w[t - 16]! + w[t - 7]! + sigma0 + sigma1) | 0;
     }
     const state = this.#state;
-    let [a, b, c, d] = [state[0]!, state[1]!, state[2]!, state[3]!];
-    let [e, f, g, h] = [state[4]!, state[5]!, state[6]!, state[7]!];
+    let a = state[0]!;
+    let b = state[1]!;
+    let c = state[2]!;
+    let d = state[3]!;
+    let e = state[4]!;
+    let f = state[5]!;
+    let g = state[6]!;
+    let h = state[7]!;
     for (let t = 0; t < 64; t++) {
       const sum1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
       const t1 = (h + sum1 + ((e & f) ^ (~e & g)) + roundConstants[t]! + w[t]!) | 0;
@@ -74,7 +80,13 @@ export class ShortSha256 {
       b = a;
       a = (t1 + t2) | 0;
     }
-    const sums = [a, b, c, d, e, f, g, h];
-    for (let i = 0; i < 8; i++) state[i]! += sums[i]!;
+    state[0]! += a;
+    state[1]! += b;
+    state[2]! += c;
+    state[3]! += d;
+    state[4]! += e;
+    state[5]! += f;
+    state[6]! += g;
+    state[7]! += h;
   }
 }

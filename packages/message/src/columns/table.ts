@@ -61,6 +61,7 @@ export interface Table {
 
 /** In the order in which they travel and come back: by number; the same for any order in which they were given. */
 function sortChanges(changes: Change[]): Change[] {
+  if (changes.every(({ number }, i) => i === 0 || changes[i - 1]!.number < number)) return changes;
   return [...changes].sort(
     (a, b) =>
       a.number - b.number ||

@@ -112,12 +112,6 @@ export function valueText(values: Values, index: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1', starts[index], ends[index]);
 }
 
-export function totalBytes(values: Values): number {
-  let total = 0;
-  for (let i = 0; i < values.count; i++) total += values.ends[i]! - values.starts[i]!;
-  return total;
-}
-
 /** Gives equal octet strings equal numbers, in the order of their first appearance. */
 export class Interner {
   readonly distinct: ValueList;

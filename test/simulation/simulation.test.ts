@@ -1,0 +1,48 @@
+/** The simulation as a test: many worlds, those that once failed, and that a seed gives the same run again. */
+import { describe, expect, it } from 'vitest';
+import { regressions } from './regressions.ts';
+import { World } from './world.ts';
+
+const SEEDS = 100;
+/** Worlds of one test, so that a failure names few seeds and none runs long. */
+const CHUNK = 20;
+const FIRST_SEED = 10_000;
+const STEPS = 150;
+
+describe('whatever happens to message files, disks, directories and clocks, nothing is lost and all agree afterwards', () => {
+  for (let from = FIRST_SEED; from < FIRST_SEED + SEEDS; from += CHUNK) {
+    it(`seeds ${from} to ${from + CHUNK - 1}`, async () => {
+      for (let seed = from; seed < from + CHUNK; seed++) {
+        const { violations } = await new World({ seed, steps: STEPS, clones: seed % 2 === 0 }).run();
+        expect(
+          violations,
+          `npm run sim -- --seed ${seed} --steps ${STEPS}${seed % 2 === 0 ? ' --clones' : ''}`,
+        ).toEqual([]);
+      }
+    });
+  }
+});
+
+it('without faults two quiet cycles are enough, and no update fails to add up', async () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const { violations, cycles } = await new World({ seed, steps: STEPS, calm: true }).run();
+    expect(violations).toEqual([]);
+    expect(cycles).toBeLessThanOrEqual(3);
+  }
+});
+
+describe('seeds that once broke a rule', () => {
+  for (const { was, ...options } of regressions) {
+    it(`${options.seed}: ${was}`, async () => {
+      expect((await new World(options).run()).violations).toEqual([]);
+    });
+  }
+});
+
+it('a seed gives the same trace and the same octets on the wire again', async () => {
+  const options = { seed: 77, clones: true, steps: STEPS };
+  const [one, other] = [await new World(options).run(), await new World(options).run()];
+  expect(one.messages).toBeGreaterThan(50);
+  expect(other).toEqual(one);
+  expect((await new World({ ...options, seed: 78 }).run()).fingerprint).not.toBe(one.fingerprint);
+});
