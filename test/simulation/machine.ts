@@ -121,6 +121,11 @@ export class Machine {
     return this.store.read(loadOwn);
   }
 
+  /** Why its postoffice has stopped; null while it runs, and before its first start. */
+  async stopped(): Promise<OwnRecord['stopped']> {
+    return this.store.read(async (tx) => (await tx.getDocument<OwnRecord>('requestor'))?.stopped ?? null);
+  }
+
   /** Starts the postoffice, if it does not run. */
   async start(): Promise<Life> {
     if (this.life !== null && !this.life.gate.dead) return this.life;

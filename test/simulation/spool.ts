@@ -72,12 +72,17 @@ export class SimulatedSpool implements Spool {
     this.gate.pass(`spool move ${from} ${to}`);
     const file = this.folder.queue(from).get(name);
     if (file === undefined) throw new DirpostError('file-missing', `There is no ${name} in ${from}.`);
-    let free = name;
-    const taken = this.folder.queue('corrupt');
-    for (let copy = 2; to === 'corrupt' && taken.has(free); copy++) free = name.replace(/\.dpm$/, `_${copy}.dpm`);
+    const free = to === 'corrupt' ? this.#freeName(name) : name;
     this.folder.put(to, free, file.bytes, file.modifiedMs, note);
     this.folder.queue(from).delete(name);
     this.gate.pass(`spool move ${from} ${to}, done`);
+    return free;
+  }
+
+  #freeName(name: string): string {
+    const taken = this.folder.queue('corrupt');
+    let free = name;
+    for (let copy = 2; taken.has(free); copy++) free = name.replace(/\.dpm$/, `_${copy}.dpm`);
     return free;
   }
 

@@ -7,25 +7,18 @@
  *   replay: message files of the quiet come again, and change nothing
  */
 import { createHash } from 'node:crypto';
-import { defaultLimits, DirpostError, type Limits, recoverOnlyCopy } from '@dirpost/core';
+import { defaultLimits, DirpostError, type Limits } from '@dirpost/core';
 import { collect } from '../../packages/agent/src/collect.ts';
 import { catchUpOwn, dispatch } from '../../packages/agent/src/dispatch.ts';
 import { sendOutgoing, submit } from '../../packages/agent/src/send.ts';
 import { disagreements, growth, missingCorrupt } from './checkers.ts';
 import { type ReadFault, readFaults } from './directory.ts';
+import { Disasters } from './disasters.ts';
 import { SimulatedCrash } from './gate.ts';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
-import { DAY_MS, type Image, Machine, type Mutation, SERVER, type Surroundings } from './machine.ts';
+import { DAY_MS, Machine, type Mutation, SERVER, type Surroundings } from './machine.ts';
 import { type Letter, Network } from './network.ts';
-import {
-  changedPerson,
-  type Definition,
-  FIRST_DEFINITION,
-  KEYS,
-  newPerson,
-  Office,
-  redefined,
-} from './organisation.ts';
+import { changedPerson, type Definition, FIRST_DEFINITION, KEYS, newPerson, Office } from './organisation.ts';
 import { SeededRandom } from './random.ts';
 import { Watch } from './watch.ts';
 
@@ -91,11 +84,11 @@ export class World {
   definition: Definition = FIRST_DEFINITION;
   nowMs = Date.UTC(2024, 0, 1);
   quiet = false;
-  readonly #around: Surroundings;
+  readonly around: Surroundings;
   readonly #traced = createHash('sha256');
-  readonly #backups = new Map<Machine, Image[]>();
   /** Since the last restore. */
-  #delivered: Letter[] = [];
+  delivered: Letter[] = [];
+  readonly #disasters = new Disasters(this);
   #fresh = 0;
 
   constructor(readonly options: WorldOptions) {
@@ -104,7 +97,7 @@ export class World {
     this.quiet = options.calm ?? false;
     this.offices = [SERVER, ...BRANCHES.slice(0, options.requestors ?? 3)].map((name, i) => new Office(name, i + seed));
     const faulty = (probability: number) => !this.quiet && this.random.chance(probability);
-    this.#around = {
+    this.around = {
       network: this.network,
       offices: this.offices,
       limits: smallLimits(this.random),
@@ -119,8 +112,8 @@ export class World {
       committed: (machine, what) => this.watch.committed(machine, what),
       mutation: options.mutation ?? null,
     };
-    this.watch = new Watch(this.#around, (text) => this.say(text));
-    for (const office of this.offices) this.machines.push(new Machine(office.name, office, this.#around));
+    this.watch = new Watch(this.around, (text) => this.say(text));
+    for (const office of this.offices) this.machines.push(new Machine(office.name, office, this.around));
   }
 
   say(text: string): void {
@@ -172,30 +165,30 @@ export class World {
       case 'dispatch':
         return this.#dispatch(this.random.pick(this.machines));
       case 'backup':
-        return this.#backup(this.random.chance(0.4) ? this.#server() : this.random.pick(this.machines));
+        return this.#disasters.backup(this.random.chance(0.4) ? this.server : this.random.pick(this.machines));
       case 'restore':
-        return this.#restore(this.random.chance(0.4) ? this.#server() : this.random.pick(this.machines));
+        return this.#disasters.restore(this.random.chance(0.4) ? this.server : this.random.pick(this.machines));
       case 'redefine':
-        return this.#redefine();
+        return this.#disasters.redefine();
       case 'recover':
-        return this.#recover(this.random.pick(this.machines));
+        return this.#disasters.recover(this.random.pick(this.machines));
       case 'clone':
-        return this.#clone(this.random.pick(this.machines));
+        return this.#disasters.clone(this.random.pick(this.machines));
       case 'wipe':
-        return this.#wipe(this.random.pick(this.machines));
+        return this.#disasters.wipe(this.random.pick(this.machines));
       case 'clock':
-        return this.#jump();
+        return this.#disasters.jump();
       case 'refuse':
-        return this.#refuse(this.random.pick(this.machines));
+        return this.#disasters.refuse(this.random.pick(this.machines));
       case 'restart':
         this.random.pick(this.machines).life = null;
         return;
       case 'reinstall':
-        return this.#replace(this.random.pick(this.machines), null);
+        return this.#disasters.reinstall(this.random.pick(this.machines));
     }
   }
 
-  #server(): Machine {
+  get server(): Machine {
     return this.machines[0]!;
   }
 
@@ -219,7 +212,7 @@ export class World {
 
   /** T0 and T1. */
   async #cycle(machine: Machine): Promise<void> {
-    await this.#act(machine, async () => {
+    await this.act(machine, async () => {
       const { postoffice, source } = await machine.start();
       source.fault = this.#readFault();
       const signal = new AbortController().signal;
@@ -242,7 +235,7 @@ export class World {
 
   /** T2 and T3. */
   async #dispatch(machine: Machine): Promise<void> {
-    await this.#act(machine, async () => {
+    await this.act(machine, async () => {
       const { postoffice } = await machine.start();
       const options = { signal: new AbortController().signal };
       const dispatched = await dispatch(postoffice, options);
@@ -251,7 +244,7 @@ export class World {
   }
 
   /** Lets the machine work, and perhaps die at it. */
-  async #act(machine: Machine, work: () => Promise<void>): Promise<void> {
+  async act(machine: Machine, work: () => Promise<void>): Promise<void> {
     try {
       const { gate } = await machine.start();
       gate.arm(!this.quiet && this.random.chance(0.05) ? this.random.int(40) : null);
@@ -285,7 +278,7 @@ export class World {
 
   #put(letter: Letter): void {
     this.network.mailbox(letter.to).push(letter);
-    if (!letter.damaged) this.#delivered.push(letter);
+    if (!letter.damaged) this.delivered.push(letter);
   }
 
   #damaged(letter: Letter): Letter {
@@ -304,101 +297,13 @@ export class World {
     return this.random.pick(this.machines.filter((machine) => machine.name === name));
   }
 
-  #backup(machine: Machine): void {
-    const kept = this.#backups.get(machine) ?? [];
-    kept.push(machine.image());
-    if (kept.length > 4) kept.splice(this.random.int(4), 1);
-    this.#backups.set(machine, kept);
-    this.say(`--- backup of ${machine.label}`);
-  }
-
-  async #restore(machine: Machine): Promise<void> {
-    const kept = this.#backups.get(machine);
-    if (kept === undefined) return;
-    await this.#replace(machine, this.random.pick(kept));
-  }
-
-  /** null: everything on the disk is lost, and the postoffice is installed anew under its old keys. */
-  async #replace(machine: Machine, image: Image | null): Promise<void> {
-    this.count(image === null ? 'reinstalled' : machine === this.#server() ? 'server restored' : 'requestors restored');
-    this.say(`--- ${machine.label} ${image === null ? 'installed anew' : 'restored'}`);
-    if (image === null) await machine.empty();
-    else await machine.restore(image);
-    await this.watch.replaced(machine);
-    this.#delivered = [];
-  }
-
-  async #redefine(): Promise<void> {
-    this.definition = redefined(this.definition, this.random);
-    this.watch.redefined(this.definition);
-    this.count('redefined');
-    this.say(`--- redefined: ${JSON.stringify(this.definition)}`);
-    this.#server().life = null;
-  }
-
-  /** The administrator's word, after he has looked whether another copy runs. */
-  async #recover(machine: Machine): Promise<void> {
-    if ((await this.#stoppedAt(machine)) === null) return;
-    for (const other of this.machines) {
-      if (other !== machine && other.name === machine.name && (await this.#stoppedAt(other)) === null) return;
-    }
-    this.count('recovered');
-    this.say(`--- ${machine.label}: recover --only-copy`);
-    await this.#act(machine, async () => {
-      const { postoffice } = await machine.start();
-      await postoffice.store.transaction((tx) => recoverOnlyCopy(tx, postoffice.random));
-    });
-  }
-
-  async #stoppedAt(machine: Machine): Promise<string | null> {
-    return machine.store.read(async (tx) => {
-      return (await tx.getDocument<{ stopped: string | null }>('requestor'))?.stopped ?? null;
-    });
-  }
-
-  async #clone(machine: Machine): Promise<void> {
-    if (!(this.options.clones ?? false) || machine.name === SERVER || this.machines.length > this.offices.length + 1)
-      return;
-    if (this.machines.some((other) => other !== machine && other.name === machine.name)) return;
-    this.count('clones');
-    this.say(`--- ${machine.label} cloned`);
-    const copy = new Machine(`${machine.label}'`, machine.office, this.#around, machine.image());
-    await this.watch.replaced(copy);
-    this.machines.push(copy);
-    this.#delivered = [];
-  }
-
-  #wipe(machine: Machine): void {
-    this.count('mailboxes wiped');
-    this.say(`--- the mailbox of ${machine.label} is wiped`);
-    this.network.mailbox(machine.name).length = 0;
-    for (let i = this.network.inFlight.length - 1; i >= 0; i--) {
-      if (this.network.inFlight[i]!.to === machine.name) this.network.inFlight.splice(i, 1);
-    }
-  }
-
-  #jump(): void {
-    this.count('clock jumps');
-    const days = this.random.pick([-200, -30, -1, 1, 30, 100, 400]);
-    this.nowMs = Math.max(Date.UTC(2000, 0, 1), this.nowMs + days * DAY_MS);
-    this.say(`--- the clock jumps by ${days} days`);
-  }
-
-  #refuse(machine: Machine): void {
-    const { refuses } = machine.target;
-    const office = this.random.pick(this.offices);
-    const id = office.idOf(`k${this.random.int(KEYS)}`);
-    if (!refuses.delete(id)) refuses.add(id);
-    this.say(`--- the directory of ${machine.label} refuses ${refuses.size} entries`);
-  }
-
   async #settle(): Promise<number> {
     this.quiet = true;
     let cycles = 0;
     let wrong: string[] = [];
     do {
       await this.#quietCycle();
-      wrong = await disagreements(this.machines, this.#server());
+      wrong = await disagreements(this.machines, this.server);
       this.say(`--- quiet cycle ${++cycles}: ${wrong.length} disagreements`);
     } while (wrong.length > 0 && cycles < MOST_QUIET_CYCLES);
     for (const text of wrong) this.watch.violation(`not converged: ${text}`);
@@ -409,7 +314,7 @@ export class World {
   async #quietCycle(): Promise<void> {
     this.nowMs += DAY_MS;
     for (const machine of this.machines) {
-      await this.#recover(machine);
+      await this.#disasters.recover(machine);
       await this.#cycle(machine);
     }
     for (const machine of this.machines) await this.#dispatch(machine);
@@ -435,16 +340,16 @@ export class World {
       this.watch.violation(`needless: ${this.watch.changesSent - before} changes sent at rest`);
     for (const machine of this.machines) {
       for (const text of missingCorrupt(machine)) this.watch.violation(`corrupt: ${text}`);
-      if ((await this.#stoppedAt(machine)) !== null) continue;
+      if ((await machine.stopped()) !== null) continue;
       for (const text of await growth(machine)) this.watch.violation(`growth: ${text}`);
     }
-    const delivered = this.#delivered;
+    const delivered = this.delivered;
     const sent = this.watch.changesSent;
     for (let i = 0; i < REPEATS_AT_THE_END && delivered.length > 0; i++)
       await this.#deliver(this.random.pick(delivered));
     if (this.watch.changesSent > sent)
       this.watch.violation(`needless: ${this.watch.changesSent - sent} changes sent for repeats`);
-    for (const text of await disagreements(this.machines, this.#server())) this.watch.violation(`resurrected: ${text}`);
+    for (const text of await disagreements(this.machines, this.server)) this.watch.violation(`resurrected: ${text}`);
   }
 }
 

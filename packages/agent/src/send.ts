@@ -71,30 +71,59 @@ export interface Sent {
   failed: number;
 }
 
-/** Everything in the outbox that is due. A peer whose transports all fail is tried again later and holds up nobody. */
-export async function sendOutgoing(postoffice: Postoffice, signal: AbortSignal): Promise<Sent> {
+/**
+ * Everything in the outbox that is due, or all of it `now`. A peer whose transports all fail is tried again later and
+ * holds up nobody.
+ */
+export async function sendOutgoing(postoffice: Postoffice, signal: AbortSignal, now = false): Promise<Sent> {
   const { store, clock, retry } = postoffice;
   const sent: Sent = { messages: 0, bytes: 0, failed: 0 };
   const unreachable = new Set<string>();
   const waiting = await store.read((tx) => tx.outgoing({ undelivered: true }));
   for (const message of waiting) {
     signal.throwIfAborted();
-    if (hasToWait(message, clock.now(), retry.deliverAtMostMs) || unreachable.has(message.to)) continue;
-    const bytes = await sealed(postoffice, message);
+    if (unreachable.has(message.to)) continue;
+    if (!now && hasToWait(message, clock.now(), retry.deliverAtMostMs)) continue;
+    const delivered = await sealAndDeliver(postoffice, message, signal);
     // Gone meanwhile: a newer message contains what it said.
-    if (bytes === null) continue;
-    const problem = await deliver(postoffice, message, bytes, signal);
-    if (problem === null) {
+    if (delivered === null) continue;
+    if (typeof delivered === 'number') {
       sent.messages++;
-      sent.bytes += bytes.length;
+      sent.bytes += delivered;
     } else {
       sent.failed++;
       unreachable.add(message.to);
+      tellFailed(postoffice, message, delivered);
     }
-    await settle(postoffice, message, problem);
+    await settle(postoffice, message, typeof delivered === 'number' ? null : delivered.problem);
   }
   await dropStale(postoffice);
   return sent;
+}
+
+interface Failure {
+  problem: string;
+}
+
+/** The octets that some transport has durably; why none has; null for a message that is not to be sent any more. */
+async function sealAndDeliver(
+  postoffice: Postoffice,
+  message: OutgoingSummary,
+  signal: AbortSignal,
+): Promise<number | Failure | null> {
+  try {
+    const bytes = await sealed(postoffice, message);
+    return bytes === null ? null : await deliver(postoffice, message, bytes, signal);
+  } catch (error) {
+    // A peer whose keys are missing must not hold up the others; a full disk is nobody's fault but ours.
+    if (!(error instanceof DirpostError) || error.code === 'disk-full' || signal.aborted) throw error;
+    return { problem: error.hint === undefined ? error.message : `${error.message} ${error.hint}` };
+  }
+}
+
+function tellFailed(postoffice: Postoffice, message: OutgoingSummary, { problem }: Failure): void {
+  const text = `${message.kind} ${message.number} to ${message.to} could not be sent, and will be tried again: ${problem}`;
+  postoffice.tell({ time: 'T1', level: 'warning', text, details: { id: message.id, to: message.to } });
 }
 
 /** No wait is longer than the longest: a time beyond that was written before the clock went back. */
@@ -120,13 +149,12 @@ async function sealed(postoffice: Postoffice, message: OutgoingSummary): Promise
   return bytes;
 }
 
-/** null: some transport has it durably. Else what the last one said. */
 async function deliver(
   postoffice: Postoffice,
   message: OutgoingSummary,
   bytes: Uint8Array,
   signal: AbortSignal,
-): Promise<string | null> {
+): Promise<number | Failure> {
   let problem = `No transport to ${message.to} is configured.`;
   for (const transport of postoffice.transportsTo(message.to)) {
     if (bytes.length > transport.maxMessageBytes) {
@@ -135,15 +163,13 @@ async function deliver(
     }
     try {
       await transport.deliver({ id: message.id, from: postoffice.name, to: message.to, bytes }, signal);
-      return null;
+      return bytes.length;
     } catch (error) {
       if (!(error instanceof DirpostError) || signal.aborted) throw error;
       problem = `${transport.name}: ${error.message}`;
     }
   }
-  const text = `${message.kind} ${message.number} to ${message.to} could not be sent, and will be tried again: ${problem}`;
-  postoffice.tell({ time: 'T1', level: 'warning', text, details: { id: message.id, to: message.to } });
-  return problem;
+  return { problem };
 }
 
 /** What is delivered is done with, but for the parts of a larger message: they are kept until it is acknowledged. */

@@ -63,7 +63,10 @@ export function createSealer(options: SealerOptions): Sealer {
       if (envelope.from !== name) throw new DirpostError('wrong-use', `${name} cannot seal for ${envelope.from}.`);
       const peer = await keysOf(envelope.to);
       if (peer === undefined || peer.recipients.length === 0) {
-        throw new DirpostError('peer-unknown', `No keys of ${envelope.to} are known.`, { retry: 'operator' });
+        throw new DirpostError('peer-unknown', `No keys of ${envelope.to} are known.`, {
+          retry: 'operator',
+          hint: 'Exchange public files with it: dirpost peer export, dirpost peer add FILE',
+        });
       }
       const bytes = await sealMessage(envelope, payload, (await ownKeys()).sealing, peer.recipients);
       if (bytes.length > limits.maxMessageBytes) {

@@ -175,7 +175,8 @@ async function checkTransports({ transports }: Configuration): Promise<Finding[]
     await access(folder.path, constants.R_OK | constants.W_OK);
     found.push({ what, result: 'ok', text: folder.path });
   } catch (error) {
-    const text = `${folder.path}: ${(error as Error).message}`;
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const text = missing ? `${folder.path} is not there` : `${folder.path}: ${(error as Error).message}`;
     found.push({
       what,
       result: 'fault',

@@ -42,7 +42,13 @@ export async function withAgent<T>(
   work: (agent: Agent, configuration: Configuration) => Promise<T>,
 ): Promise<T> {
   const configuration = await configurationOf(call);
-  const tell = options.quiet === true ? () => {} : (event: CycleEvent) => show(call, event);
+  const told = new Set<string>();
+  const tell = (event: CycleEvent): void => {
+    // What does not work stays so while a command polls; said once it is known.
+    const again = event.level !== 'info' && told.has(event.text);
+    told.add(event.text);
+    if (options.quiet !== true && !again) show(call, event);
+  };
   const agent = await openAgent(configuration, { readOnly: options.readOnly === true, tell });
   try {
     return await work(agent, configuration);

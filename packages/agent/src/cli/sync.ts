@@ -19,9 +19,10 @@ export async function sync(call: Invocation, options: { wait: string }): Promise
     const progress = screen.progress.bind(screen);
     const collected = await collect(postoffice, { signal, progress });
     const submitted = await submit(postoffice);
-    const sent = await sendOutgoing(postoffice, signal);
+    const sent = await sendOutgoing(postoffice, signal, true);
     // The server's own requestor is answered within one dispatch, or not at all.
-    const waitMs = postoffice.server === null ? wait * 1_000 : 0;
+    // Who could not send has nothing to wait for.
+    const waitMs = postoffice.server === null && sent.failed === 0 ? wait * 1_000 : 0;
     const arrived = await dispatchUntilAnswered(postoffice, submitted?.number ?? null, { signal, progress }, waitMs);
     await catchUpOwn(postoffice, arrived, { signal, progress });
     const own = await postoffice.store.read(loadOwn);
