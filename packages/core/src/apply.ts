@@ -92,6 +92,7 @@ async function take(work: Applying, changes: Change[]): Promise<void> {
   const rows = work.fresh ? [] : await findRows(work.tx, changes);
   const put: EntryRow[] = [];
   const gone: number[] = [];
+  const claimed: EntryRow[] = [];
   for (const [i, change] of changes.entries()) {
     const row = rows[i];
     if (change.state === 'removed') {
@@ -102,12 +103,13 @@ async function take(work: Applying, changes: Change[]): Promise<void> {
       throw new DirpostError('message-payload', 'The server sent our own entry back to us.');
     const next = change.state === 'whole' ? whole(work, row, change) : patched(work, row, change);
     if (next !== null) put.push(next);
+    if (next !== null && row?.peerNumber !== next.peerNumber) claimed.push(next);
     const first = work.named?.add((next ?? row!).id) ?? true;
     if (!first) throw new DirpostError('message-payload', 'A repair brings the same entry twice.');
   }
   if (work.fresh) return putBehind(work, put);
   await work.tx.removeEntries('replica', gone);
-  await freeNumbers(work.tx, put);
+  await freeNumbers(work.tx, claimed);
   await work.tx.putEntries('replica', put);
 }
 
@@ -120,13 +122,14 @@ async function putBehind(work: Applying, put: EntryRow[]): Promise<void> {
 }
 
 /** A server that was restored gives the numbers of its lost life again: who bore one before is known by id only. */
-async function freeNumbers(tx: StoreTx, put: EntryRow[]): Promise<void> {
+async function freeNumbers(tx: StoreTx, claimed: EntryRow[]): Promise<void> {
+  if (claimed.length === 0) return;
   const holders = await tx.entriesByPeerNumber(
     'replica',
     null,
-    put.map((row) => row.peerNumber!),
+    claimed.map((row) => row.peerNumber!),
   );
-  const others = holders.filter((holder, i) => holder !== undefined && holder.number !== put[i]!.number);
+  const others = holders.filter((holder, i) => holder !== undefined && holder.number !== claimed[i]!.number);
   await tx.putEntries(
     'replica',
     others.map((holder) => ({ ...holder!, peerNumber: null })),
