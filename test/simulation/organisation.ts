@@ -20,6 +20,8 @@ export interface Person {
 
 /** Keys of one office; few, so that they come and go and come back. */
 export const KEYS = 10;
+/** Some of them never leave and are on every list, so that their loss shows at any time. */
+const KEEPERS = new Set(['k7', 'k8', 'k9']);
 const TITLES = ['chief', 'clerk', 'hidden', 'secret'];
 
 export class Office {
@@ -105,7 +107,7 @@ function hex(text: string): string {
 export function newPerson(office: Office, key: string, random: SeededRandom, fresh: number): Person {
   const kind = random.chance(0.2) ? 'group' : 'person';
   const domain = random.chance(0.15) ? random.pick(['bonn.example', 'lima.example']) : `${office.name}.example`;
-  return {
+  const person: Person = {
     key,
     kind,
     // The number makes DNs of one office differ, whoever is renamed.
@@ -116,11 +118,18 @@ export function newPerson(office: Office, key: string, random: SeededRandom, fre
     photo: random.chance(0.1) ? String(fresh).repeat(30) : null,
     members: kind === 'group' ? Array.from({ length: 1 + random.int(5) }, () => `k${random.int(KEYS + 1)}`) : [],
   };
+  if (!isKeeper(key)) return person;
+  return { ...person, kind: 'person', title: 'chief', mail: `${key}@${office.name}.example`, members: [] };
+}
+
+export function isKeeper(key: string): boolean {
+  return KEEPERS.has(key);
 }
 
 /** The same person, changed in one way. */
 export function changedPerson(person: Person, random: SeededRandom, fresh: number): Person {
-  switch (random.weighted({ phone: 4, title: 2, rename: 1, photo: 1, members: 2, kind: 0.3 })) {
+  const ordinary = { phone: 4, rename: 1, photo: 1, title: 0, members: 0, kind: 0 };
+  switch (random.weighted(isKeeper(person.key) ? ordinary : { ...ordinary, title: 2, members: 2, kind: 0.3 })) {
     case 'phone':
       return { ...person, phone: random.chance(0.2) ? null : `+${fresh}` };
     case 'title':

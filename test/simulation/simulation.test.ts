@@ -11,7 +11,7 @@ const STEPS = 150;
 
 describe('whatever happens to message files, disks, directories and clocks, nothing is lost and all agree afterwards', () => {
   for (let from = FIRST_SEED; from < FIRST_SEED + SEEDS; from += CHUNK) {
-    it(`seeds ${from} to ${from + CHUNK - 1}`, async () => {
+    it(`seeds ${from} to ${from + CHUNK - 1}`, { timeout: 240_000 }, async () => {
       for (let seed = from; seed < from + CHUNK; seed++) {
         const { violations } = await new World({ seed, steps: STEPS, clones: seed % 2 === 0 }).run();
         expect(

@@ -43,8 +43,8 @@ async function compose(postoffice: Postoffice): Promise<Submitted> {
     const own = await loadOwn(tx);
     return own.sendFull ? own.live : own.seq - own.accepted;
   });
-  const mayReplace = publishing.every(({ directory }) => readCompletely.has(directory.name));
-  return store.transaction(async (tx) => composeExchange(tx, requestor, await makeReport(tx, postoffice), mayReplace), {
+  const certified = publishing.every(({ directory }) => readCompletely.has(directory.name));
+  return store.transaction(async (tx) => composeExchange(tx, requestor, await makeReport(tx, postoffice), certified), {
     large: waiting > LARGE_CHANGES,
   });
 }

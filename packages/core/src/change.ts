@@ -77,6 +77,11 @@ export interface Submission {
   /** Replaces everything published before; then `from` is seq 0 and `replaces` names the stamp that it replaces (rule 5). */
   full: boolean;
   replaces: Stamp | null;
+  /**
+   * The sender's process has read all its directories completely: what the submission adds up to is what the owner has,
+   * and not only what a store that was restored remembers. Only such a one replaces (rule 5) or confirms (rule 9).
+   */
+  certified: boolean;
 }
 
 /** What a requestor asks of the server's list. */

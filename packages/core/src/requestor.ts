@@ -207,12 +207,15 @@ async function receiveChanges(
 
 /** Whether all parts are here. Parts of older updates are kept until one update is complete; two at the most. */
 async function stagePart(tx: StoreTx, { from, head, payload }: Arrival<Update>): Promise<boolean> {
-  await tx.removeParts(from, 'update', head.number - 1);
+  const ofThisUpdate = async () =>
+    (await tx.parts(from, 'update')).filter(
+      ({ number, incarnation }) => number === head.number && incarnation === head.incarnation,
+    );
+  // A server that was restored and has not noticed yet gives a number again, to an update of other parts.
+  const foreign = (await ofThisUpdate()).some((part) => part.parts !== head.parts);
+  await tx.removeParts(from, 'update', foreign ? head.number + 1 : head.number - 1);
   await tx.putPart(pickPart({ ...head, from, kind: 'update', payload }));
-  const held = (await tx.parts(from, 'update')).filter(
-    (part) => part.number === head.number && part.incarnation === head.incarnation,
-  );
-  return held.length === head.parts;
+  return (await ofThisUpdate()).length === head.parts;
 }
 
 async function fold(

@@ -291,7 +291,7 @@ async function takeSubmission(
     return { ...nothing, accepted: await take(answering, arrival) };
   }
   if (to.seq === record.accepted.seq && to.digest === record.accepted.digest) {
-    confirm(server, record, exchange.heard);
+    confirm(server, record, exchange);
     return nothing;
   }
   const known = from.seq === 0 ? EMPTY_DIGEST : await tx.checkpoint(historyScope(record.name), from.seq);
@@ -312,7 +312,7 @@ async function take(answering: Answering, arrival: Arrival<Exchange>): Promise<n
   if (exchange.submission.full) await tx.clearCheckpoints(scope);
   await tx.putCheckpoint(scope, record.accepted.seq, record.accepted.digest);
   await tx.keepCheckpoints(scope, context.limits.checkpointsKept);
-  confirm(server, record, exchange.heard);
+  confirm(server, record, exchange);
   return accepted;
 }
 
@@ -327,9 +327,9 @@ async function* changesOf(
   }
 }
 
-/** Rule 9: a submission that matches, by somebody who has heard this incarnation. */
-function confirm(server: ServerRecord, record: RequestorRecord, heard: Heard | null): void {
-  if (heard?.incarnation === server.incarnation) record.confirmedUnder = server.incarnation;
+/** Rule 9: a submission that matches, by somebody who has heard this incarnation and has read his directories. */
+function confirm(server: ServerRecord, record: RequestorRecord, { heard, submission }: Exchange): void {
+  if (submission.certified && heard?.incarnation === server.incarnation) record.confirmedUnder = server.incarnation;
 }
 
 /** A cursor of the present incarnations on both sides is the acknowledgement of all before it. */

@@ -34,14 +34,14 @@ export interface Submitted {
 /**
  * An exchange with nothing to say is still composed: it carries the cursor. Older unsent ones are dropped, this one contains
  * them. A submission that replaces takes away what it does not name, so it may only follow a complete read (design rule 5)
- * by the process that sends it: a store that was restored meanwhile does not know what was lost. Without `mayReplace` it
+ * by the process that sends it: a store that was restored meanwhile does not know what was lost. Without `certified` it
  * throws DirpostError `directory-incomplete` instead, and nothing is composed.
  */
 export async function composeExchange(
   tx: StoreTx,
   context: RequestorContext,
   report: Report,
-  mayReplace = true,
+  certified = true,
 ): Promise<Submitted> {
   const own = await loadOwn(tx);
   requireRunning(own);
@@ -54,7 +54,7 @@ export async function composeExchange(
   await tx.keepCheckpoints(OWN_SCOPE, context.limits.checkpointsKept);
   const known = own.sendFull ? null : await ownCheckpoint(tx, own.accepted);
   const full = known === null;
-  if (full && !mayReplace) {
+  if (full && !certified) {
     throw new DirpostError(
       'directory-incomplete',
       `Everything has to be submitted to ${context.server} anew, and the directories were not read completely before.`,
@@ -75,7 +75,7 @@ export async function composeExchange(
     parts: totals.parts,
     ...wordOf(own),
     partsHeld: held,
-    submission: { from, to, full, replaces: full ? own.stamp : null },
+    submission: { from, to, full, replaces: full ? own.stamp : null, certified },
     anchors: introducing.size > 0 ? context.anchors : [],
     request: own.request,
     replicaDigest: own.replica.digest,

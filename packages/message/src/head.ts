@@ -96,6 +96,7 @@ function exchangeFields(head: Exchange): unknown[] {
     ...checkpointFields(submission.to),
     submission.full,
     submission.replaces === null ? null : packStamp(submission.replaces),
+    submission.certified,
     head.anchors.map(anchorFields),
     requests.indexOf(head.request),
     packDigest(head.replicaDigest),
@@ -224,6 +225,7 @@ function readSubmission(fields: Fields): Submission {
     to: readCheckpoint(fields),
     full: fields.flag(),
     replaces: fields.stampOrNull(),
+    certified: fields.flag(),
   };
 }
 
