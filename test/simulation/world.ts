@@ -18,7 +18,7 @@ import { SimulatedCrash } from './gate.ts';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
 import { DAY_MS, Machine, type Mutation, SERVER, type Surroundings } from './machine.ts';
 import { type Letter, Network } from './network.ts';
-import { changedPerson, type Definition, FIRST_DEFINITION, KEYS, newPerson, Office } from './organisation.ts';
+import { changedPerson, type Definition, FIRST_DEFINITION, isKeeper, KEYS, newPerson, Office } from './organisation.ts';
 import { SeededRandom } from './random.ts';
 import { Watch } from './watch.ts';
 
@@ -196,7 +196,7 @@ export class World {
     const key = `k${this.random.int(KEYS)}`;
     const person = office.people.get(key);
     this.#fresh++;
-    if (person !== undefined && this.random.chance(0.25)) {
+    if (person !== undefined && !isKeeper(key) && this.random.chance(0.25)) {
       office.people.delete(key);
       this.watch.left(office, key);
       return this.say(`${office.name}: ${key} leaves`);

@@ -11,8 +11,8 @@ import type { Clock, Random } from './seams/clock.ts';
 import type { Codec } from './seams/codec.ts';
 import type { Outgoing, StoreTx } from './seams/store.ts';
 
-/** Parts are half of what a receiver takes: memory on both sides goes with their size, the wire gains little by more. */
-const PART_FILL = 0.5;
+/** Parts are a quarter of what a receiver takes: memory on both sides goes with their size, the wire gains little by more. */
+const PART_FILL = 0.25;
 
 /** What composing needs besides the store. */
 export interface Workshop {

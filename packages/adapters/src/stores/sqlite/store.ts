@@ -60,7 +60,7 @@ export class SqliteStore implements Store {
     const connection = openConnection(path, { ...limits, readOnly, cacheMib: 8 });
     if (readOnly) connection.close();
     else this.#writer = new Session(connection);
-    this.#large = new LargeExecutor(path, { ...limits, cacheMib: 16 });
+    this.#large = new LargeExecutor(path, { ...limits, cacheMib: 8 });
     this.#readers = new Readers(path);
   }
 
