@@ -142,16 +142,18 @@ describe('a breach is found', () => {
     "const a = '/home/anna/x';",
     ['see ', 'work', 'main'].join('/'),
     String.raw`C:\Users\anna`,
-    `"resolved": "https://reg${''}istry.example.com/zod.tgz"`,
+    '"resolved": "https://REG.example.com/zod.tgz"'.replace('REG', 'registry'),
     'registry=http://localhost/',
   ])('in what is said of machines: %s', (text) => {
     expect(machineFaults(sample('a.ts', text))).toHaveLength(1);
   });
 
   it('but the public registry and paths of URLs are no machine', () => {
-    expect(machineFaults(sample('a.json', `https://reg${''}istry.npmjs.org/zod https://example.org/home/x`))).toEqual(
-      [],
-    );
+    expect(
+      machineFaults(
+        sample('a.json', 'https://REG.npmjs.org/zod https://example.org/home/x'.replace('REG', 'registry')),
+      ),
+    ).toEqual([]);
   });
 
   it('in words', () => {
