@@ -43,7 +43,7 @@ import {
 } from '@dirpost/message';
 
 const BATCH = 2_000;
-const NO_REPORT: Report = { writtenUpTo: 0, refusedCount: 0, refused: [] };
+const NO_REPORT: Report = { writtenUpTo: 0, refusedCount: 0, refused: [], heldCount: 0, nextContactMs: null };
 
 export interface BenchNode {
   name: string;

@@ -26,6 +26,7 @@ export function updateHead(fields: Partial<Update>): Update {
       missing: [],
       refusedCount: 0,
       refused: [],
+      heldCount: 0,
     },
     mode: 'delta',
     part: 0,

@@ -8,6 +8,8 @@ const report = {
   writtenUpTo: 77,
   refusedCount: 2,
   refused: [{ id: Buffer.alloc(16, 0xee), code: 'objectClassViolation', reason: 'no structural class: æøå' }],
+  heldCount: 3,
+  nextContactMs: 1_790_000_000_000,
 };
 
 export const anchors = [{ owner: 'oslo', space: 'entryuuid', attribute: 'entryuuid' }];
@@ -71,6 +73,7 @@ export function updateHead(mode: UpdateMode, fields: Partial<Update> = {}): Upda
       missing: [1, 3],
       refusedCount: 1,
       refused: [{ id: Buffer.alloc(16, 0xdd), code: 'duplicate', reason: 'two entries have this id' }],
+      heldCount: 4,
     },
     mode,
     part: 0,

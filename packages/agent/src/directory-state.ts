@@ -58,5 +58,11 @@ export async function makeReport(tx: StoreTx, postoffice: Postoffice): Promise<R
     refusedCount += write?.refusedCount ?? 0;
     for (const { id, code, reason } of write?.refused ?? []) refused.push({ id: Buffer.from(id, 'hex'), code, reason });
   }
-  return { writtenUpTo, refusedCount, refused: refused.slice(0, postoffice.limits.maxRefusedNamed) };
+  return {
+    writtenUpTo,
+    refusedCount,
+    refused: refused.slice(0, postoffice.limits.maxRefusedNamed),
+    heldCount: 0,
+    nextContactMs: null,
+  };
 }

@@ -54,6 +54,10 @@ export interface Report {
   refusedCount: number;
   /** At most limits.maxRefusedNamed. */
   refused: Refusal[];
+  /** Effects that wait there for an approval: of what was read (T0), and of what the replica brings to its directories (T3). */
+  heldCount: number;
+  /** When it means to send the next exchange, ms since 1970; null where nothing is scheduled. For display only. */
+  nextContactMs: number | null;
 }
 
 /** Parts of one update that a requestor has staged while others are missing (rule 11). */
@@ -134,6 +138,8 @@ export interface Receipt {
   missing: number[];
   refusedCount: number;
   refused: Refusal[];
+  /** Effects of his changes that the server holds. */
+  heldCount: number;
 }
 
 /**

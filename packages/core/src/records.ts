@@ -2,7 +2,7 @@
  * What the server remembers (T2): of itself, of every requestor, of every list. Documents in the store, read and written
  * in the transaction that processes a message. The rules named are those of design section 4.
  */
-import type { AnchorHint, Checkpoint, PostofficeName, Report } from './change.ts';
+import type { AnchorHint, Checkpoint, PostofficeName, Refusal, Report } from './change.ts';
 import type { CookieJar } from './cursor.ts';
 import { DigestSum, EMPTY_DIGEST, type Digest } from './digest.ts';
 import { DirpostError } from './errors.ts';
@@ -64,7 +64,7 @@ export interface RequestorRecord {
   firstHeardMs: number;
   lastHeardMs: number;
   lastVerifiedMs: number | null;
-  report: { writtenUpTo: number; refusedCount: number; refused: FlaggedEntry[] };
+  report: Omit<Report, 'refused'> & { refused: FlaggedEntry[] };
   version: string;
   counts: {
     exchanges: number;
@@ -147,7 +147,7 @@ function newRequestor(name: PostofficeName, nowMs: number): RequestorRecord {
     firstHeardMs: nowMs,
     lastHeardMs: nowMs,
     lastVerifiedMs: null,
-    report: { writtenUpTo: 0, refusedCount: 0, refused: [] },
+    report: { writtenUpTo: 0, refusedCount: 0, refused: [], heldCount: 0, nextContactMs: null },
     version: '',
     counts: { exchanges: 0, repeats: 0, fulls: 0, deltas: 0, repairs: 0, rollbacks: 0, superseded: 0 },
   };
@@ -178,8 +178,11 @@ export async function listDigestFor(tx: StoreTx, list: ListRecord, requestor: Po
 }
 
 export function flaggedOf(report: Report): RequestorRecord['report'] {
-  const refused = report.refused.map(({ id, code, reason }) => ({ id: Buffer.from(id).toString('hex'), code, reason }));
-  return { writtenUpTo: report.writtenUpTo, refusedCount: report.refusedCount, refused };
+  return { ...report, refused: flaggedEntries(report.refused) };
+}
+
+export function flaggedEntries(refusals: Refusal[]): FlaggedEntry[] {
+  return refusals.map(({ id, code, reason }) => ({ id: Buffer.from(id).toString('hex'), code, reason }));
 }
 
 /** Remembers that an entry is kept from the lists. */

@@ -53,6 +53,8 @@ export interface OwnRecord {
   verifiedMs: number | null;
   /** What the server refused of what is published here. */
   refused: { count: number; entries: FlaggedEntry[] };
+  /** Effects of what is published here that the server holds. */
+  heldAtServer: number;
   counts: { exchanges: number; fulls: number; deltas: number; repairs: number; rollbacks: number; ignored: number };
 }
 
@@ -82,6 +84,7 @@ export async function createRequestor(tx: StoreTx, random: Random): Promise<void
     answeredMs: null,
     verifiedMs: null,
     refused: { count: 0, entries: [] },
+    heldAtServer: 0,
     counts: { exchanges: 0, fulls: 0, deltas: 0, repairs: 0, rollbacks: 0, ignored: 0 },
   };
   await saveOwn(tx, record);

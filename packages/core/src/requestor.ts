@@ -21,7 +21,7 @@ import {
   saveOwn,
   takeNewIncarnation,
 } from './requestor-record.ts';
-import { flaggedOf } from './records.ts';
+import { flaggedEntries } from './records.ts';
 import type { Store, StoreTx } from './seams/store.ts';
 import { type Arrival, pickPart } from './server.ts';
 import { composeVerification } from './submit.ts';
@@ -148,8 +148,8 @@ async function receiveReceipt(
     const lowest = await tx.keepCheckpoints(OWN_SCOPE, context.limits.checkpointsKept);
     await tx.purgePublished(Math.min(lowest, own.accepted));
   }
-  const { refused } = flaggedOf({ writtenUpTo: 0, refusedCount: receipt.refusedCount, refused: receipt.refused });
-  own.refused = { count: receipt.refusedCount, entries: refused };
+  own.refused = { count: receipt.refusedCount, entries: flaggedEntries(receipt.refused) };
+  own.heldAtServer = receipt.heldCount;
   await settleOutgoing(tx, context, own, update);
   return true;
 }

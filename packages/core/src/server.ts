@@ -372,6 +372,7 @@ function receiptOf(record: RequestorRecord, wantFull: boolean): Receipt {
     missing: [],
     refusedCount: record.flaggedCount,
     refused: record.flagged.map(({ id, code, reason }) => ({ id: Buffer.from(id, 'hex'), code, reason })),
+    heldCount: 0,
   };
 }
 

@@ -121,6 +121,7 @@ function updateFields(head: Update): unknown[] {
     receipt.missing,
     receipt.refusedCount,
     receipt.refused.map(refusalFields),
+    receipt.heldCount,
     modes.indexOf(head.mode),
     head.part,
     head.parts,
@@ -143,6 +144,8 @@ const reportFields = (report: Report): unknown[] => [
   report.writtenUpTo,
   report.refusedCount,
   report.refused.map(refusalFields),
+  report.heldCount,
+  report.nextContactMs,
 ];
 const heardFields = (heard: Heard | null): unknown =>
   heard === null ? null : [packIncarnation(heard.incarnation), heard.number];
@@ -239,11 +242,18 @@ function readReceipt(fields: Fields): Receipt {
     missing: fields.values(asCount),
     refusedCount: fields.count(),
     refused: readRefusals(fields),
+    heldCount: fields.count(),
   };
 }
 
 function readReport(fields: Fields): Report {
-  return { writtenUpTo: fields.count(), refusedCount: fields.count(), refused: readRefusals(fields) };
+  return {
+    writtenUpTo: fields.count(),
+    refusedCount: fields.count(),
+    refused: readRefusals(fields),
+    heldCount: fields.count(),
+    nextContactMs: fields.countOrNull(),
+  };
 }
 
 function readRefusals(fields: Fields): Refusal[] {
@@ -314,6 +324,10 @@ class Fields {
 
   count(): number {
     return asCount(this.#next());
+  }
+
+  countOrNull(): number | null {
+    return this.#isNull() ? null : this.count();
   }
 
   text(maxBytes = 255): string {

@@ -32,6 +32,7 @@ const updateHead: Update = {
     missing: [],
     refusedCount: 1,
     refused: [{ id: Buffer.alloc(16, 5), code: 'duplicate', reason: 'an id twice' }],
+    heldCount: 2,
   },
   mode: 'delta',
   part: 0,

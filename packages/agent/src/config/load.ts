@@ -25,6 +25,9 @@ export interface Configuration {
   dataFolder: string;
   directories: DirectoryConfiguration[];
   transports: ConfigurationValues['transports'];
+  schedule: ConfigurationValues['schedule'];
+  holds: ConfigurationValues['holds'];
+  log: ConfigurationValues['log'];
   limits: Limits;
   retry: ConfigurationValues['retry'];
   spool: ConfigurationValues['spool'];
@@ -116,8 +119,25 @@ function resolveConfiguration(values: ConfigurationValues, folder: string): Conf
     server: server ?? values.postoffice,
     dataFolder: resolvePath(folder, data),
     directories: directories.map((directory) => ({ ...directory, path: resolvePath(folder, directory.path) })),
-    transports: transports.folder ? { folder: { path: resolvePath(folder, transports.folder.path) } } : {},
+    transports: resolveTransports(transports, folder),
     retentionMs: retention,
+  };
+}
+
+function resolveTransports(given: Configuration['transports'], base: string): Configuration['transports'] {
+  const { folder, http, ...rest } = given;
+  const at = (path: string) => resolvePath(base, path);
+  return {
+    ...rest,
+    ...(folder && { folder: { path: at(folder.path) } }),
+    ...(http && {
+      http: {
+        ...http,
+        ...(http.tls && { tls: { certificate: at(http.tls.certificate), key: at(http.tls.key) } }),
+        ...(http.ca && { ca: at(http.ca) }),
+        ...(http.proxyLogin && { proxyLogin: at(http.proxyLogin) }),
+      },
+    }),
   };
 }
 

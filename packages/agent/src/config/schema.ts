@@ -7,6 +7,8 @@ import { defaultLimits, type Limits } from '@dirpost/core';
 import { z } from 'zod';
 import { directory, publishedKinds } from './directory.ts';
 import { attributeName, count, duration, filter, mailDomain, path, plainName, postofficeName, size } from './fields.ts';
+import { holds, log, schedule } from './running.ts';
+import { transports } from './transports.ts';
 
 const limitDescriptions: Record<keyof Limits, string> = {
   maxMessageBytes: 'A message file, sealed.',
@@ -71,20 +73,6 @@ const spool = z
   .prefault({})
   .describe('The folder of message files.');
 
-const transports = z
-  .strictObject({
-    folder: z
-      .strictObject({
-        path: path.describe(
-          'The exchange folder. dirpost never makes it, so that a stick that is not plugged in is noticed.',
-        ),
-      })
-      .optional()
-      .describe('A shared folder or a stick.'),
-  })
-  .default({})
-  .describe('What carries the message files.');
-
 const list = z.strictObject({
   name: plainName.describe('Name of the address list.'),
   filter: filter
@@ -129,9 +117,12 @@ export const configurationSchema = z
       .default([])
       .describe('Where the people of this postoffice live, and where those of the others go.'),
     transports,
+    schedule,
+    holds,
     limits,
     retry,
     spool,
+    log,
     retention: duration
       .prefault('90d')
       .describe(

@@ -26,3 +26,25 @@ export interface Transport {
   /** Calls `wake` when something may have arrived, until the signal aborts. Missing where only polling is possible. */
   watch?(wake: () => void, signal: AbortSignal): Promise<void>;
 }
+
+/**
+ * Signs for a transport that has an authorisation of its own (http): Ed25519 by the signing key of this postoffice, over
+ * a hash separated from that of message files.
+ */
+export interface RequestSigner {
+  readonly name: string;
+  sign(request: Uint8Array): Uint8Array;
+}
+
+/** Checks what a RequestSigner made. False also for postoffices that are unknown or suspended. */
+export interface RequestChecker {
+  check(name: string, request: Uint8Array, signature: Uint8Array): boolean;
+}
+
+/** What a transport that listens may take of a message file, by its beginning alone and by its whole. */
+export interface Admission {
+  /** By the plain header, of which `start` has at least the first 5,000 octets: who says to have sent it; null: refuse it. */
+  admit(start: Uint8Array): { from: string } | null;
+  /** By the signature of the whole file: nothing that a stranger made up is ever stored. */
+  authenticate(file: Uint8Array): boolean;
+}

@@ -1,0 +1,57 @@
+/** The part of the configuration for the agent that runs: its times, its log, and the limits on effects. */
+import { z } from 'zod';
+import { duration } from './fields.ts';
+import { cronExpression, timeZone } from './times.ts';
+
+const window = z
+  .string()
+  .regex(/^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$/, 'must be two times of day, such as 22:00-05:00');
+
+export const schedule = z
+  .strictObject({
+    every: duration
+      .optional()
+      .describe(
+        'A whole cycle this often, at a time of its own that the name of the postoffice gives, so that not all come at once. Default: 1d, unless times are given.',
+      ),
+    T1: cronExpression.optional().describe('Cron: when to collect and send (T0 and T1).'),
+    T2: cronExpression.optional().describe('Cron, server: when to process what has arrived. Default: on arrival.'),
+    T3: cronExpression.optional().describe('Cron: when to dispatch. Default: on arrival.'),
+    zone: timeZone.optional().describe('IANA zone of these times, such as Europe/Oslo. Default: that of the machine.'),
+    window: window
+      .optional()
+      .describe('Only between these times of day of the zone; what comes due outside waits for the next opening.'),
+    jitter: duration.prefault('0s').describe('Each run comes later by a random time up to this.'),
+    onArrival: z.boolean().default(true).describe('Whether what arrives is dispatched at once.'),
+    poll: duration
+      .prefault('1m')
+      .describe('Transports are also asked this often, since some cannot say when something has arrived.'),
+  })
+  .prefault({})
+  .describe('When the agent (`dirpost run`) does what.');
+
+export const log = z
+  .strictObject({
+    format: z.enum(['readable', 'json']).default('readable').describe('Lines for people, or one JSON object a line.'),
+    level: z
+      .enum(['error', 'warning', 'info', 'debug'])
+      .default('info')
+      .describe('Names and addresses of people stand in `debug` only.'),
+  })
+  .prefault({})
+  .describe('The log of the agent, on its standard output.');
+
+const holdLimit = z.strictObject({
+  above: z.int().min(0).default(10).describe('Held above so many …'),
+  percent: z.number().min(0).max(100).default(5).describe('… and above so many percent. 100: never.'),
+});
+
+export const holds = z
+  .strictObject({
+    removals: holdLimit.prefault({}).describe('Entries that vanish.'),
+    clearedValues: holdLimit.prefault({}).describe('Entries that lose all values of an attribute.'),
+    lostMembers: holdLimit.prefault({}).describe('Members that groups lose.'),
+    renames: holdLimit.prefault({}).describe('Entries that get another DN.'),
+  })
+  .prefault({})
+  .describe('Limits on effects: what goes beyond is held until `dirpost approve`, at sender, server and receiver.');
