@@ -263,8 +263,8 @@ describe('message show', () => {
       total: 1,
     });
     await hq.must('dispatch');
-    const [inSpool] = (await readdir(join(hq.data, 'spool', 'done'))).sort();
-    expect(await hq.run('message', 'show', inSpool!)).toMatchObject({ code: 0 });
+    const taken = (await readdir(join(hq.data, 'spool', 'done'))).find((name) => name.endsWith('_folder.dpm'));
+    expect(await hq.run('message', 'show', taken!)).toMatchObject({ code: 0 });
     expect(await hq.run('message', 'show', 'no-such-file')).toMatchObject({ code: 1 });
   });
 });

@@ -24,6 +24,7 @@ import {
 import { createCodec } from '@dirpost/message';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
 import type { Postoffice } from '../../packages/agent/src/postoffice.ts';
+import { Routes } from '../../packages/agent/src/routes.ts';
 import { SourceDirectory, TargetContent, TargetDirectory } from './directory.ts';
 import { Gate } from './gate.ts';
 import { gated, type Letter, type Network, SimulatedTransport } from './network.ts';
@@ -164,14 +165,15 @@ export class Machine {
     const source = new SourceDirectory(office, gate);
     const target = new TargetDirectory(this.target, gate, () => around.writeFails());
     const wrap = mutation?.store;
+    const store = new SimulatedStore(this.store, {
+      gate,
+      diskFull: () => around.diskFull(),
+      committed: (what) => around.committed(this, what),
+      wrap: wrap === undefined ? undefined : (tx) => wrap.call(mutation, tx, name),
+    });
     const postoffice: Postoffice = {
       name,
-      store: new SimulatedStore(this.store, {
-        gate,
-        diskFull: () => around.diskFull(),
-        committed: (what) => around.committed(this, what),
-        wrap: wrap === undefined ? undefined : (tx) => wrap.call(mutation, tx, name),
-      }),
+      store,
       spool: new SimulatedSpool(this.spool, gate, () => around.nowMs()),
       sealer: simulatedSealer(name, new Set(around.offices.map((one) => one.name))),
       clock,
@@ -184,7 +186,7 @@ export class Machine {
         deliverAtMostMs: 3_600_000,
       },
       keepDone: { maxAgeMs: 14 * DAY_MS, maxFiles: 20 },
-      transportsTo: (peer) => (memory && peer === name ? [near!] : [line]),
+      routes: new Routes(store, (peer) => (memory && peer === name ? [near!] : [line])),
       inbound: memory ? [far!, line] : [line],
       publishing: [
         {

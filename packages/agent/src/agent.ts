@@ -35,6 +35,7 @@ import type { CycleEvent } from './events.ts';
 import { loadKeys } from './keys.ts';
 import { loadPeers } from './peers.ts';
 import type { Postoffice } from './postoffice.ts';
+import { Routes } from './routes.ts';
 import { FileSpool } from './spool.ts';
 import { VERSION } from './version.ts';
 
@@ -109,7 +110,7 @@ async function build(
     limits,
     retry,
     keepDone: { maxAgeMs: configuration.spool.keepDoneMs, maxFiles: configuration.spool.keepDoneFiles },
-    transportsTo: (peer) => (peer === name ? [memory] : outside),
+    routes: new Routes(store, (peer) => (peer === name ? [memory] : outside)),
     inbound: configuration.role === 'server' ? [ownEnd, ...outside] : outside,
     publishing: publishing.map((directory) => ({
       directory: openDirectory(directory, configuration),

@@ -25,7 +25,7 @@ import { makeReport } from './directory-state.ts';
 import { counted, type Progress } from './events.ts';
 import type { Postoffice } from './postoffice.ts';
 import { forgetAcknowledged, processExchangeFile, processVerificationFile } from './process.ts';
-import { receive } from './receive.ts';
+import { arrivedBy, receive } from './receive.ts';
 import { type Sent, sendOutgoing, submit } from './send.ts';
 import { pruneDone, type SpooledFile } from './spool.ts';
 import { writeDirectories } from './write.ts';
@@ -146,6 +146,8 @@ async function setAside(postoffice: Postoffice, name: string, error: DirpostErro
 
 async function processFile(postoffice: Postoffice, name: string, total: Dispatched): Promise<void> {
   const opened = await postoffice.sealer.open(await postoffice.spool.read('incoming', name));
+  const transport = arrivedBy(name);
+  if (transport !== null) await postoffice.routes.arrived(opened.envelope.from, transport);
   const { requestor, server } = postoffice;
   const head = requestor.codec.head(opened.payload);
   const { payload, payloadHash, envelope } = opened;

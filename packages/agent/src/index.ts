@@ -7,6 +7,7 @@ export * from './dispatch.ts';
 export * from './events.ts';
 export * from './postoffice.ts';
 export * from './process.ts';
+export * from './routes.ts';
 export * from './send.ts';
 export * from './spool.ts';
 export * from './write.ts';

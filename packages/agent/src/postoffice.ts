@@ -17,6 +17,7 @@ import type {
 } from '@dirpost/core';
 import type { Sealer } from '@dirpost/message';
 import type { CycleEvent } from './events.ts';
+import type { Routes } from './routes.ts';
 import type { Spool } from './spool.ts';
 
 export interface PublishingDirectory {
@@ -55,8 +56,7 @@ export interface Postoffice {
   limits: Limits;
   retry: RetryTimes;
   keepDone: KeepDone;
-  /** Ways to a peer, the preferred first. */
-  transportsTo(peer: PostofficeName): Transport[];
+  routes: Routes;
   /** What is collected from. */
   inbound: Transport[];
   publishing: PublishingDirectory[];

@@ -3,21 +3,21 @@
  * this postoffice is left where it is, for the copy that it is for (rule 13).
  */
 import { createHash } from 'node:crypto';
-import { DirpostError, generationOf, loadOwn, type OwnRecord } from '@dirpost/core';
+import { DirpostError, generationOf, loadOwn, type OwnRecord, type Transport } from '@dirpost/core';
 import type { Postoffice } from './postoffice.ts';
 
 /** Resolves to how many were taken. A transport that fails is reported, and holds up no other. */
 export async function receive(postoffice: Postoffice, signal: AbortSignal): Promise<number> {
   const own = await postoffice.store.read(loadOwn);
-  const take = async (bytes: Uint8Array): Promise<boolean> => {
+  const takeFrom = async ({ name }: Transport, bytes: Uint8Array): Promise<boolean> => {
     if (isForAnother(postoffice, bytes, own)) return false;
-    await postoffice.spool.put('incoming', spoolName(bytes), bytes);
+    await postoffice.spool.put('incoming', spoolName(bytes, name), bytes);
     return true;
   };
   let taken = 0;
   for (const transport of postoffice.inbound) {
     try {
-      taken += await transport.collect(take, signal);
+      taken += await transport.collect((bytes) => takeFrom(transport, bytes), signal);
     } catch (error) {
       if (!(error instanceof DirpostError) || signal.aborted || error.code === 'disk-full') throw error;
       const text = `${transport.name}: nothing could be collected: ${error.message}`;
@@ -40,6 +40,11 @@ function isForAnother({ name, sealer }: Postoffice, bytes: Uint8Array, own: OwnR
 }
 
 /** By content, so that an exact repeat replaces itself; nothing of what a sender wrote becomes part of a path. */
-function spoolName(bytes: Uint8Array): string {
-  return `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.dpm`;
+function spoolName(bytes: Uint8Array, transport: string): string {
+  return `${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}_${transport}.dpm`;
+}
+
+/** By which transport a file in the spool came. */
+export function arrivedBy(name: string): string | null {
+  return /_([a-z]+)\.dpm$/.exec(name)?.[1] ?? null;
 }

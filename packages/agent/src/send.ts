@@ -155,21 +155,34 @@ async function deliver(
   bytes: Uint8Array,
   signal: AbortSignal,
 ): Promise<number | Failure> {
-  let problem = `No transport to ${message.to} is configured.`;
-  for (const transport of postoffice.transportsTo(message.to)) {
+  const { routes, name } = postoffice;
+  const problems: string[] = [];
+  for (const transport of await routes.to(message.to)) {
     if (bytes.length > transport.maxMessageBytes) {
-      problem = `${transport.name} takes at most ${transport.maxMessageBytes} bytes; this message file has ${bytes.length}.`;
+      problems.push(
+        `${transport.name} takes at most ${transport.maxMessageBytes} bytes; this message file has ${bytes.length}.`,
+      );
       continue;
     }
     try {
-      await transport.deliver({ id: message.id, from: postoffice.name, to: message.to, bytes }, signal);
+      await transport.deliver({ id: message.id, from: name, to: message.to, bytes }, signal);
+      tellRoute(postoffice, message, transport.name, problems);
       return bytes.length;
     } catch (error) {
       if (!(error instanceof DirpostError) || signal.aborted) throw error;
-      problem = `${transport.name}: ${error.message}`;
+      problems.push(`${transport.name}: ${error.message}${error.hint === undefined ? '' : ` ${error.hint}`}`);
     }
   }
-  return { problem };
+  return { problem: problems.join(' ') || `No transport to ${message.to} is configured.` };
+}
+
+/** Another way than the preferred one was taken, or the preferred one works again. */
+function tellRoute(postoffice: Postoffice, { to }: OutgoingSummary, transport: string, problems: string[]): void {
+  const news = postoffice.routes.taken(to, transport);
+  if (news === null) return;
+  const why = problems.length > 0 ? `: ${problems.join(' ')}` : '';
+  const text = `message files to ${to} go by ${transport} instead of ${news}${why}`;
+  postoffice.tell({ time: 'T1', level: problems.length > 0 ? 'warning' : 'info', text, details: { to, transport } });
 }
 
 /** What is delivered is done with, but for the parts of a larger message: they are kept until it is acknowledged. */
