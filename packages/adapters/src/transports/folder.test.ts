@@ -64,6 +64,16 @@ it('temporaries and files that are not ours are left alone', async () => {
   expect((await readdir(join(root, 'hq'))).toSorted()).toEqual(foreign.toSorted());
 });
 
+it('what a killed sender left half-written is removed after a day', async () => {
+  await mkdir(join(root, 'hq'));
+  const [old, young] = ['a', 'b'].map((digit) => `.${digit.repeat(32)}.dpm.tmp`) as [string, string];
+  for (const name of [old, young]) await writeFile(join(root, 'hq', name), 'half');
+  const twoDaysAgo = Date.now() / 1000 - 2 * 86_400;
+  await utimes(join(root, 'hq', old), twoDaysAgo, twoDaysAgo);
+  expect(await collected(transport())).toEqual([]);
+  expect(await readdir(join(root, 'hq'))).toEqual([young]);
+});
+
 it('the oldest file is collected first', async () => {
   await mkdir(join(root, 'hq'));
   for (const [digit, atSeconds] of [

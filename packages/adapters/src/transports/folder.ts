@@ -14,6 +14,8 @@ import { checkPostofficeName, defaultLimits, DirpostError, type MessageFile, typ
 import { errnoOf, fileError, makeFolder, readBounded, syncFolder, writeDurably } from '../durable-file.ts';
 
 const MESSAGE_FILE_NAME = /^[0-9a-f]{32}\.dpm$/;
+const TEMPORARY_NAME = /^\.[0-9a-f]{32}\.dpm\.tmp$/;
+const TEMPORARY_AGE_MS = 86_400_000;
 
 export interface FolderTransportOptions {
   /** Absolute path of the exchange folder. */
@@ -86,7 +88,7 @@ export class FolderTransport implements Transport {
     }
   }
 
-  /** Message files in the own folder, oldest first. Temporaries and what is not ours are not seen. */
+  /** Message files in the own folder, oldest first. What is not ours is not seen. */
   async #waiting(): Promise<string[]> {
     let names;
     try {
@@ -98,6 +100,7 @@ export class FolderTransport implements Transport {
     }
     const found: { name: string; modifiedMs: number }[] = [];
     for (const name of names) {
+      if (TEMPORARY_NAME.test(name)) await this.#removeAbandoned(name);
       if (!MESSAGE_FILE_NAME.test(name)) continue;
       const { mtimeMs } = await lstat(join(this.#inbox, name)).catch(() => ({ mtimeMs: 0 }));
       found.push({ name, modifiedMs: mtimeMs });
@@ -119,6 +122,14 @@ export class FolderTransport implements Transport {
       );
       return undefined;
     }
+  }
+
+  /** What a sender left half-written when it was killed; a day old, so that nobody can be writing it. */
+  async #removeAbandoned(name: string): Promise<void> {
+    const path = join(this.#inbox, name);
+    const found = await lstat(path).catch(() => undefined);
+    if (found?.isFile() && found.mtimeMs < Date.now() - TEMPORARY_AGE_MS)
+      await rm(path, { force: true }).catch(() => {});
   }
 
   async #remove(name: string): Promise<void> {
