@@ -15,6 +15,7 @@ import {
   createCookieJar,
   createRequestor,
   createServer,
+  defaultHolds,
   defaultLimits,
   DigestSum,
   entryHash,
@@ -31,6 +32,7 @@ import {
   saveServer,
   type ServerContext,
   type Store,
+  RecentDeltas,
 } from '@dirpost/core';
 import {
   createCodec,
@@ -107,14 +109,14 @@ export async function openNode(folder: string, name: string, anchors: AnchorHint
     name,
     store,
     sealer: createSealer({ name, keys: keys[name]!.own, peers: (peer) => keys[peer]?.peer, limits }),
-    requestor: { ...workshop, name, server: 'hq', anchors: own, version: 'bench' },
+    requestor: { ...workshop, name, server: 'hq', anchors: own, version: 'bench', holds: defaultHolds },
     server: name === 'hq' ? await makeServer(store, workshop) : null,
   };
 }
 
 async function makeServer(
   store: Store,
-  workshop: Omit<RequestorContext, 'name' | 'server' | 'anchors' | 'version'>,
+  workshop: Omit<RequestorContext, 'name' | 'server' | 'anchors' | 'version' | 'holds'>,
 ): Promise<ServerContext> {
   const server: ServerContext = {
     ...workshop,
@@ -122,6 +124,8 @@ async function makeServer(
     lists: [compileList({ name: 'all', filter: '(objectClass=*)', attributes: ['*'], receivers: '*' })],
     rules: new Map(),
     cookies: createCookieJar(Buffer.from('bench')),
+    holds: defaultHolds,
+    recent: new RecentDeltas(),
     retentionMs: 90 * 86_400_000,
   };
   await store.transaction(async (tx) => {
@@ -168,6 +172,7 @@ export async function publish(
       introduced: 0,
       changed: null,
       note: 'bench',
+      held: null,
     };
     batch.push({ ...fixed, id, bytes, hash: entryHash(bytes) });
     if (batch.length === BATCH) await flush();

@@ -58,7 +58,7 @@ const steps: Record<string, () => Promise<void>> = {
 async function collect(node: BenchNode): Promise<void> {
   const mapping = compileMapping({ owner: OWNER, key: 'entryUUID', space: ANCHOR.space, limits: defaultLimits });
   const directory = new LdifDirectory({ name: 'people', path: join(folder, 'people.ldif') });
-  const reading = new DirectoryReading(node.store, OWNER, 'people', mapping);
+  const reading = new DirectoryReading(node.store, OWNER, 'people', mapping, node.requestor);
   await reading.begin();
   for await (const batch of directory.read(null, AbortSignal.timeout(3_600_000))) {
     await reading.take(batch.entries);

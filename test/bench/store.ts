@@ -39,6 +39,7 @@ function row(seed: number, fields: Partial<EntryRow> = {}): EntryRow {
     introduced: 0,
     changed: null,
     note: null,
+    held: null,
     ...fields,
   };
 }

@@ -11,6 +11,7 @@ export function entryContract(store: StoreOf): void {
     tableOfEntriesContract(store, table);
     scanContract(store, table);
   });
+  heldContract(store);
   seqContract(store);
   peerNumberContract(store);
 }
@@ -138,6 +139,48 @@ function scanContract(store: StoreOf, table: EntryTable): void {
       expect(await tx.countEntries(table)).toEqual({ live: 6, deleted: 1 });
       expect(await tx.countEntries(table, 'oslo')).toEqual({ live: 3, deleted: 1 });
       expect(await tx.countEntries(table, 'nobody')).toEqual({ live: 0, deleted: 0 });
+    });
+  });
+}
+
+function heldContract(store: StoreOf): void {
+  const held = (seed: number, effects: number, shown: Buffer | null = octets(`shown ${seed}`, 40)) => ({
+    held: { effects, lostMembers: seed, sinceMs: 2 ** 41 + seed, approved: seed % 2 === 0, shown },
+  });
+
+  it.each(tables)('what is held comes back as it was put, changes and ends: %s', async (table) => {
+    const rows = [entry(1, held(1, 5)), entry(2, { deleted: true, bytes: null, ...held(2, 1) }), entry(3)];
+    const expected = rows.map((row, at) => ({ ...row, number: at + 1 }));
+    await write(store(), async (tx) => {
+      await tx.putEntries(table, rows);
+      expect(await tx.entriesByNumber(table, [1, 2, 3])).toEqual(expected);
+      const changed = [
+        entry(1, { number: 1, ...held(8, 5, null) }),
+        entry(2, { number: 2 }),
+        entry(3, { number: 3, ...held(3, 2) }),
+      ];
+      await tx.putEntries(table, changed);
+      expect(await tx.scanEntries(table, 0, 9)).toEqual(changed);
+      expect(await tx.heldEntries(table, 1, 0, 9)).toEqual([]);
+      expect(await tx.heldEntries(table, 5, 0, 9)).toEqual([changed[0]]);
+    });
+  });
+
+  it.each(tables)('rows that are held for the same are found by number, of all or of one owner: %s', async (table) => {
+    const rows = entries(8, (seed) => ({
+      owner: seed % 2 === 0 ? 'bergen' : 'oslo',
+      ...(seed > 2 && held(seed, 1 + (seed & 2))),
+    }));
+    const numbers = (found: { number: number }[]) => found.map((row) => row.number);
+    await write(store(), (tx) => tx.putEntries(table, rows));
+    await read(store(), async (tx) => {
+      expect(numbers(await tx.heldEntries(table, 1, 0, 9))).toEqual([4, 5, 8]);
+      expect(numbers(await tx.heldEntries(table, 3, 0, 9))).toEqual([3, 6, 7]);
+      expect(numbers(await tx.heldEntries(table, 3, 3, 1))).toEqual([6]);
+      expect(numbers(await tx.heldEntries(table, 1, 4, 9, 'bergen'))).toEqual([8]);
+      expect(numbers(await tx.heldEntries(table, 3, 0, 9, 'oslo'))).toEqual([3, 7]);
+      expect(await tx.heldEntries(table, 3, 0, 9, 'nobody')).toEqual([]);
+      expect(await tx.heldEntries(table, 2, 0, 9)).toEqual([]);
     });
   });
 }

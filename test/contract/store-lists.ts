@@ -133,4 +133,18 @@ function purgeContract(store: StoreOf): void {
       expect(left.map((row) => row.number)).toEqual([1, 2, 4, 5, 6]);
     });
   });
+
+  it('collected tombstones that are held stay, whether a list names them or not', async () => {
+    const shown = { effects: 1, lostMembers: 0, sinceMs: 5, approved: false, shown: octets('shown') };
+    const gone = (number: number) => entry(number, { number, owner: ownerOf(number), deleted: true, bytes: null });
+    await write(store(), async (tx) => {
+      await tx.removeList('all');
+      await tx.removeList('short');
+      await tx.putEntries('collected', [gone(1), { ...gone(3), held: shown }]);
+      expect(await tx.purgeCollected()).toBe(1);
+      expect((await tx.entriesByNumber('collected', [1, 3])).map((row) => row?.held)).toEqual([undefined, shown]);
+      await tx.putEntries('collected', [gone(3)]);
+      expect(await tx.purgeCollected()).toBe(1);
+    });
+  });
 }

@@ -30,6 +30,7 @@ export function entry(seed: number, fields: Partial<EntryRow> = {}): EntryRow {
     introduced: 0,
     changed: null,
     note: null,
+    held: null,
     ...fields,
   };
 }

@@ -9,6 +9,7 @@ import {
   DirectoryReading,
   DigestSum,
   EMPTY_DIGEST,
+  type HoldLimits,
   loadOwn,
   type ReadCertificate,
   type ReadSummary,
@@ -19,6 +20,12 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 let store: Store;
 const mapping = compileMapping({ owner: 'oslo', key: 'entryUUID', space: 'entryuuid', limits: defaultLimits });
+const never: HoldLimits = {
+  removals: { above: 0, percent: 100 },
+  clearedValues: { above: 0, percent: 100 },
+  lostMembers: { above: 0, percent: 100 },
+  renames: { above: 0, percent: 100 },
+};
 const complete: ReadCertificate = { complete: true, remarks: [], entries: 0, source: 'test', bookmark: null };
 
 beforeEach(async () => {
@@ -45,7 +52,10 @@ async function read(
   entries: DirectoryEntry[],
   options: { certificate?: Partial<ReadCertificate>; directory?: string; preview?: boolean } = {},
 ): Promise<ReadSummary> {
-  const reading = new DirectoryReading(store, 'oslo', options.directory ?? 'people', mapping);
+  const reading = new DirectoryReading(store, 'oslo', options.directory ?? 'people', mapping, {
+    holds: never,
+    clock: { now: () => 0 },
+  });
   await reading.begin();
   for (const entry of entries) await reading.take([entry]);
   return reading.finish({ ...complete, ...options.certificate }, options.preview);

@@ -129,11 +129,17 @@ export class CommandFailed extends Error {
 }
 
 /** `names`, the first of them the server: made with `dirpost init`, and trusting each other as administrators would. */
-export async function makeOffices(root: string, names: string[], runner: Runner): Promise<Office[]> {
+export async function makeOffices(
+  root: string,
+  names: string[],
+  runner: Runner,
+  firstWrite: 'held' | 'allowed' = 'allowed',
+): Promise<Office[]> {
   const offices = names.map((name) => new Office(root, name, runner));
   const [server, ...branches] = offices as [Office, ...Office[]];
   await mkdir(server.exchange, { recursive: true });
   await Promise.all(offices.map((office) => makeOne(office, server)));
+  if (firstWrite === 'allowed') await Promise.all(offices.map(allowFirstWrite));
   // A postoffice at a time: each takes several files of the others.
   const files = new Map(await Promise.all(offices.map(async (office) => [office, await exportKeys(office)] as const)));
   await Promise.all(branches.map((branch) => trust(branch, files.get(server)!)));
@@ -148,6 +154,16 @@ async function makeOne(office: Office, server: Office): Promise<void> {
   const publish = ['--publish', `../directories/${name}/people.ldif`];
   const subscribe = ['--subscribe', `../directories/${name}/network.ldif`, '--container', CONTAINER];
   await office.must('init', name, ...role, ...publish, ...subscribe, '--folder', '../exchange');
+}
+
+/** As for a branch that is set up with nobody there: its first write waits for no approval. */
+export async function allowFirstWrite({ config }: Office): Promise<void> {
+  const text = await readFile(config, 'utf8');
+  if (/^ +firstWrite: allowed/m.test(text)) return;
+  await writeFile(
+    config,
+    text.replace('    direction: subscribe\n', (line) => `${line}    firstWrite: allowed\n`),
+  );
 }
 
 async function exportKeys(office: Office): Promise<string> {

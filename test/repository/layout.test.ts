@@ -23,10 +23,13 @@ const LONG_FILES: Record<string, string> = {};
 const TEXT_FILE =
   /\.(?:ts|js|mjs|json|md|ya?ml|sh|toml|service|ldif|csv|txt|html|css)$|(?:^|\/)(?:run|LICENSE|Dockerfile|\.[a-z]+rc(?:\.json)?|\.gitignore)$/;
 const SKIPPED_FOLDERS = new Set(['node_modules', 'dist', '.git', 'tmp']);
+/** Copies that are there while `npm pack` runs. */
+const PACKED_COPY = /^packages\/agent\/(?:README\.md|LICENSE|CHANGELOG\.md|docs|deploy)$/;
 
 function filesBelow(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((found) => {
     const path = folder === '' ? found.name : `${folder}/${found.name}`;
+    if (PACKED_COPY.test(path)) return [];
     if (found.isDirectory()) {
       return SKIPPED_FOLDERS.has(found.name) || found.name.startsWith('tmp-') ? [] : filesBelow(path);
     }
@@ -43,8 +46,10 @@ const dependencies = new Map<string, Set<string>>();
 function dependenciesOf(path: string): Set<string> {
   const [, folder = ''] = path.split('/');
   if (!dependencies.has(folder)) {
-    const manifest = JSON.parse(read(`packages/${folder}/package.json`).text) as { dependencies?: object };
-    dependencies.set(folder, new Set(Object.keys(manifest.dependencies ?? {})));
+    const manifest = JSON.parse(read(`packages/${folder}/package.json`).text) as Record<string, object | undefined>;
+    // Those of the packed program that travel inside of it are development dependencies (deploy/pack/pack.ts).
+    const names = [manifest['dependencies'], manifest['devDependencies']].flatMap((some) => Object.keys(some ?? {}));
+    dependencies.set(folder, new Set(names));
   }
   return dependencies.get(folder)!;
 }
@@ -99,6 +104,9 @@ describe('a breach is found', () => {
     ['adapters', 'transports/folder.ts', "import { a } from './memory.ts';"],
     ['adapters', 'transports/folder.ts', "import {\n  a,\n  b,\n} from '../stores/sqlite/rows.ts';"],
     ['adapters', 'directories/csv.ts', "import { a } from './ldif/lines.ts';"],
+    ['adapters', 'directories/csv/rows.ts', "import { a } from '../ldif/directory.ts';"],
+    ['adapters', 'ldif/parse.ts', "import { a } from '../directories/ldif/directory.ts';"],
+    ['adapters', 'durable-file.ts', "import { a } from './transports/folder.ts';"],
     ['agent', 'send.ts', "import { a } from '@dirpost/core/src/entry.ts';"],
     ['agent', 'send.ts', "import a from 'left-pad';"],
   ])('in imports: %s/src/%s: %s', (folder, name, text) => {
@@ -111,6 +119,8 @@ describe('a breach is found', () => {
       ['packages/adapters/src/stores/sqlite/a.ts', "import B from 'driver';\nimport { c } from './c.ts';"],
       ['packages/adapters/src/transports/folder.ts', "import { a } from '../durable-file.ts';"],
       ['packages/adapters/src/directories/ldif.ts', "import { a } from './ldif/lines.ts';"],
+      ['packages/adapters/src/directories/command/directory.ts', "import { a } from '../../ldif/parse.ts';"],
+      ['packages/adapters/src/index.ts', "export { a } from './directories/ldif/directory.ts';"],
       ['packages/agent/src/a.ts', "import { a } from '@dirpost/message';\n/** import x from 'left-pad' */"],
     ];
     for (const [path, text] of allowed) expect(importFaults(sample(path, text), new Set(['driver']))).toEqual([]);

@@ -56,14 +56,19 @@ function relativeFault(path: string, folder: string, specifier: string): string 
   if (!/\.(?:ts|json)$/.test(specifier)) return 'relative imports end in .ts';
   if (folder !== 'adapters') return undefined;
   const [from, to] = [adapterOf(path, root), adapterOf(target, root)];
-  const isOther = to !== undefined && from !== undefined && from !== to;
-  return isOther ? 'adapters do not import each other' : undefined;
+  if (to === undefined || from === to || path === `${root}index.ts`) return undefined;
+  return from === undefined ? 'what adapters build on does not import them' : 'adapters do not import each other';
 }
 
-/** "directories/ldif" for directories/ldif.ts and all below directories/ldif/; undefined for what stands above the adapters. */
+const ADAPTERS = new Set(['directories', 'stores', 'transports']);
+
+/**
+ * "directories/ldif" for directories/ldif.ts and all below directories/ldif/; undefined for what adapters build on:
+ * files above them, and formats (ldif/).
+ */
 function adapterOf(path: string, root: string): string | undefined {
-  const [kind, adapter] = path.slice(root.length).split('/');
-  return adapter === undefined ? undefined : `${kind}/${adapter.replace(/\.ts$/, '')}`;
+  const [kind = '', adapter] = path.slice(root.length).split('/');
+  return adapter === undefined || !ADAPTERS.has(kind) ? undefined : `${kind}/${adapter.replace(/\.ts$/, '')}`;
 }
 
 function packageFault(folder: string, specifier: string, dependencies: ReadonlySet<string>): string | undefined {

@@ -3,7 +3,18 @@
  * wrong; none means that all is well.
  */
 import { createHash } from 'node:crypto';
-import { allRequestors, decodeEntry, type EntryRow, listFor, loadList, loadOwn, type StoreTx } from '@dirpost/core';
+import {
+  type AddressList,
+  allRequestors,
+  decodeEntry,
+  type EntryRow,
+  listDigestFor,
+  listFor,
+  loadList,
+  loadOwn,
+  type StoreTx,
+} from '@dirpost/core';
+import { visible } from './hold-watch.ts';
 import type { Machine } from './machine.ts';
 import { type ExpectedEntry, expectedReplica } from './organisation.ts';
 import { DirpostError } from '@dirpost/core';
@@ -25,6 +36,49 @@ export async function disagreements(machines: readonly Machine[], server: Machin
   }
   wrong.push(...(await listFaults(server)));
   return wrong;
+}
+
+/**
+ * While effects are held and nobody approves: owners, server and replicas agree about what was said, and every directory
+ * holds what its replica shows.
+ */
+export async function disagreementsWhileHeld(machines: readonly Machine[], server: Machine): Promise<string[]> {
+  const wrong = await listFaults(server);
+  for (const machine of machines) {
+    if ((await machine.stopped()) !== null) continue;
+    const { own, rows } = await machine.store.read(async (tx) => ({
+      own: await loadOwn(tx),
+      rows: await tx.scanEntries('replica', 0, ALL),
+    }));
+    const { collected, record, digest } = await server.store.read(async (tx) => ({
+      collected: (await tx.scanEntries('collected', 0, ALL, machine.name)).filter((row) => !row.deleted),
+      record: (await allRequestors(tx)).find((one) => one.name === machine.name),
+      digest: await listDigestFor(
+        tx,
+        await loadList(tx, listFor(listsOf(server), machine.name)!.definition.name),
+        machine.name,
+      ),
+    }));
+    const check = (holds: boolean, text: string) => holds || wrong.push(`${machine.label}: ${text}`);
+    check(
+      digestOf(collected) === own.digest && record?.accepted.digest === own.digest,
+      'the server has something else',
+    );
+    check(record?.live === collected.length, `the server counts ${record?.live} entries`);
+    check(own.heldAtServer === record?.holding.held.entries, 'does not know how much is held at the server');
+    const live = rows.filter((row) => !row.deleted);
+    check(
+      own.replica.digest === digestOf(live) && own.replica.digest === digest,
+      'the replica is not what the list is',
+    );
+    check(own.replica.live === live.length, `counts ${own.replica.live} of ${live.length} entries`);
+    wrong.push(...targetFaults(machine, rows));
+  }
+  return wrong;
+}
+
+function listsOf(server: Machine): AddressList[] {
+  return server.life?.postoffice.server?.lists ?? [];
 }
 
 async function replicaFaults(machine: Machine): Promise<string[]> {
@@ -74,7 +128,7 @@ function targetFaults(machine: Machine, rows: EntryRow[]): string[] {
     const written = entries.get(id);
     if (written === undefined && !refused.has(id)) wrong.push(`${machine.label}: the directory lacks ${id}`);
     if (written === undefined) continue;
-    for (const [name, values] of decodeEntry(row.bytes!).attributes) {
+    for (const [name, values] of decodeEntry(visible('replica', row)!).attributes) {
       if (name === 'entrydn' || name === 'entryuuid') continue;
       if (name === 'member;entryid') {
         const dns = values.map((value) => entries.get(hex(value))?.dn).filter((dn) => dn !== undefined);
@@ -124,14 +178,17 @@ async function ownerFaults(machine: Machine, server: Machine): Promise<string[]>
 
 /** The sums that the server keeps of its lists are those of what they release. */
 async function listFaults(server: Machine): Promise<string[]> {
-  const lists = server.life?.postoffice.server?.lists ?? [];
+  const lists = listsOf(server);
   return server.store.read(async (tx) => {
     const wrong: string[] = [];
     for (const list of lists) {
       const { name } = list.definition;
       const record = await loadList(tx, name);
       const listed = await tx.scanList(name, 0, null, ALL);
-      const released = listed.map(({ entry }) => ({ owner: entry.owner, bytes: list.release(entry.bytes!)!.bytes }));
+      const released = listed.map(({ entry }) => ({
+        owner: entry.owner,
+        bytes: list.release(visible('collected', entry)!)!.bytes,
+      }));
       if (record.digest !== digestOf(released)) wrong.push(`the digest of list ${name} is not that of its content`);
       if (record.count !== released.length) wrong.push(`list ${name} counts ${record.count} of ${released.length}`);
       for (const { owner, digest, count } of await tx.sums(name)) {

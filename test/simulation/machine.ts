@@ -13,6 +13,7 @@ import {
   createCookieJar,
   createRequestor,
   createServer,
+  type HoldLimits,
   type Limits,
   loadOwn,
   loadServer,
@@ -20,11 +21,14 @@ import {
   saveServer,
   type ServerContext,
   type StoreTx,
+  RecentDeltas,
 } from '@dirpost/core';
 import { createCodec } from '@dirpost/message';
+import { CompleteReads } from '../../packages/agent/src/complete-reads.ts';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
 import type { Postoffice } from '../../packages/agent/src/postoffice.ts';
 import { Routes } from '../../packages/agent/src/routes.ts';
+import { DonePruner } from '../../packages/agent/src/spool.ts';
 import { SourceDirectory, TargetContent, TargetDirectory } from './directory.ts';
 import { Gate } from './gate.ts';
 import { gated, type Letter, type Network, SimulatedTransport } from './network.ts';
@@ -42,6 +46,7 @@ export interface Surroundings {
   network: Network;
   offices: readonly Office[];
   limits: Limits;
+  holds: HoldLimits;
   random: SeededRandom;
   nowMs(): number;
   definition(): Definition;
@@ -137,8 +142,10 @@ export class Machine {
     return life;
   }
 
-  #spooled({ bytes, damaged }: Letter): void {
-    if (damaged) this.damaged.add(`${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}.dpm`);
+  /** By the name that receive.ts gives it. */
+  #spooled({ bytes, damaged }: Letter, transport: string): void {
+    const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+    if (damaged) this.damaged.add(`${hash}_${transport}.dpm`);
   }
 
   #build(gate: Gate): Life {
@@ -158,7 +165,7 @@ export class Machine {
       around.network.mailbox(name),
       gate,
       () => around.lineFails(),
-      (letter) => this.#spooled(letter),
+      (letter) => this.#spooled(letter, line.name),
     );
     const [near, far] = connectMemoryTransports().map((end) => gated(end, around.network, gate));
     const memory = name === SERVER && around.ownLine === 'memory';
@@ -185,7 +192,7 @@ export class Machine {
         deliverAfterMs: 60_000,
         deliverAtMostMs: 3_600_000,
       },
-      keepDone: { maxAgeMs: 14 * DAY_MS, maxFiles: 20 },
+      done: new DonePruner({ maxAgeMs: 14 * DAY_MS, maxFiles: 20, pruneAfterMs: 0 }),
       routes: new Routes(store, (peer) => (memory && peer === name ? [near!] : [line])),
       inbound: memory ? [far!, line] : [line],
       publishing: [
@@ -194,10 +201,11 @@ export class Machine {
           mapping: compileMapping({ owner: name, key: office.keyAttribute, space: office.space, limits }),
         },
       ],
-      readCompletely: new Set(),
+      completeReads: new CompleteReads(),
       subscribing: [
         {
           directory: target,
+          firstWrite: 'allowed',
           options: { name: target.name, dn: 'container', container: 'o=network', publishing: [source.name] },
         },
       ],
@@ -207,6 +215,7 @@ export class Machine {
         server: SERVER,
         anchors: office.derivable ? [{ owner: name, space: office.space, attribute: office.keyAttribute }] : [],
         version: '1',
+        holds: around.holds,
       },
       server: name === SERVER ? this.#server(workshop) : null,
       tell: (event) => around.tell(this, event),
@@ -226,6 +235,8 @@ export class Machine {
         around.offices.map((office) => office.name),
       ),
       cookies: around.mutation?.cookies?.(cookies) ?? cookies,
+      holds: around.holds,
+      recent: new RecentDeltas(),
       retentionMs: 60 * DAY_MS,
     };
   }

@@ -5,10 +5,11 @@
 import { parseArgs } from 'node:util';
 import { World, type WorldResult } from './world.ts';
 
-const HELP = `npm run sim -- [--seed FIRST] [--seeds COUNT] [--steps M] [--requestors K] [--clones] [--calm] [--trace] [--json]
+const HELP = `npm run sim -- [--seed FIRST] [--seeds COUNT] [--steps M] [--requestors K] [--clones] [--calm] [--holds] [--trace] [--json]
   --seed        the first seed (1)                  --seeds   how many (1)
   --steps       things that happen in each (220)    --requestors  besides the server's own (3)
   --clones      machines are copied, too            --calm    no faults
+  --holds       small limits on effects, changes of many at once, approvals
   --trace       print what happened (with one seed always)    --json    the totals for machines`;
 
 const { values } = parseArgs({
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     requestors: { type: 'string', default: '3' },
     clones: { type: 'boolean', default: false },
     calm: { type: 'boolean', default: false },
+    holds: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -51,12 +53,13 @@ function add(totals: Totals, result: WorldResult): void {
 }
 
 function replayCommand(seed: number): string {
-  const { steps, requestors, clones, calm } = values;
+  const { steps, requestors, clones, calm, holds } = values;
   const options = [`--seed ${seed}`];
   if (steps !== '220') options.push(`--steps ${steps}`);
   if (requestors !== '3') options.push(`--requestors ${requestors}`);
   if (clones) options.push('--clones');
   if (calm) options.push('--calm');
+  if (holds) options.push('--holds');
   return `npm run sim -- ${options.join(' ')}`;
 }
 
@@ -76,8 +79,8 @@ async function main(): Promise<void> {
     cycles: {},
     counts: {},
   };
-  const { clones, calm } = values;
-  const options = { clones, calm, trace, steps: Number(values.steps), requestors: Number(values.requestors) };
+  const { clones, calm, holds } = values;
+  const options = { clones, calm, holds, trace, steps: Number(values.steps), requestors: Number(values.requestors) };
   const startedMs = performance.now();
   for (let seed = first; seed < first + seeds; seed++) {
     const result = await new World({ ...options, seed }).run();

@@ -23,6 +23,21 @@ describe('whatever happens to message files, disks, directories and clocks, noth
   }
 });
 
+/** Few, for they take longer: npm run sim -- --holds runs more. */
+const HELD_SEEDS = 4;
+
+it('with limits on effects nothing goes beyond them unapproved, and all agree all the same', {
+  timeout: 120_000,
+}, async () => {
+  const counts: Record<string, number> = {};
+  for (let seed = 1; seed <= HELD_SEEDS; seed++) {
+    const result = await new World({ seed, steps: STEPS, holds: true }).run();
+    expect(result.violations, `npm run sim -- --seed ${seed} --steps ${STEPS} --holds`).toEqual([]);
+    for (const [what, count] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + count;
+  }
+  for (const place of ['published', 'collected', 'replica']) expect(counts[`approved ${place}`]).toBeGreaterThan(0);
+});
+
 it('without faults two quiet cycles are enough, and no update fails to add up', async () => {
   for (let seed = 1; seed <= 5; seed++) {
     const { violations, cycles } = await new World({ seed, steps: STEPS, calm: true }).run();

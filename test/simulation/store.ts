@@ -7,7 +7,8 @@ import type { Gate } from './gate.ts';
 
 /** What a transaction did that a checker wants to know. */
 export interface Committed {
-  replica: boolean;
+  /** Tables of entries that may have changed. */
+  tables: Set<EntryTable>;
   /** By id: final heads replace the first ones. */
   outgoing: Map<string, Outgoing>;
 }
@@ -31,7 +32,7 @@ export class SimulatedStore implements Store {
     const { gate, wrap, diskFull } = this.options;
     gate.pass('transaction');
     if (diskFull()) throw new DirpostError('disk-full', 'The disk is full.', { retry: 'later' });
-    const what: Committed = { replica: false, outgoing: new Map() };
+    const what: Committed = { tables: new Set(), outgoing: new Map() };
     const result = await this.inner.transaction(async (tx) => {
       const heard = listening(tx, what);
       const done = await work(wrap === undefined ? heard : wrap(heard));
@@ -51,13 +52,14 @@ export class SimulatedStore implements Store {
   async close(): Promise<void> {}
 }
 
-const replicaWrites = new Set(['putEntries', 'removeEntries', 'clearEntries']);
+const entryWrites = new Set(['putEntries', 'removeEntries', 'clearEntries']);
 
 function listening(tx: StoreTx, what: Committed): StoreTx {
   return overriding(tx, (method, args) => {
-    if (replicaWrites.has(method) && (args[0] as EntryTable) === 'replica') {
-      if (args[1] === undefined || (args[1] as unknown[]).length > 0) what.replica = true;
+    if (entryWrites.has(method)) {
+      if (args[1] === undefined || (args[1] as unknown[]).length > 0) what.tables.add(args[0] as EntryTable);
     }
+    if (method === 'purgeCollected') what.tables.add('collected');
     if (method === 'putOutgoing') {
       const message = args[0] as Outgoing;
       what.outgoing.set(message.id, message);

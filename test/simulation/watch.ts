@@ -7,12 +7,14 @@
  */
 import { type Codec, findRequestor, loadServer, type Outgoing, type Update } from '@dirpost/core';
 import { createCodec } from '@dirpost/message';
+import { HoldWatch } from './hold-watch.ts';
 import { type Machine, SERVER, type Surroundings } from './machine.ts';
 import { type Definition, isReleased, type Office, type Person } from './organisation.ts';
 import type { Committed } from './store.ts';
 
 export class Watch {
   readonly violations: string[] = [];
+  readonly holds: HoldWatch;
   changesSent = 0;
   /** Sent to a requestor that had verified them in the same incarnations. */
   needless = 0;
@@ -28,7 +30,9 @@ export class Watch {
   constructor(
     private readonly around: Surroundings,
     private readonly say: (text: string) => void,
+    private readonly watchesHolds = false,
   ) {
+    this.holds = new HoldWatch(around, (text) => this.violation(text));
     this.#codec = createCodec(around.limits);
     for (const { name } of around.offices) {
       this.#gone.set(name, new Set());
@@ -72,10 +76,12 @@ export class Watch {
   /** Another disk: what it holds is where watching begins again. */
   async replaced(machine: Machine): Promise<void> {
     this.#replicas.set(machine, await replicaIds(machine));
+    if (this.watchesHolds) await this.holds.replaced(machine);
   }
 
   async committed(machine: Machine, what: Committed): Promise<void> {
-    if (what.replica) await this.#replicaChanged(machine);
+    if (what.tables.has('replica')) await this.#replicaChanged(machine);
+    if (this.watchesHolds) await this.holds.committed(machine, what.tables);
     const updates = [...what.outgoing.values()].filter((message) => message.kind === 'update');
     for (const update of updates) await this.#updateComposed(machine, update);
   }

@@ -3,6 +3,7 @@
  * seed gives one run, to the byte: nothing here asks for the time, for randomness or for a thread.
  *
  *   chaos: `steps` times one thing happens (people change, a cycle runs, a message arrives, a fault strikes)
+ *   held:  with limits on effects: no faults, and nobody approves: digests agree all the same
  *   quiet: no faults, whole cycles, until all agree; then two cycles more, in which nothing may be sent any more
  *   replay: message files of the quiet come again, and change nothing
  */
@@ -11,7 +12,8 @@ import { defaultLimits, DirpostError, type Limits } from '@dirpost/core';
 import { collect } from '../../packages/agent/src/collect.ts';
 import { catchUpOwn, dispatch } from '../../packages/agent/src/dispatch.ts';
 import { sendOutgoing, submit } from '../../packages/agent/src/send.ts';
-import { disagreements, growth, missingCorrupt } from './checkers.ts';
+import { disagreements, disagreementsWhileHeld, growth, missingCorrupt } from './checkers.ts';
+import { Crowds, holdLimits } from './crowds.ts';
 import { type ReadFault, readFaults } from './directory.ts';
 import { Disasters } from './disasters.ts';
 import { SimulatedCrash } from './gate.ts';
@@ -31,6 +33,8 @@ export interface WorldOptions {
   steps?: number;
   requestors?: number;
   clones?: boolean;
+  /** Limits on effects that strike, administrators who approve, and owners who change many people at once. */
+  holds?: boolean;
   /** No faults of any kind. */
   calm?: boolean;
   /** Keep the trace, not only its hash. */
@@ -71,7 +75,9 @@ const FAULTS = {
   restart: 0.5,
   reinstall: 0.1,
 };
-export type Weights = typeof ORDINARY & typeof FAULTS;
+/** With `holds` only. */
+const HOLDS = { crowd: 6, takeBack: 3, approve: 5 };
+export type Weights = typeof ORDINARY & typeof FAULTS & typeof HOLDS;
 
 export class World {
   readonly machines: Machine[] = [];
@@ -89,6 +95,7 @@ export class World {
   /** Since the last restore. */
   delivered: Letter[] = [];
   readonly #disasters = new Disasters(this);
+  readonly #crowds = new Crowds(this);
   #fresh = 0;
 
   constructor(readonly options: WorldOptions) {
@@ -101,6 +108,7 @@ export class World {
       network: this.network,
       offices: this.offices,
       limits: smallLimits(this.random),
+      holds: holdLimits(options.holds ?? false),
       random: new SeededRandom(seed, 2),
       nowMs: () => this.nowMs,
       definition: () => this.definition,
@@ -112,7 +120,7 @@ export class World {
       committed: (machine, what) => this.watch.committed(machine, what),
       mutation: options.mutation ?? null,
     };
-    this.watch = new Watch(this.around, (text) => this.say(text));
+    this.watch = new Watch(this.around, (text) => this.say(text), options.holds ?? false);
     for (const office of this.offices) this.machines.push(new Machine(office.name, office, this.around));
   }
 
@@ -154,7 +162,9 @@ export class World {
   async #step(): Promise<void> {
     this.nowMs += 60_000 * (1 + this.random.int(120));
     const calm = this.options.calm ?? false;
-    const weights: Weights = { ...ORDINARY, ...(calm ? zero(FAULTS) : FAULTS), ...this.options.weights };
+    const faults = calm ? zero(FAULTS) : FAULTS;
+    const holds = (this.options.holds ?? false) ? HOLDS : zero(HOLDS);
+    const weights: Weights = { ...ORDINARY, ...faults, ...holds, ...this.options.weights };
     switch (this.random.weighted(weights)) {
       case 'people':
         return this.#changePeople(this.random.pick(this.offices));
@@ -185,6 +195,12 @@ export class World {
         return;
       case 'reinstall':
         return this.#disasters.reinstall(this.random.pick(this.machines));
+      case 'crowd':
+        return this.#crowds.change(this.random.pick(this.offices));
+      case 'takeBack':
+        return this.#crowds.takeBack(this.random.pick(this.offices));
+      case 'approve':
+        return this.#crowds.approveSome(this.random.pick(this.machines));
     }
   }
 
@@ -299,16 +315,28 @@ export class World {
 
   async #settle(): Promise<number> {
     this.quiet = true;
+    const holds = this.options.holds ?? false;
+    if (holds) await this.#until('agreed while held', async () => disagreementsWhileHeld(this.machines, this.server));
+    const { cycles, agreed } = await this.#until('converged', async () => {
+      let waited = 0;
+      if (holds) for (const machine of this.machines) waited += await this.#crowds.approveAll(machine);
+      // What agrees may agree only because of what is held.
+      return waited > 0 ? [`${waited} entries were held`] : disagreements(this.machines, this.server);
+    });
+    if (agreed) await this.#stayAtRest();
+    return cycles;
+  }
+
+  async #until(what: string, faults: () => Promise<string[]>): Promise<{ cycles: number; agreed: boolean }> {
     let cycles = 0;
     let wrong: string[] = [];
     do {
       await this.#quietCycle();
-      wrong = await disagreements(this.machines, this.server);
+      wrong = await faults();
       this.say(`--- quiet cycle ${++cycles}: ${wrong.length} disagreements`);
     } while (wrong.length > 0 && cycles < MOST_QUIET_CYCLES);
-    for (const text of wrong) this.watch.violation(`not converged: ${text}`);
-    if (wrong.length === 0) await this.#stayAtRest();
-    return cycles;
+    for (const text of wrong) this.watch.violation(`not ${what}: ${text}`);
+    return { cycles, agreed: wrong.length === 0 };
   }
 
   async #quietCycle(): Promise<void> {

@@ -6,10 +6,16 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { badFiles } from './bad-files.ts';
 import { badPayloads } from './bad-payloads.ts';
 import { goodMessages } from './good-messages.ts';
+import { enrolments } from './enrolments.ts';
 import { folder, formatVector } from './vector.ts';
 
 mkdirSync(folder, { recursive: true });
-for (const vector of [...(await goodMessages()), ...(await badFiles()), ...(await badPayloads())]) {
+for (const vector of [
+  ...(await goodMessages()),
+  ...(await enrolments()),
+  ...(await badFiles()),
+  ...(await badPayloads()),
+]) {
   const file = new URL(`${vector.name}.txt`, folder);
   if (existsSync(file) && !process.argv.includes('--all')) continue;
   writeFileSync(file, formatVector(vector));

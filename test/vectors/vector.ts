@@ -51,6 +51,9 @@ export function parseVector(text: string): Vector {
   };
 }
 
+/** What `eve` may join by, at every receiver: its id, and the secret that only she has. */
+export const invitation = { id: 'c0c1c2c3c4c5c6c7c8c9cacbcccdcecf', secret: Buffer.alloc(20, 0x5e) };
+
 /** `eve` is a postoffice that nobody knows. */
 export async function sealerOf(name: string): Promise<Sealer> {
   const known = new Map<string, PeerKeys>();
@@ -58,7 +61,13 @@ export async function sealerOf(name: string): Promise<Sealer> {
     const { signing, recipient } = await publicKeys(own);
     if (peer !== 'eve') known.set(peer, { signing: [signing], recipients: [recipient] });
   }
-  return createSealer({ name, keys: keys[name]!, peers: (peer) => known.get(peer), limits: defaultLimits });
+  return createSealer({
+    name,
+    keys: keys[name]!,
+    peers: (peer) => known.get(peer),
+    isInvited: (peer, id) => peer === 'eve' && id === invitation.id,
+    limits: defaultLimits,
+  });
 }
 
 export const codec = createCodec(defaultLimits);

@@ -3,7 +3,7 @@
  * For every adapter that keeps files, and for the agent's spool and keys.
  */
 import { constants } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DirpostError, type ErrorCode, type Retry } from '@dirpost/core';
 
@@ -20,9 +20,7 @@ export async function writeDurably(
   // The same temporary name every time, so that crashes do not heap them up.
   const temporary = join(folder, temporaryName(name));
   try {
-    await rm(temporary, { force: true });
-    // Exclusive: a link that somebody put there in the meantime is not followed.
-    const file = await open(temporary, 'wx', options.mode ?? 0o666);
+    const file = await openNew(temporary, options.mode ?? 0o666);
     try {
       await file.writeFile(bytes);
       await file.sync();
@@ -34,6 +32,17 @@ export async function writeDurably(
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {});
     throw fileError(cause, `write ${join(folder, name)}`);
+  }
+}
+
+/** Exclusive: a link that somebody put there is removed and not followed. */
+async function openNew(path: string, mode: number): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', mode);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    await rm(path, { force: true });
+    return open(path, 'wx', mode);
   }
 }
 

@@ -1,18 +1,30 @@
 /** @dirpost/adapters: every third-party driver, and what touches files and lines. */
+export { type CommandDirectoryOptions, CommandDirectory } from './directories/command/directory.ts';
+export { type CsvDirectoryOptions, CsvDirectory } from './directories/csv/directory.ts';
+export { type CsvEncoding, csvEncodings } from './directories/csv/encoding-names.ts';
+export { foldColumn } from './directories/csv/header.ts';
+export type { CsvColumn } from './directories/csv/write-file.ts';
 export { type LdifDirectoryOptions, LdifDirectory } from './directories/ldif/directory.ts';
-export { differences } from './directories/ldif/difference.ts';
-export { folderUrlReader } from './directories/ldif/file-urls.ts';
-export { type LdifParseOptions, LdifParser, parseLdif, parseLdifBatches } from './directories/ldif/parse.ts';
-export type * from './directories/ldif/records.ts';
+export { displayName, isKnownAttribute } from './ldif/attribute-names.ts';
+export { differences } from './ldif/difference.ts';
+export { folderUrlReader } from './ldif/file-urls.ts';
+export { type LdifParseOptions, LdifParser, parseLdif, parseLdifBatches } from './ldif/parse.ts';
+export type * from './ldif/records.ts';
 export {
   formatLdif,
   type LdifWriteOptions,
   type WritableRecord,
   writeLdif,
-} from './directories/ldif/write.ts';
+} from './ldif/write.ts';
 export * from './durable-file.ts';
+export { parseCsv } from './table.ts';
 export * from './transports/folder.ts';
+export * from './transports/http/client.ts';
+export type { HttpClientTimes } from './transports/http/line.ts';
+export type { RefusalReason } from './transports/http/refusal.ts';
+export * from './transports/http/server.ts';
 export * from './transports/memory.ts';
+export { backUpStore } from './stores/sqlite/backup.ts';
 export * from './stores/sqlite/lock.ts';
 export { createMemoryStore, type MemoryStore } from './stores/sqlite/memory.ts';
 export { openSqliteStore, SqliteStore, type SqliteStoreOptions } from './stores/sqlite/store.ts';

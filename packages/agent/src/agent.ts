@@ -9,8 +9,9 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
   acquireLock,
+  CommandDirectory,
   connectMemoryTransports,
-  FolderTransport,
+  CsvDirectory,
   LdifDirectory,
   openSqliteStore,
 } from '@dirpost/adapters';
@@ -23,27 +24,35 @@ import {
   createServer,
   type Directory,
   loadServer,
+  noteSeqTime,
+  RecentDeltas,
   saveServer,
   type ServerContext,
   type Store,
-  type Transport,
 } from '@dirpost/core';
 import { createCodec, createSealer, type PrivateKeys } from '@dirpost/message';
-import type { PublishDirectory, SubscribeDirectory } from './config/directory.ts';
-import { type Configuration, publishRules } from './config/load.ts';
+import { CompleteReads } from './complete-reads.ts';
+import { type PublishDirectory, type SubscribeDirectory, wantedColumns } from './config/directory.ts';
+import type { Configuration } from './config/load.ts';
 import type { CycleEvent } from './events.ts';
+import { admission } from './joining/admission.ts';
+import { Joining, livePublishRules } from './joining/joining.ts';
 import { loadKeys } from './keys.ts';
-import { loadPeers } from './peers.ts';
 import type { Postoffice } from './postoffice.ts';
 import { Routes } from './routes.ts';
-import { FileSpool } from './spool.ts';
+import { Schedule } from './schedule/schedule.ts';
+import { DonePruner, FileSpool } from './spool.ts';
+import { openTransports, type Transports } from './transports.ts';
 import { VERSION } from './version.ts';
 
 /** Sealing adds the header, the age body's framing (16 in 65,536) and the signature. */
 const SEALING_BYTES = 4_096;
+const PRUNE_AFTER_MS = 600_000;
 
 export interface Agent {
   postoffice: Postoffice;
+  joining: Joining;
+  transports: Transports;
   close(): Promise<void>;
 }
 
@@ -59,36 +68,48 @@ export async function openAgent(configuration: Configuration, options: OpenOptio
   const { readOnly = false } = options;
   const keys = await loadKeys(dataFolder);
   const lock = readOnly ? null : acquireLock(dataFolder);
+  const tell = options.tell ?? (() => {});
   let store: Store | undefined;
-  try {
-    store = await openSqliteStore({ path: join(dataFolder, 'store.db'), readOnly });
-    const postoffice = await build(configuration, keys, store, options.tell ?? (() => {}));
-    if (!readOnly) await prepare(postoffice);
-    return {
-      postoffice,
-      async close() {
-        await store!.close();
-        lock?.release();
-      },
-    };
-  } catch (error) {
+  let transports: Transports | undefined;
+  const close = async () => {
+    await transports?.close();
     await store?.close();
     lock?.release();
+  };
+  try {
+    store = await openSqliteStore({ path: join(dataFolder, 'store.db'), readOnly });
+    const joining = await Joining.open(dataFolder, keys, store);
+    transports = openTransports(configuration, {
+      keys,
+      tell,
+      gate: admission(joining, configuration.limits),
+      isEnrolling: () => joining.enrolling !== null,
+    });
+    const postoffice = build(configuration, { keys, store, joining, outside: transports.outside, tell });
+    if (!readOnly) await prepare(postoffice);
+    return { postoffice, joining, transports, close };
+  } catch (error) {
+    await close();
     throw error;
   }
 }
 
-async function build(
-  configuration: Configuration,
-  keys: PrivateKeys,
-  store: Store,
-  tell: (event: CycleEvent) => void,
-): Promise<Postoffice> {
+interface Opened {
+  keys: PrivateKeys;
+  store: Store;
+  joining: Joining;
+  outside: Transports['outside'];
+  tell: (event: CycleEvent) => void;
+}
+
+function build(configuration: Configuration, opened: Opened): Postoffice {
+  const { keepDoneMs, keepDoneFiles } = configuration.spool;
+  const schedule = new Schedule(configuration);
+  const { keys, store, joining, outside, tell } = opened;
   const { postoffice: name, server, limits, retry, dataFolder } = configuration;
-  const peers = await loadPeers(dataFolder);
+  const { peers, invitations } = joining;
   const clock = { now: () => Date.now() };
   const [memory, ownEnd] = connectMemoryTransports({ maxMessageBytes: limits.maxMessageBytes });
-  const outside = outsideTransports(configuration, tell);
   const smallest = Math.min(limits.maxMessageBytes, ...outside.map((transport) => transport.maxMessageBytes));
   const workshop = {
     codec: createCodec(limits),
@@ -104,21 +125,31 @@ async function build(
     name,
     store,
     spool: new FileSpool(join(dataFolder, 'spool'), limits.maxMessageBytes),
-    sealer: createSealer({ name, keys, peers: (peer) => peers.get(peer), limits }),
+    joining,
+    sealer: createSealer({
+      name,
+      keys,
+      peers: (peer) => peers.get(peer),
+      isInvited: (peer, invitation) => invitations.isGiven(peer, invitation),
+      enrolling: () => joining.enrolling,
+      limits,
+    }),
+    nextContact: () => schedule.nextContact(clock.now()),
     clock,
     random: randomBytes,
     limits,
     retry,
-    keepDone: { maxAgeMs: configuration.spool.keepDoneMs, maxFiles: configuration.spool.keepDoneFiles },
-    routes: new Routes(store, (peer) => (peer === name ? [memory] : outside)),
+    done: new DonePruner({ maxAgeMs: keepDoneMs, maxFiles: keepDoneFiles, pruneAfterMs: PRUNE_AFTER_MS }),
+    routes: new Routes(store, (peer) => (peer === name ? [memory] : outside), configuration.role === 'server'),
     inbound: configuration.role === 'server' ? [ownEnd, ...outside] : outside,
     publishing: publishing.map((directory) => ({
       directory: openDirectory(directory, configuration),
       mapping: compileMapping({ ...directory, owner: name, limits }),
     })),
-    readCompletely: new Set(),
+    completeReads: new CompleteReads(),
     subscribing: subscribing.map((directory) => ({
       directory: openDirectory(directory, configuration),
+      firstWrite: directory.firstWrite,
       options: {
         name: directory.name,
         dn: directory.dn,
@@ -126,46 +157,51 @@ async function build(
         publishing: publishing.map((own) => own.name),
       },
     })),
-    requestor: { ...workshop, name, server, anchors: distinct(anchors), version: VERSION },
-    server: configuration.role === 'server' ? serverContext(configuration, workshop, keys) : null,
+    requestor: { ...workshop, name, server, anchors: distinct(anchors), version: VERSION, holds: configuration.holds },
+    server: configuration.role === 'server' ? serverContext(configuration, workshop, opened) : null,
     tell,
   };
 }
 
 type Workshop = Pick<ServerContext, 'codec' | 'clock' | 'random' | 'limits' | 'maxPayloadBytes'>;
 
-function serverContext(configuration: Configuration, workshop: Workshop, keys: PrivateKeys): ServerContext {
+function serverContext(configuration: Configuration, workshop: Workshop, { keys, joining }: Opened): ServerContext {
   // From the key file and not from the store, so that a restored store can be told from its future.
   const secret = createHash('sha256').update('dirpost cookie secret').update(keys.signing).digest();
   return {
     ...workshop,
     name: configuration.postoffice,
     lists: configuration.lists.map(compileList),
-    rules: publishRules(configuration),
+    rules: livePublishRules(configuration.requestors, joining.peers),
     cookies: createCookieJar(secret),
+    holds: configuration.holds,
+    recent: new RecentDeltas(),
     retentionMs: configuration.retentionMs,
   };
 }
 
-function outsideTransports(
-  { transports, postoffice, limits }: Configuration,
-  tell: (event: CycleEvent) => void,
-): Transport[] {
-  if (transports.folder === undefined) return [];
-  return [
-    new FolderTransport({
-      root: transports.folder.path,
-      postoffice,
-      maxMessageBytes: limits.maxMessageBytes,
-      onProblem: (problem) => tell({ time: 'T3', level: 'warning', text: `folder: ${problem.message}` }),
-    }),
-  ];
-}
-
 export function openDirectory(directory: PublishDirectory | SubscribeDirectory, { limits }: Configuration): Directory {
-  const { name, path } = directory;
-  const urls = directory.direction === 'publish' && directory.allowFileUrls;
-  return new LdifDirectory({ name, path, limits, ...(urls ? { allowFileUrls: { folder: dirname(path) } } : {}) });
+  const { name } = directory;
+  switch (directory.type) {
+    case 'ldif': {
+      const { path } = directory;
+      const urls = directory.direction === 'publish' && directory.allowFileUrls;
+      return new LdifDirectory({ name, path, limits, ...(urls ? { allowFileUrls: { folder: dirname(path) } } : {}) });
+    }
+    case 'csv': {
+      const { path, delimiter, encoding, values: separator } = directory;
+      const shared = { name, path, limits, delimiter, encoding, separator };
+      if (directory.direction === 'publish') {
+        const { key, dn, members, multiple, rdn, suffix, objectClass } = directory;
+        const wanted = wantedColumns(directory);
+        return new CsvDirectory({ ...shared, key, dn, members, multiple, rdn, suffix, objectClass, wanted });
+      }
+      const { columns, container, formulas } = directory;
+      return new CsvDirectory({ ...shared, key: 'id', columns, container, keepFormulas: formulas === 'keep' });
+    }
+    case 'command':
+      return new CommandDirectory({ ...directory, limits });
+  }
 }
 
 function distinct<T>(values: T[]): T[] {
@@ -185,6 +221,7 @@ async function prepare({ store, spool, random, server, tell }: Postoffice): Prom
       const record = await loadServer(tx);
       const names = await applyDefinitions(tx, server, record);
       await saveServer(tx, record);
+      await noteSeqTime(tx, record.seq, server.clock.now());
       return names;
     },
     { large: true },

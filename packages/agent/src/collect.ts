@@ -2,9 +2,18 @@
  * T0 collect: read this postoffice's directories, compare with what is published, number the differences (seq).
  * A directory that cannot be read, or only in part, changes nothing: the last data stay in use.
  */
-import { DirectoryReading, DirpostError, type ReadCertificate, type ReadSummary } from '@dirpost/core';
+import {
+  DirectoryReading,
+  DirpostError,
+  type Holding,
+  loadOwn,
+  type ReadCertificate,
+  type ReadSummary,
+  type Incarnation,
+} from '@dirpost/core';
 import { loadDirectoryState, saveDirectoryState } from './directory-state.ts';
 import { counted, type Progress } from './events.ts';
+import { heldWords } from './held.ts';
 import type { Postoffice, PublishingDirectory } from './postoffice.ts';
 
 export interface CollectOptions {
@@ -32,11 +41,13 @@ async function collectOne(
   { signal, progress, preview = false }: CollectOptions,
 ): Promise<Collected> {
   const { name } = directory;
-  const reading = new DirectoryReading(postoffice.store, postoffice.name, name, mapping);
+  const reading = new DirectoryReading(postoffice.store, postoffice.name, name, mapping, postoffice.requestor);
   let summary: ReadSummary | null = null;
   let problem: string | null = null;
+  let incarnation: Incarnation | null = null;
   try {
     await reading.begin();
+    ({ incarnation } = await postoffice.store.read(loadOwn));
     let certificate: ReadCertificate | undefined;
     let entries = 0;
     for await (const batch of directory.read(null, signal)) {
@@ -52,9 +63,10 @@ async function collectOne(
     if (!(error instanceof DirpostError) || signal.aborted || error.retry === 'later') throw error;
     problem = error.hint === undefined ? error.message : `${error.message} ${error.hint}`;
   }
-  if (!preview && problem === null) postoffice.readCompletely.add(name);
+  if (!preview && problem === null && incarnation !== null) postoffice.completeReads.note(name, incarnation);
   if (!preview) await remember(postoffice, name, summary, problem);
-  tell(postoffice, name, summary, problem);
+  const { heldAtCollect } = await postoffice.store.read(loadOwn);
+  tell(postoffice, name, summary, problem, heldAtCollect[name]);
   return { directory: name, summary, problem };
 }
 
@@ -82,18 +94,25 @@ async function remember(
   });
 }
 
-function tell(postoffice: Postoffice, name: string, summary: ReadSummary | null, problem: string | null): void {
+function tell(
+  postoffice: Postoffice,
+  name: string,
+  summary: ReadSummary | null,
+  problem: string | null,
+  holding: Holding | undefined,
+): void {
   if (problem !== null || summary === null) {
     const text = `${name} was not read completely; what was published of it stays as it was. ${problem}`;
     return postoffice.tell({ time: 'T0', level: 'warning', text, details: { directory: name } });
   }
   const { added, changed, removed, refusedCount, certificate } = summary;
-  const text = `${name}: read ${counted(certificate.entries, 'entry')}; ${added} new, ${changed} changed, ${removed} removed, ${refusedCount} refused`;
-  const level = refusedCount > 0 ? 'warning' : 'info';
+  const held = heldWords(holding, postoffice.requestor.holds);
+  const text = `${name}: read ${counted(certificate.entries, 'entry')}; ${added} new, ${changed} changed, ${removed} removed, ${refusedCount} refused${held}`;
+  const level = refusedCount > 0 || held !== '' ? 'warning' : 'info';
   postoffice.tell({
     time: 'T0',
     level,
     text,
-    details: { directory: name, added, changed, removed, refused: refusedCount },
+    details: { directory: name, added, changed, removed, refused: refusedCount, held: summary.held.entries },
   });
 }

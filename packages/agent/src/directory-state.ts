@@ -4,6 +4,7 @@
  */
 import {
   type FlaggedEntry,
+  heldCounts,
   loadOwn,
   type PostofficeName,
   type ReadSummary,
@@ -62,7 +63,7 @@ export async function makeReport(tx: StoreTx, postoffice: Postoffice): Promise<R
     writtenUpTo,
     refusedCount,
     refused: refused.slice(0, postoffice.limits.maxRefusedNamed),
-    heldCount: 0,
-    nextContactMs: null,
+    heldCount: (await heldCounts(tx)).report,
+    nextContactMs: postoffice.nextContact?.() ?? null,
   };
 }

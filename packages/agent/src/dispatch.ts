@@ -16,18 +16,23 @@ import {
   listFor,
   loadOwn,
   loadServer,
+  type MessageHead,
   processUpdate,
   type Update,
   type Verification,
 } from '@dirpost/core';
 import type { OpenedMessage } from '@dirpost/message';
 import { makeReport } from './directory-state.ts';
-import { counted, type Progress } from './events.ts';
+import { counted, type CycleEvent, type Progress } from './events.ts';
+import { heldWords } from './held.ts';
+import { acceptEnrolment } from './joining/accept-enrolment.ts';
+import { receiveAnswer } from './joining/enrol.ts';
+import { openArrived, refuseSender } from './joining/refused-senders.ts';
 import type { Postoffice } from './postoffice.ts';
 import { forgetAcknowledged, processExchangeFile, processVerificationFile } from './process.ts';
 import { arrivedBy, receive } from './receive.ts';
 import { type Sent, sendOutgoing, submit } from './send.ts';
-import { pruneDone, type SpooledFile } from './spool.ts';
+import type { SpooledFile } from './spool.ts';
 import { writeDirectories } from './write.ts';
 
 const LARGE_PAYLOAD_BYTES = 256 * 1024;
@@ -69,7 +74,7 @@ export async function dispatch(postoffice: Postoffice, options: DispatchOptions)
     if (left > 0) break;
   }
   if (postoffice.server !== null && total.processed > 0) await forgetAcknowledged(postoffice, postoffice.server);
-  await pruneDone(postoffice.spool, postoffice.clock.now(), postoffice.keepDone);
+  await postoffice.done.prune(postoffice.spool, postoffice.clock.now());
   return total;
 }
 
@@ -145,29 +150,43 @@ async function setAside(postoffice: Postoffice, name: string, error: DirpostErro
 }
 
 async function processFile(postoffice: Postoffice, name: string, total: Dispatched): Promise<void> {
-  const opened = await postoffice.sealer.open(await postoffice.spool.read('incoming', name));
+  const opened = await openArrived(postoffice, await postoffice.spool.read('incoming', name));
   const transport = arrivedBy(name);
   if (transport !== null) await postoffice.routes.arrived(opened.envelope.from, transport);
   const { requestor, server } = postoffice;
   const head = requestor.codec.head(opened.payload);
   const { payload, payloadHash, envelope } = opened;
   const { from } = envelope;
-  if (head.kind === 'update') {
+  if (head.kind === 'enrolment' || opened.enrolment !== undefined) {
+    await dispatchEnrolment(postoffice, opened, head);
+  } else if (head.kind === 'update') {
     if (from !== requestor.server) throw notFor(opened, `${from} is not the directory server of this postoffice`);
     total.updates.push(await dispatchUpdate(postoffice, { from, head, payload, payloadHash }));
   } else if (server === null) {
     throw notFor(opened, 'this postoffice is not a directory server');
   } else if (head.kind === 'exchange') {
     await processExchangeFile(postoffice, server, { from, head: head satisfies Exchange, payload, payloadHash });
-  } else if (head.kind === 'verification') {
+  } else {
     await processVerificationFile(postoffice, server, {
       from,
       head: head satisfies Verification,
       payload,
       payloadHash,
     });
+  }
+}
+
+/** What is signed by a key that only an invitation vouches for may be nothing but an enrolment. */
+async function dispatchEnrolment(postoffice: Postoffice, opened: OpenedMessage, head: MessageHead): Promise<void> {
+  const { from } = opened.envelope;
+  if (head.kind !== 'enrolment') {
+    await refuseSender(postoffice, from, `${from} has not joined yet, and sent another message than its enrolment.`);
+  } else if (postoffice.server !== null) {
+    await acceptEnrolment(postoffice, postoffice.server, opened, head);
+  } else if (from === postoffice.requestor.server && opened.enrolment === undefined) {
+    await receiveAnswer(postoffice, from, head);
   } else {
-    throw notFor(opened, 'joining by message file is not known to this version');
+    throw notFor(opened, 'this postoffice is not a directory server');
   }
 }
 
@@ -186,10 +205,24 @@ async function dispatchUpdate(
   const outcome = await processUpdate(store, requestor, arrival, report, large);
   const { number, part, parts } = arrival.head;
   const which = parts > 1 ? ` part ${part + 1} of ${parts}` : '';
-  const level = outcome.verdict === 'stopped' ? 'error' : outcome.verdict === 'mismatch' ? 'warning' : 'info';
-  const text = `update ${number}${which} from ${arrival.from}: ${describe(outcome, arrival.head)}`;
+  // A repair may remove what it does not name.
+  const changed = outcome.verdict === 'applied' && (outcome.changes > 0 || outcome.mode === 'repair');
+  const held = changed ? await heldInReplica(postoffice) : '';
+  const level = levelOf(outcome, held);
+  const text = `update ${number}${which} from ${arrival.from}: ${describe(outcome, arrival.head)}${held}`;
   postoffice.tell({ time: 'T3', level, text, details: { number, ...outcome } });
   return outcome;
+}
+
+function levelOf({ verdict }: DispatchOutcome, held: string): CycleEvent['level'] {
+  if (verdict === 'stopped') return 'error';
+  return verdict === 'mismatch' || held !== '' ? 'warning' : 'info';
+}
+
+/** What updates would do to the directories here beyond the limits. */
+async function heldInReplica({ store, requestor }: Postoffice): Promise<string> {
+  const { replica } = await store.read(loadOwn);
+  return heldWords(replica.holding, requestor.holds);
 }
 
 function describe({ verdict, live, ...outcome }: DispatchOutcome, head: Update): string {

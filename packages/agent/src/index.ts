@@ -2,9 +2,11 @@
 export * from './agent.ts';
 export * from './collect.ts';
 export { type Configuration, configurationFaults, loadConfiguration, parseConfiguration } from './config/load.ts';
+export * from './complete-reads.ts';
 export * from './directory-state.ts';
 export * from './dispatch.ts';
 export * from './events.ts';
+export { addPeer, exportPeer, parsePeer } from './peers.ts';
 export * from './postoffice.ts';
 export * from './process.ts';
 export * from './routes.ts';

@@ -15,8 +15,11 @@ export function keyFilePath(dataFolder: string): string {
   return join(dataFolder, KEY_FILE_NAME);
 }
 
-/** Makes and keeps them, durably. The data folder is there. Throws DirpostError `already-initialized`: keys are never replaced. */
-export async function createKeys(dataFolder: string): Promise<PrivateKeys> {
+/**
+ * Makes and keeps them, durably. The data folder is there. `recovery`: of a server, the public half of its recovery key.
+ * Throws DirpostError `already-initialized`: keys are never replaced.
+ */
+export async function createKeys(dataFolder: string, recovery?: string): Promise<PrivateKeys> {
   const path = keyFilePath(dataFolder);
   if ((await modeOf(path)) !== undefined) {
     throw new DirpostError('already-initialized', `There are keys in ${path} already.`, {
@@ -24,7 +27,7 @@ export async function createKeys(dataFolder: string): Promise<PrivateKeys> {
       hint: 'Use another data folder, or go on with this one: keys are never replaced, the others know them.',
     });
   }
-  const keys = await generateKeys();
+  const keys: PrivateKeys = { ...(await generateKeys()), ...(recovery === undefined ? {} : { recovery }) };
   await writeDurably(dataFolder, KEY_FILE_NAME, Buffer.from(formatPrivateKeys(keys)), { mode: 0o600 });
   return keys;
 }
@@ -47,6 +50,10 @@ export async function loadKeys(dataFolder: string): Promise<PrivateKeys> {
     });
   }
   return parsePrivateKeys((await readBounded(path, MAX_KEY_FILE_BYTES)).toString('utf8'));
+}
+
+export async function haveKeys(dataFolder: string): Promise<boolean> {
+  return (await modeOf(keyFilePath(dataFolder))) !== undefined;
 }
 
 async function modeOf(path: string): Promise<number | undefined> {

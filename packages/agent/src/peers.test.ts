@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fingerprint, generateKeys, publicKeys } from '@dirpost/message';
+import { fingerprint, generateKeys, generateRecoveryKey, publicKeys } from '@dirpost/message';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createKeys, keyFilePath, loadKeys } from './keys.ts';
-import { addPeer, exportPeer, loadPeers, parsePeer, readPeerFile, removePeer } from './peers.ts';
+import { addPeer, exportPeer, loadPeers, parsePeer, readPeerFile, removePeer, savePeer } from './peers.ts';
 
 let data: string;
 beforeEach(() => {
@@ -95,6 +95,27 @@ describe('public keys', () => {
     expect((await loadPeers(data)).get('oslo')).toEqual(second);
   });
 
+  it('that are replaced lift no suspension, and give no other rights', async () => {
+    const [first, second] = [await peer(), await peer()];
+    const publish = { mailDomains: ['oslo.example.org'], maxEntries: 5 };
+    await savePeer(data, { ...first, suspended: true, publish, joinedAtMs: NOW_MS });
+    await addPeer(data, second, { own: 'hq', replace: true });
+    expect((await loadPeers(data)).get('oslo')).toEqual({ ...second, suspended: true, publish, joinedAtMs: NOW_MS });
+  });
+
+  it('of a server come with its recovery key, which stays for life', async () => {
+    const [first, second] = [generateRecoveryKey().publicKey, generateRecoveryKey().publicKey];
+    const server = async (recovery?: string) => {
+      const keys = { ...(await generateKeys()), ...(recovery === undefined ? {} : { recovery }) };
+      return parsePeer(await exportPeer({ postoffice: 'hq', role: 'server' }, keys, NOW_MS), 'hq.json');
+    };
+    await addPeer(data, await server(first), { own: 'oslo' });
+    const other = addPeer(data, await server(second), { own: 'oslo', replace: true });
+    await expect(other).rejects.toMatchObject({ code: 'peer-invalid', message: expect.stringMatching(/recovery key/) });
+    expect(await addPeer(data, await server(), { own: 'oslo', replace: true })).toBe('replaced');
+    expect((await loadPeers(data)).get('hq')?.recoveryKey).toBe(first);
+  });
+
   it('of this postoffice itself are no peer', async () => {
     await expect(addPeer(data, await peer('hq'), { own: 'hq' })).rejects.toMatchObject({ code: 'peer-invalid' });
   });
@@ -125,6 +146,9 @@ describe('a public file that is wrong is refused with a reason', () => {
     ['a path for a name', () => altered((file) => void (file['name'] = '../hq')), /name: /],
     ['an unknown field', () => altered((file) => void (file['extra'] = 1)), /extra/],
     ['a later version', () => altered((file) => void (file['version'] = 2)), /version: /],
+    ['a state of its own', () => altered((file) => void (file['state'] = 'active')), /state/],
+    ['rights of its own', () => altered((file) => void (file['publish'] = {})), /publish/],
+    ['a recovery key that is none', () => altered((file) => void (file['recoveryKey'] = 'x')), /recoveryKey: /],
     ['another fingerprint', () => altered((file) => void (file['fingerprint'] = 'aaaa')), /altered or damaged/],
     ['no keys', () => altered((file) => void (file['keys'] = [])), /keys: /],
     [

@@ -1,17 +1,28 @@
 /**
- * The public keys of the other postoffices: `<data>/peers/<name>.json`. The same small file travels by hand or mail
- * (`dirpost peer export`) and is added at the other end after two people compared the fingerprint (`dirpost peer add`).
+ * What is known of the other postoffices: `<data>/peers/<name>.json`. The same small file travels by hand or mail
+ * (`dirpost peer export`) and is added at the other end after two people compared the fingerprint (`dirpost peer add`);
+ * joining by invitation writes it by itself.
  *
- *   { "dirpost": "public keys", "version": 1, "name", "role", "keys": [{ "signing", "recipient" }], "fingerprint", "madeAt" }
+ *   { "dirpost": "public keys", "version": 1, "name", "role", "keys": [{ "signing", "recipient" }], "fingerprint", "madeAt",
+ *     "recoveryKey"?, "state"?, "publish"?, "joinedAt"? }
  *
- * `keys`, newest first: several while keys roll over. The fingerprint is that of the first.
+ * `keys`, newest first: several while keys roll over. The fingerprint is that of the first. `recoveryKey`: of a server, pinned
+ * by whoever knows it. The last three are this postoffice's own word of that one; a file from elsewhere may not hold them.
  */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fileError, readBounded, writeDurably } from '@dirpost/adapters';
-import { checkPostofficeName, DirpostError, isPostofficeName, type PostofficeName } from '@dirpost/core';
+import {
+  checkPostofficeName,
+  DirpostError,
+  isPostofficeName,
+  type PostofficeName,
+  type PublishRule,
+} from '@dirpost/core';
 import { fingerprint, parsePublicKeys, type PeerKeys, type PrivateKeys, publicKeys } from '@dirpost/message';
 import { z } from 'zod';
+import { publishedKinds } from './config/directory.ts';
+import { FolderChanges } from './joining/folder-changes.ts';
 
 /** Post-quantum recipients are some thousand characters long. */
 const MAX_PEER_FILE_BYTES = 64 * 1024;
@@ -21,9 +32,18 @@ export interface Peer extends PeerKeys {
   role: 'server' | 'requestor';
   fingerprint: string;
   madeAtMs: number;
+  /** Ed25519, 32 octets in base64. */
+  recoveryKey?: string;
+  /** What this postoffice lets it publish; absent: everything but the mail domains of others. */
+  publish?: PublishRule;
+  /** When it joined by an invitation. */
+  joinedAtMs?: number;
 }
 
-const peerFile = z.strictObject({
+const PUBLIC_KEY = /^[A-Za-z0-9+/]{43}=$/;
+
+/** What may come from elsewhere. */
+const publicFile = z.strictObject({
   dirpost: z.literal('public keys'),
   version: z.literal(1),
   name: z.string().refine(isPostofficeName),
@@ -34,6 +54,20 @@ const peerFile = z.strictObject({
     .max(8),
   fingerprint: z.string(),
   madeAt: z.iso.datetime(),
+  recoveryKey: z.string().regex(PUBLIC_KEY).optional(),
+});
+
+/** What stands in this postoffice's own folder. */
+const peerFile = publicFile.extend({
+  state: z.enum(['active', 'suspended']).optional(),
+  publish: z
+    .strictObject({
+      kinds: z.array(z.enum(publishedKinds)).optional(),
+      mailDomains: z.array(z.string()).optional(),
+      maxEntries: z.int().positive().optional(),
+    })
+    .optional(),
+  joinedAt: z.iso.datetime().optional(),
 });
 
 /** The text of the own public file. */
@@ -50,14 +84,20 @@ export async function exportPeer(
     recipients: [announced.recipient],
     fingerprint: fingerprint(announced),
     madeAtMs: nowMs,
+    ...(keys.recovery === undefined ? {} : { recoveryKey: keys.recovery }),
   });
 }
 
 /** The file comes from outside: whatever is wrong with it is DirpostError `peer-invalid`. `source` is named in messages. */
 export function parsePeer(text: string, source: string): Peer {
-  const parsed = peerFile.safeParse(parseJson(text, source));
+  return readPeer(text, source, publicFile);
+}
+
+function readPeer(text: string, source: string, schema: typeof publicFile | typeof peerFile): Peer {
+  const parsed = schema.safeParse(parseJson(text, source));
   if (!parsed.success) throw invalid(source, explain(parsed.error));
-  const { name, role, keys, madeAt } = parsed.data;
+  const file: z.output<typeof peerFile> = parsed.data;
+  const { name, role, keys, madeAt, recoveryKey, state, publish, joinedAt } = file;
   for (const one of keys) {
     try {
       parsePublicKeys(JSON.stringify(one));
@@ -76,11 +116,19 @@ export function parsePeer(text: string, source: string): Peer {
     recipients: keys.map(({ recipient }) => recipient),
     fingerprint: found,
     madeAtMs: Date.parse(madeAt),
+    ...(recoveryKey === undefined ? {} : { recoveryKey }),
+    ...(state === 'suspended' ? { suspended: true } : {}),
+    ...(publish === undefined ? {} : { publish: withoutUndefined(publish) }),
+    ...(joinedAt === undefined ? {} : { joinedAtMs: Date.parse(joinedAt) }),
   };
 }
 
 /** A public file anywhere on this machine. Throws `peer-invalid`, `file-missing` … */
 export async function readPeerFile(path: string): Promise<Peer> {
+  return parsePeer(await readText(path), path);
+}
+
+async function readText(path: string): Promise<string> {
   let bytes: Buffer;
   try {
     bytes = await readBounded(path, MAX_PEER_FILE_BYTES);
@@ -88,7 +136,7 @@ export async function readPeerFile(path: string): Promise<Peer> {
     const cause = fileError(error, `read ${path}`);
     throw cause.code === 'limit-exceeded' ? invalid(path, 'it is far too large for one') : cause;
   }
-  return parsePeer(bytes.toString('utf8'), path);
+  return bytes.toString('utf8');
 }
 
 /** All that are known, by name; empty where none was added. A damaged file is `peer-invalid` and names itself. */
@@ -96,11 +144,73 @@ export async function loadPeers(dataFolder: string): Promise<Map<PostofficeName,
   const peers = new Map<PostofficeName, Peer>();
   for (const name of await peerNames(dataFolder)) {
     const path = join(peersFolder(dataFolder), `${name}.json`);
-    const peer = await readPeerFile(path);
+    const peer = readPeer(await readText(path), path, peerFile);
     if (peer.name !== name) throw invalid(path, `it holds the keys of ${peer.name}`);
     peers.set(name, peer);
   }
   return peers;
+}
+
+/** The peers of a running agent: commands change the files beside it, and `refresh` sees it. */
+export class Peers {
+  #peers = new Map<PostofficeName, Peer>();
+  readonly #changes: FolderChanges;
+  readonly #onChange: ((peers: Peers) => void)[] = [];
+
+  private constructor(private readonly dataFolder: string) {
+    this.#changes = new FolderChanges(peersFolder(dataFolder));
+  }
+
+  /** Throws as loadPeers does. */
+  static async load(dataFolder: string): Promise<Peers> {
+    const peers = new Peers(dataFolder);
+    await peers.reload();
+    return peers;
+  }
+
+  get(name: PostofficeName): Peer | undefined {
+    return this.#peers.get(name);
+  }
+
+  all(): Peer[] {
+    return [...this.#peers.values()];
+  }
+
+  /** `work` is done now, and again after each change. */
+  whenChanged(work: (peers: Peers) => void): void {
+    this.#onChange.push(work);
+    work(this);
+  }
+
+  async reload(): Promise<void> {
+    await this.#changes.note();
+    this.#peers = await loadPeers(this.dataFolder);
+    this.#changed();
+  }
+
+  /** Replaces what was known of that name. Durable when it resolves. */
+  async save(peer: Peer): Promise<void> {
+    await savePeer(this.dataFolder, peer);
+    this.#peers.set(peer.name, peer);
+    this.#changed();
+  }
+
+  /** Whether there was one. */
+  async remove(name: PostofficeName): Promise<boolean> {
+    const removed = await removePeer(this.dataFolder, name);
+    this.#peers.delete(name);
+    this.#changed();
+    return removed;
+  }
+
+  /** Reads the files again if one of them was written; cheap where none was. */
+  async refresh(): Promise<void> {
+    if (await this.#changes.happened()) await this.reload();
+  }
+
+  #changed(): void {
+    for (const work of this.#onChange) work(this);
+  }
 }
 
 export interface AddPeerOptions {
@@ -123,13 +233,25 @@ export async function addPeer(
     });
   }
   const known = (await loadPeers(dataFolder)).get(peer.name);
-  if (known !== undefined && sameKeys(known, peer)) return 'unchanged';
+  if (known !== undefined && sameKeys(known, peer) && (peer.recoveryKey ?? known.recoveryKey) === known.recoveryKey) {
+    return 'unchanged';
+  }
   if (known !== undefined && !replace) {
     throw new DirpostError('peer-invalid', `Other keys of ${peer.name} are known: ${known.fingerprint}.`, {
       retry: 'operator',
       hint: `Ask the administrator of ${peer.name} for the fingerprint (this file: ${peer.fingerprint}); if the new keys are right, add them with --replace.`,
     });
   }
+  checkRecoveryKey(known, peer);
+  // Other keys lift no suspension, and give no other rights.
+  const { suspended, publish, joinedAtMs, recoveryKey } = known ?? {};
+  const kept = { suspended, publish, joinedAtMs, recoveryKey };
+  await savePeer(dataFolder, { ...withoutUndefined(kept), ...peer });
+  return known === undefined ? 'added' : 'replaced';
+}
+
+/** Replaces what was known of that name. Durable when it resolves. */
+export async function savePeer(dataFolder: string, peer: Peer): Promise<void> {
   const folder = peersFolder(dataFolder);
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -137,7 +259,15 @@ export async function addPeer(
     throw fileError(error, `make ${folder}`);
   }
   await writeDurably(folder, `${peer.name}.json`, Buffer.from(formatPeer(peer)), { mode: 0o600 });
-  return known === undefined ? 'added' : 'replaced';
+}
+
+/** Pinned: it is what stays when a server's own keys are lost or stolen. */
+function checkRecoveryKey(known: Peer | undefined, { name, recoveryKey }: Peer): void {
+  if (known?.recoveryKey === undefined || recoveryKey === undefined || recoveryKey === known.recoveryKey) return;
+  throw new DirpostError('peer-invalid', `The file names another recovery key of ${name} than the one that is known.`, {
+    retry: 'operator',
+    hint: `A postoffice has one recovery key for life. If ${name} was made anew on purpose, remove ${name}.json from the folder peers first.`,
+  });
 }
 
 /** Whether there was one. */
@@ -171,6 +301,10 @@ function sameKeys(one: PeerKeys, other: PeerKeys): boolean {
   return JSON.stringify([one.signing, one.recipients]) === JSON.stringify([other.signing, other.recipients]);
 }
 
+function withoutUndefined<T extends object>(given: T): { [name in keyof T]?: Exclude<T[name], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never;
+}
+
 function formatPeer(peer: Peer): string {
   const file: z.input<typeof peerFile> = {
     dirpost: 'public keys',
@@ -180,6 +314,10 @@ function formatPeer(peer: Peer): string {
     keys: peer.signing.map((signing, i) => ({ signing, recipient: peer.recipients[i]! })),
     fingerprint: peer.fingerprint,
     madeAt: new Date(peer.madeAtMs).toISOString(),
+    ...(peer.recoveryKey === undefined ? {} : { recoveryKey: peer.recoveryKey }),
+    ...(peer.suspended === true ? { state: 'suspended' } : {}),
+    ...(peer.publish === undefined ? {} : { publish: peer.publish as z.input<typeof peerFile>['publish'] }),
+    ...(peer.joinedAtMs === undefined ? {} : { joinedAt: new Date(peer.joinedAtMs).toISOString() }),
   };
   return `${JSON.stringify(file, null, 2)}\n`;
 }

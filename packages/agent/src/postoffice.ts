@@ -16,9 +16,11 @@ import type {
   Transport,
 } from '@dirpost/core';
 import type { Sealer } from '@dirpost/message';
+import type { CompleteReads } from './complete-reads.ts';
 import type { CycleEvent } from './events.ts';
+import type { Joining } from './joining/joining.ts';
 import type { Routes } from './routes.ts';
-import type { Spool } from './spool.ts';
+import type { DonePruner, Spool } from './spool.ts';
 
 export interface PublishingDirectory {
   directory: Directory;
@@ -27,6 +29,8 @@ export interface PublishingDirectory {
 
 export interface SubscribingDirectory {
   directory: Directory;
+  /** `held`: the first write waits for `dirpost approve`. */
+  firstWrite: 'held' | 'allowed';
   options: SubscribingOptions;
 }
 
@@ -40,31 +44,28 @@ export interface RetryTimes {
   deliverAtMostMs: number;
 }
 
-/** How much of what was processed stays in the spool. */
-export interface KeepDone {
-  maxAgeMs: number;
-  maxFiles: number;
-}
-
 export interface Postoffice {
   name: PostofficeName;
   store: Store;
   spool: Spool;
   sealer: Sealer;
+  /** Whom it believes, and whether it is believed yet; the simulation has none. */
+  joining?: Joining;
   clock: Clock;
   random: Random;
   limits: Limits;
   retry: RetryTimes;
-  keepDone: KeepDone;
+  done: DonePruner;
   routes: Routes;
   /** What is collected from. */
   inbound: Transport[];
   publishing: PublishingDirectory[];
-  /** Publishing directories that were read completely since this process began: before, the store may have been restored. */
-  readCompletely: Set<string>;
+  completeReads: CompleteReads;
   subscribing: SubscribingDirectory[];
   requestor: RequestorContext;
   /** null where this postoffice is not the directory server. */
   server: ServerContext | null;
   tell(event: CycleEvent): void;
+  /** When the next exchange is meant to be sent, ms since 1970; null or missing: nothing is scheduled. For display only. */
+  nextContact?(): number | null;
 }

@@ -6,6 +6,7 @@ import {
   type Arrival,
   EMPTY_DIGEST,
   type Exchange,
+  findRequestor,
   type ProcessOutcome,
   processExchange,
   processVerification,
@@ -14,6 +15,7 @@ import {
   type Verification,
 } from '@dirpost/core';
 import { counted } from './events.ts';
+import { heldWords } from './held.ts';
 import type { Postoffice } from './postoffice.ts';
 
 const LARGE_PAYLOAD_BYTES = 256 * 1024;
@@ -33,8 +35,9 @@ export async function processExchangeFile(
   const outcome = await processExchange(postoffice.store, server, arrival, large);
   tellRestored(postoffice, arrival.from, outcome);
   const part = head.parts > 1 ? ` part ${head.part + 1} of ${head.parts}` : '';
-  const text = `exchange ${head.number}${part} from ${arrival.from}: ${describe(outcome, head)}`;
-  const unusual = outcome.verdict === 'rolled-back' || outcome.verdict === 'superseded';
+  const held = outcome.accepted === 0 ? '' : await heldOf(postoffice, server, arrival.from);
+  const text = `exchange ${head.number}${part} from ${arrival.from}: ${describe(outcome, head)}${held}`;
+  const unusual = outcome.verdict === 'rolled-back' || outcome.verdict === 'superseded' || held !== '';
   postoffice.tell({
     time: 'T2',
     level: unusual ? 'warning' : 'info',
@@ -59,6 +62,12 @@ export async function processVerificationFile(
       : `verification from ${arrival.from} says nothing new`;
   postoffice.tell({ time: 'T2', level: refusedCount > 0 ? 'warning' : 'info', text, details: { from: arrival.from } });
   return outcome;
+}
+
+/** What its changes would do to the lists beyond the limits; told when it brought any. */
+async function heldOf({ store }: Postoffice, { holds }: ServerContext, owner: string): Promise<string> {
+  const record = await store.read((tx) => findRequestor(tx, owner));
+  return heldWords(record?.holding, holds);
 }
 
 /** After a batch of messages, not after each: tombstones that everybody has acknowledged are forgotten. */

@@ -18,8 +18,10 @@ export async function receive(postoffice: Postoffice, signal: AbortSignal): Prom
   for (const transport of postoffice.inbound) {
     try {
       taken += await transport.collect((bytes) => takeFrom(transport, bytes), signal);
+      postoffice.routes.asked(transport.name, true);
     } catch (error) {
       if (!(error instanceof DirpostError) || signal.aborted || error.code === 'disk-full') throw error;
+      postoffice.routes.asked(transport.name, false);
       const text = `${transport.name}: nothing could be collected: ${error.message}`;
       postoffice.tell({ time: 'T3', level: 'warning', text, details: { transport: transport.name, code: error.code } });
     }

@@ -13,8 +13,8 @@ const ways = [way('http'), way('folder')];
 const names = async (routes: Routes, peer = 'oslo') => (await routes.to(peer)).map(({ name }) => name);
 
 let store: MemoryStore;
-beforeEach(async () => {
-  store = await createMemoryStore();
+beforeEach(() => {
+  store = createMemoryStore();
 });
 
 it('without news the configured order holds', async () => {
@@ -40,4 +40,18 @@ it('another way is told once, and so is the way back', () => {
   const routes = new Routes(store, () => ways);
   const told = ['http', 'folder', 'folder', 'http', 'http'].map((transport) => routes.taken('oslo', transport));
   expect(told).toEqual([null, 'http', null, 'folder', null]);
+});
+
+it('a requestor takes up the preferred way again, whatever way the last message came', async () => {
+  const routes = new Routes(store, () => ways, false);
+  await routes.arrived('hq', 'folder');
+  expect(await names(routes, 'hq')).toEqual(['http', 'folder']);
+});
+
+it('what could not be asked the last time comes last, until it can', async () => {
+  const routes = new Routes(store, () => ways, false);
+  routes.asked('http', false);
+  expect(await names(routes, 'hq')).toEqual(['folder', 'http']);
+  routes.asked('http', true);
+  expect(await names(routes, 'hq')).toEqual(['http', 'folder']);
 });

@@ -1,6 +1,8 @@
 /**
- * Ways to a peer (T1): all transports, the one by which its newest message came first, then in the configured order. So
- * an answer goes where the other side is listening, and a line that fails is left without a resync and taken up again.
+ * Ways to a peer (T1): all transports, in the configured order, but what could not be asked the last time comes last. A
+ * server answers by the one by which the newest message of that peer came: there the other side is listening. The
+ * requestor chooses: if it, too, followed what came, both would stay on the second way for ever. So a line that fails is
+ * left without a resync and taken up again.
  */
 import type { PostofficeName, Store, Transport } from '@dirpost/core';
 
@@ -12,26 +14,37 @@ type Arrivals = Record<PostofficeName, string>;
 export class Routes {
   readonly #store: Store;
   readonly #waysTo: (peer: PostofficeName) => Transport[];
+  readonly #answers: boolean;
+  /** Names of transports that could not be asked for arrivals the last time. */
+  readonly #failing = new Set<string>();
   /** Peer → name of the transport that took the last message file to it. */
   readonly #taken = new Map<PostofficeName, string>();
   #arrivals: Arrivals | null = null;
 
-  /** `waysTo`: all transports to a peer, in the order of preference. */
-  constructor(store: Store, waysTo: (peer: PostofficeName) => Transport[]) {
+  /** `waysTo`: all transports to a peer, in the order of preference. `answers`: as the server does. */
+  constructor(store: Store, waysTo: (peer: PostofficeName) => Transport[], answers = true) {
     this.#store = store;
     this.#waysTo = waysTo;
+    this.#answers = answers;
   }
 
   async to(peer: PostofficeName): Promise<Transport[]> {
     const ways = this.#waysTo(peer);
     if (ways.length < 2) return ways;
-    const first = (await this.#loadArrivals())[peer];
-    return ways.toSorted((a, b) => Number(b.name === first) - Number(a.name === first));
+    const first = this.#answers ? (await this.#loadArrivals())[peer] : undefined;
+    const rank = ({ name }: Transport) => (name === first ? 0 : this.#failing.has(name) ? 2 : 1);
+    return ways.toSorted((a, b) => rank(a) - rank(b));
+  }
+
+  /** Whether that transport could be asked just now for what has arrived. */
+  asked(transport: string, works: boolean): void {
+    if (works) this.#failing.delete(transport);
+    else this.#failing.add(transport);
   }
 
   /** An authenticated message of `peer` came by that transport. */
   async arrived(peer: PostofficeName, transport: string): Promise<void> {
-    if (this.#waysTo(peer).length < 2) return;
+    if (!this.#answers || this.#waysTo(peer).length < 2) return;
     const arrivals = await this.#loadArrivals();
     if (arrivals[peer] === transport) return;
     arrivals[peer] = transport;

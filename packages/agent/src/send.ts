@@ -12,13 +12,15 @@ import {
 } from '@dirpost/core';
 import { makeReport } from './directory-state.ts';
 import { counted } from './events.ts';
+import { enrolmentDueMs, repeatEnrolment } from './joining/enrol.ts';
 import type { Postoffice } from './postoffice.ts';
 
 /** Above this a transaction is taken off the main thread. */
 const LARGE_CHANGES = 1_000;
 
-/** null: everything has to be submitted, and that waits until all directories were read completely (collect.ts). */
+/** null: everything has to be submitted, and that waits until all directories were read completely (collect.ts); or joining is not finished. */
 export async function submit(postoffice: Postoffice): Promise<Submitted | null> {
+  if (await repeatEnrolment(postoffice)) return null;
   const { requestor } = postoffice;
   let submitted: Submitted;
   try {
@@ -38,27 +40,56 @@ export async function submit(postoffice: Postoffice): Promise<Submitted | null> 
 }
 
 async function compose(postoffice: Postoffice): Promise<Submitted> {
-  const { store, requestor, publishing, readCompletely } = postoffice;
+  const { store, requestor, publishing, completeReads } = postoffice;
   const waiting = await store.read(async (tx) => {
     const own = await loadOwn(tx);
     return own.sendFull ? own.live : own.seq - own.accepted;
   });
-  const certified = publishing.every(({ directory }) => readCompletely.has(directory.name));
-  return store.transaction(async (tx) => composeExchange(tx, requestor, await makeReport(tx, postoffice), certified), {
-    large: waiting > LARGE_CHANGES,
-  });
+  const directories = publishing.map(({ directory }) => directory.name);
+  return store.transaction(
+    async (tx) => {
+      const { incarnation } = await loadOwn(tx);
+      const certified = completeReads.covers(directories, incarnation);
+      return composeExchange(tx, requestor, await makeReport(tx, postoffice), certified);
+    },
+    { large: waiting > LARGE_CHANGES },
+  );
 }
 
-/** Whether the newest exchange was answered, or is young enough to be waited for. */
+/** Unless the newest exchange was answered, or is young enough to be waited for. */
 export async function exchangeIsDue(postoffice: Postoffice): Promise<boolean> {
-  const own = await postoffice.store.read(loadOwn);
-  if (own.stopped !== null) return false;
-  if (own.exchangeMs === null || own.request !== 'changes' || own.sendFull) return true;
-  if (own.unanswered === 0) return false;
-  const { exchangeAfterMs, exchangeAtMostMs } = postoffice.retry;
-  const sinceMs = postoffice.clock.now() - own.exchangeMs;
-  // Below 0 the clock went back meanwhile.
-  return sinceMs < 0 || sinceMs >= doubling(exchangeAfterMs, own.unanswered - 1, exchangeAtMostMs);
+  const dueMs = await exchangeDueMs(postoffice);
+  return dueMs !== null && dueMs <= postoffice.clock.now();
+}
+
+/** When the next exchange is due because of the last one, apart from any schedule; null: that one is answered. */
+export async function exchangeDueMs(postoffice: Postoffice): Promise<number | null> {
+  const { store, clock, retry } = postoffice;
+  const enrolmentMs = await enrolmentDueMs(postoffice);
+  if (enrolmentMs !== undefined) return enrolmentMs;
+  const own = await store.read(loadOwn);
+  const nowMs = clock.now();
+  if (own.stopped !== null) return null;
+  if (own.exchangeMs === null || own.request !== 'changes' || own.sendFull) return nowMs;
+  if (own.unanswered === 0) return null;
+  // The clock went back meanwhile.
+  if (own.exchangeMs > nowMs) return nowMs;
+  return own.exchangeMs + doubling(retry.exchangeAfterMs, own.unanswered - 1, retry.exchangeAtMostMs);
+}
+
+/**
+ * When the outbox is to be looked at again; null: it is empty. A peer that was tried and failed is left alone until its
+ * next try, with all that waits for it.
+ */
+export async function sendingDueMs({ store, clock, retry }: Postoffice): Promise<number | null> {
+  const nowMs = clock.now();
+  const waiting = await store.read((tx) => tx.outgoing({ undelivered: true }));
+  const peers = new Map<string, number>();
+  for (const message of waiting) {
+    const tryMs = hasToWait(message, nowMs, retry.deliverAtMostMs) ? message.nextAttemptMs : nowMs;
+    peers.set(message.to, Math.max(tryMs, peers.get(message.to) ?? 0));
+  }
+  return peers.size === 0 ? null : Math.min(...peers.values());
 }
 
 function doubling(firstMs: number, times: number, mostMs: number): number {
@@ -113,7 +144,11 @@ async function sealAndDeliver(
 ): Promise<number | Failure | null> {
   try {
     const bytes = await sealed(postoffice, message);
-    return bytes === null ? null : await deliver(postoffice, message, bytes, signal);
+    if (bytes === null) return null;
+    const delivered = await deliver(postoffice, message, bytes, signal);
+    // So that a repeat sends the same octets, and an administrator can carry the file himself.
+    if (typeof delivered !== 'number') await postoffice.spool.put('outgoing', fileName(message.id), bytes);
+    return delivered;
   } catch (error) {
     // A peer whose keys are missing must not hold up the others; a full disk is nobody's fault but ours.
     if (!(error instanceof DirpostError) || error.code === 'disk-full' || signal.aborted) throw error;
@@ -135,18 +170,18 @@ export function fileName(id: string): string {
   return `${id}.dpm`;
 }
 
-/** The sealed file, durable in the spool; sealed once, so that a repeat sends the same octets. */
+/** One that could not be delivered before lies sealed in the spool. */
 async function sealed(postoffice: Postoffice, message: OutgoingSummary): Promise<Uint8Array | null> {
   const { store, spool, sealer } = postoffice;
-  const name = fileName(message.id);
-  const queued = await spool.list('outgoing');
-  if (queued.some((file) => file.name === name)) return spool.read('outgoing', name);
+  if (message.attempts > 0) {
+    const queued = await spool.list('outgoing');
+    const name = fileName(message.id);
+    if (queued.some((file) => file.name === name)) return spool.read('outgoing', name);
+  }
   const payload = await store.read((tx) => tx.outgoingPayload(message.id));
   if (payload === undefined) return null;
   const { id, to, forIncarnation, createdMs } = message;
-  const bytes = await sealer.seal({ id, from: postoffice.name, to, forIncarnation, createdMs }, payload);
-  await spool.put('outgoing', name, bytes);
-  return bytes;
+  return sealer.seal({ id, from: postoffice.name, to, forIncarnation, createdMs }, payload);
 }
 
 async function deliver(
@@ -199,7 +234,7 @@ async function settle(postoffice: Postoffice, message: OutgoingSummary, problem:
       await tx.removeOutgoing([message.id]);
     }
   });
-  if (problem === null) await spool.move('outgoing', fileName(message.id), 'done');
+  if (problem === null && message.attempts > 0) await spool.remove('outgoing', fileName(message.id));
 }
 
 /** Sealed files of messages that a newer one has replaced. */

@@ -1,10 +1,10 @@
 /**
  * The spool: message files at rest on this side of the transports. What a transport collects is durable here before it
- * is removed remotely (T1, T3); what was sent and processed stays a while in `done` for an administrator to look at.
+ * is removed remotely (T1, T3); what was processed stays a while in `done` for an administrator to look at.
  *
  *   transport ─▶ incoming ─▶ done             processed
  *                    └─────▶ corrupt          cannot be opened; with a note beside it, and never deleted (design rule 6)
- *      agent ─▶ outgoing ─▶ transport ─▶ done
+ *      agent ─▶ transport, or else outgoing   what no transport took: the next try sends the same octets
  *
  * The outgoing queue can be lost: everything in it is composed again from the store.
  */
@@ -44,8 +44,8 @@ export interface Spool {
   /** Throws `file-missing`; `limit-exceeded` before reading what is over the limit. */
   read(queue: SpoolQueue, name: string): Promise<Uint8Array>;
   /**
-   * Durable when it resolves. Moving to `corrupt` needs a note, and never replaces a file: the name that it got there is
-   * the result.
+   * Moving to `corrupt` is durable when it resolves, needs a note, and never replaces a file: the name that it got there
+   * is the result. After a crash a file may be back where it was before another move: it is processed once more.
    */
   move(from: SpoolQueue, name: string, to: SpoolQueue, note?: SpoolNote): Promise<string>;
   /** Content with a file that is gone already. Not for `corrupt`. */
@@ -57,12 +57,33 @@ export interface Spool {
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.dpm$/;
 const MAX_NOTE_BYTES = 64 * 1024;
 
+export interface KeepDone {
+  maxAgeMs: number;
+  maxFiles: number;
+  /** How long it may be more. */
+  pruneAfterMs: number;
+}
+
+/** Prunes `done` now and then: looking at each file in it costs more than processing one. */
+export class DonePruner {
+  readonly #keep: KeepDone;
+  #lastMs: number | null = null;
+
+  constructor(keep: KeepDone) {
+    this.#keep = keep;
+  }
+
+  async prune(spool: Spool, nowMs: number): Promise<void> {
+    const { pruneAfterMs } = this.#keep;
+    const sinceMs = nowMs - (this.#lastMs ?? nowMs - pruneAfterMs);
+    if (sinceMs >= 0 && sinceMs < pruneAfterMs) return;
+    this.#lastMs = nowMs;
+    await pruneDone(spool, nowMs, this.#keep);
+  }
+}
+
 /** Removes from `done` what is older than `maxAgeMs`, and the oldest above `maxFiles`; how many. */
-export async function pruneDone(
-  spool: Spool,
-  nowMs: number,
-  keep: { maxAgeMs: number; maxFiles: number },
-): Promise<number> {
+export async function pruneDone(spool: Spool, nowMs: number, keep: Omit<KeepDone, 'pruneAfterMs'>): Promise<number> {
   const files = await spool.list('done');
   const tooMany = files.length - keep.maxFiles;
   const old = files.filter((file, i) => i < tooMany || file.modifiedMs < nowMs - keep.maxAgeMs);
@@ -123,6 +144,7 @@ export class FileSpool implements Spool {
       // The note first: a note without a file does no harm, a corrupt file without a note is a riddle.
       if (note !== undefined) await this.#writeNote(target, note);
       await rename(source, this.#path(to, target));
+      if (to !== 'corrupt') return target;
       await syncFolder(join(this.#folder, to));
       await syncFolder(join(this.#folder, from));
     } catch (error) {

@@ -1,6 +1,7 @@
 /**
  * T3, last step: write the replica into the directories that subscribe to it, after the transaction and from what it
- * recorded. Idempotent: a crash in between writes again. What changed in the report goes to the server at once.
+ * recorded. Idempotent: a crash in between writes again. What changed in the report goes to the server at once. The first
+ * write into a directory waits (first-write.ts).
  */
 import {
   associateReplica,
@@ -9,9 +10,12 @@ import {
   DirpostError,
   loadOwn,
   plannedChanges,
+  shownReplica,
 } from '@dirpost/core';
 import { loadDirectoryState, makeReport, saveDirectoryState, type WriteState } from './directory-state.ts';
 import { counted, type Progress } from './events.ts';
+import { entriesReady, mayBeWritten } from './first-write.ts';
+import { firstWriteWords } from './held.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
 
 export interface WriteOptions {
@@ -31,7 +35,7 @@ export async function writeDirectories(postoffice: Postoffice, options: WriteOpt
   return failed;
 }
 
-type WriteResult = 'written' | 'unchanged' | 'failed';
+type WriteResult = 'written' | 'unchanged' | 'waiting' | 'failed';
 
 async function writeIfBehind(
   postoffice: Postoffice,
@@ -40,12 +44,13 @@ async function writeIfBehind(
 ): Promise<WriteResult> {
   const { store, clock } = postoffice;
   const { name } = target.directory;
-  const { own, state } = await store.read(async (tx) => ({
-    own: await loadOwn(tx),
-    state: await loadDirectoryState(tx, name),
-  }));
+  const { own, state, allowed } = await store.read(async (tx) => {
+    const known = await loadDirectoryState(tx, name);
+    return { own: await loadOwn(tx), state: known, allowed: await mayBeWritten(tx, target, known) };
+  });
+  if (!allowed) return waits(postoffice, name, entriesReady(own));
   const seq = own.cursor?.seq ?? 0;
-  const { digest } = own.replica;
+  const { digest, live } = shownReplica(own.replica);
   const before = state.write;
   if (own.cursor === null && before === null) return 'unchanged';
   if (before !== null && before.digest === digest && before.problem === null) {
@@ -54,7 +59,7 @@ async function writeIfBehind(
     return 'written';
   }
   try {
-    const outcome = await writeWhole(postoffice, target, own.replica.live, options);
+    const outcome = await writeWhole(postoffice, target, live, options);
     await saveWrite(postoffice, name, { seq, digest, writtenMs: clock.now(), ...outcome, problem: null });
     const refused = outcome.refusedCount > 0 ? `, ${outcome.refusedCount} refused` : '';
     const text = `${name}: wrote ${counted(outcome.entries, 'entry')}${refused}`;
@@ -73,6 +78,13 @@ async function writeIfBehind(
     postoffice.tell({ time: 'T3', level: 'error', text, details: { directory: name, code: error.code } });
     return 'failed';
   }
+}
+
+function waits(postoffice: Postoffice, directory: string, entries: number): WriteResult {
+  if (entries === 0) return 'unchanged';
+  const text = firstWriteWords({ directory, entries });
+  postoffice.tell({ time: 'T3', level: 'warning', text, details: { directory, entries } });
+  return 'waiting';
 }
 
 async function saveWrite({ store }: Postoffice, name: string, write: WriteState): Promise<void> {

@@ -1,13 +1,15 @@
 /**
  * T2, first half: a submission becomes part of what the server collected. Runs inside the store transaction that
  * processes the exchange; throws `digest-mismatch` when the sum afterwards is not what the owner says, and then
- * nothing of it stays.
+ * nothing of it stays. What is collected is what the owner says; what the lists show of it is subject to limits (holds.ts).
  */
 import type { Change, Submission } from './change.ts';
 import { DigestSum, EMPTY_DIGEST } from './digest.ts';
 import { changedAttributes } from './changed-attributes.ts';
+import { patchMayHaveEffect } from './effects.ts';
 import { CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
 import { DirpostError } from './errors.ts';
+import { beginHolding, effectsOver, heldRows, holdOrShow, shownBytes, showHeld } from './holds.ts';
 import { IdSet } from './id-set.ts';
 import type { ListNumbering } from './list-numbering.ts';
 import { type PublishJudge, publishJudge } from './permission.ts';
@@ -28,6 +30,8 @@ interface Acceptance {
   /** Ids that a full submission named; null for changes. */
   named: IdSet | null;
   writer: CanonicalWriter;
+  /** Entries that changed, shown or held. */
+  accepted: number;
 }
 
 /** `parts` gives the changes of each part. Updates `server.seq` and `record`; resolves to how many entries changed. */
@@ -40,7 +44,6 @@ export async function acceptSubmission(
   numbering: ListNumbering,
   parts: AsyncIterable<Change[]>,
 ): Promise<number> {
-  const before = server.seq;
   const work: Acceptance = {
     tx,
     context,
@@ -51,7 +54,10 @@ export async function acceptSubmission(
     sum: DigestSum.from(submission.full ? EMPTY_DIGEST : record.accepted.digest),
     named: submission.full ? new IdSet() : null,
     writer: new CanonicalWriter(),
+    accepted: 0,
   };
+  const { live, members, holding } = record;
+  beginHolding(holding, { entries: live + holding.held.removals, members });
   if (submission.full) await tx.clearPeerNumbers('collected', record.name);
   for await (const changes of parts) {
     for (let from = 0; from < changes.length; from += BATCH) await take(work, changes.slice(from, from + BATCH));
@@ -67,17 +73,20 @@ export async function acceptSubmission(
     );
   }
   record.accepted = submission.to;
-  return server.seq - before;
+  if (holding.held.entries > 0) {
+    const over = effectsOver(holding, context.holds);
+    for await (const rows of heldRows(tx, 'collected', over, record.name)) await showCollected(work, rows, false);
+  }
+  return work.accepted;
 }
 
 async function take(work: Acceptance, changes: Change[]): Promise<void> {
   const rows = await findRows(work, changes);
-  const changed: EntryRow[] = [];
-  const renumbered: EntryRow[] = [];
+  const placed: Placed = { shown: [], quiet: [] };
   for (const [i, change] of changes.entries()) {
     const row = rows[i];
     if (change.state === 'removed') {
-      if (row !== undefined && !row.deleted) changed.push(removed(work, row));
+      if (row !== undefined && !row.deleted) remove(work, row, placed);
       continue;
     }
     const bytes = change.state === 'whole' ? change.bytes : patched(work, row, change);
@@ -85,18 +94,42 @@ async function take(work: Acceptance, changes: Change[]): Promise<void> {
       throw new DirpostError('message-payload', `${work.record.name} submitted an entry that is not its own.`);
     }
     work.named?.add(bytes);
-    const next = accepted(work, row, bytes, change.number);
-    if (next.seq > (row?.seq ?? 0)) changed.push(next);
-    else if (next.peerNumber !== row?.peerNumber) renumbered.push(next);
+    const harmless = change.state === 'part' && row?.held === null && !patchMayHaveEffect(change.bytes);
+    accept(work, row, { bytes, peerNumber: change.number, harmless }, placed);
   }
-  await work.tx.putEntries('collected', renumbered);
+  await work.tx.putEntries('collected', placed.quiet);
+  await write(work, placed.shown);
+}
+
+/** `shown`: got a new seq, and is numbered on the lists. `quiet`: held, or only named by another number. */
+interface Placed {
+  shown: EntryRow[];
+  quiet: EntryRow[];
+}
+
+type Numbered = Pick<Acceptance, 'tx' | 'server' | 'record' | 'numbering'>;
+
+async function write({ tx, numbering }: Numbered, changed: EntryRow[]): Promise<void> {
+  if (changed.length === 0) return;
+  const numbers = await tx.putEntries('collected', changed);
+  await numbering.entriesChanged(changed.map((row, i) => ({ ...row, number: numbers[i]! })));
+}
+
+/** What was held of these rows is on the lists from now on: a new seq, as for any change. */
+export async function showCollected(work: Numbered, rows: EntryRow[], approved: boolean): Promise<void> {
+  const changed = rows.map((row) => {
+    showHeld(work.record, row, approved);
+    const seq = ++work.server.seq;
+    return { ...row, seq, changed: changedSince(row, row.bytes, seq), held: null };
+  });
   await write(work, changed);
 }
 
-async function write(work: Acceptance, changed: EntryRow[]): Promise<void> {
-  if (changed.length === 0) return;
-  const numbers = await work.tx.putEntries('collected', changed);
-  await work.numbering.entriesChanged(changed.map((row, i) => ({ ...row, number: numbers[i]! })));
+/** Relative to what the lists had of it. */
+function changedSince(row: EntryRow, bytes: Uint8Array | null, seq: number): EntryRow['changed'] {
+  const before = shownBytes(row);
+  if (before === null || bytes === null) return null;
+  return changedAttributes({ bytes: before, changed: row.changed }, bytes, seq);
 }
 
 async function findRows(work: Acceptance, changes: Change[]): Promise<(EntryRow | undefined)[]> {
@@ -127,42 +160,76 @@ function patched(work: Acceptance, row: EntryRow | undefined, change: Change): U
   return patchEntry(row.bytes!, change.bytes, work.writer);
 }
 
-function removed(work: Acceptance, row: EntryRow): EntryRow {
+function remove(work: Acceptance, row: EntryRow, placed: Placed): void {
   if (work.named === null) work.sum.subtract(row.hash);
   work.record.live--;
   if (row.note !== null) unflag(work.record, row.id);
-  return { ...row, seq: ++work.server.seq, deleted: true, bytes: null, changed: null, note: null };
+  place(work, row, { ...row, deleted: true, bytes: null, note: null }, false, placed);
 }
 
-/** The row as it becomes; its seq is a new one only if the entry itself changed. */
-function accepted(work: Acceptance, row: EntryRow | undefined, bytes: Uint8Array, peerNumber: number): EntryRow {
+interface Submitted {
+  bytes: Uint8Array;
+  peerNumber: number;
+  harmless: boolean;
+}
+
+function accept(
+  work: Acceptance,
+  row: EntryRow | undefined,
+  { bytes, peerNumber, harmless }: Submitted,
+  placed: Placed,
+): void {
   const hash = entryHash(bytes);
   const live = row !== undefined && !row.deleted;
   work.sum.add(hash);
   if (live && work.named === null) work.sum.subtract(row.hash);
-  if (live && Buffer.compare(hash, row.hash) === 0) return { ...row, peerNumber };
+  if (live && Buffer.compare(hash, row.hash) === 0) {
+    if (peerNumber !== row.peerNumber) placed.quiet.push({ ...row, peerNumber });
+    return;
+  }
   if (live) {
     work.record.live--;
     if (row.note !== null) unflag(work.record, row.id);
   }
-  const seq = ++work.server.seq;
   const refusal = work.judge(bytes, work.record.live);
   const next: EntryRow = {
     number: row?.number ?? 0,
     id: Buffer.from(bytes.subarray(0, 16)),
     owner: work.record.name,
-    seq,
+    seq: row?.seq ?? 0,
     deleted: false,
     hash,
     bytes,
     peerNumber,
     introduced: 0,
-    changed: live ? changedAttributes(row, bytes, seq) : null,
+    changed: row?.changed ?? null,
     note: refusal?.code ?? null,
+    held: null,
   };
   if (refusal !== null) flag(work.record, next.id, refusal, work.context.limits.maxRefusedNamed);
   work.record.live++;
-  return next;
+  place(work, row, next, harmless, placed);
+}
+
+/** What is refused leaves the lists at once, whatever the limits are: the rules say so, and not its owner. */
+function place(
+  work: Acceptance,
+  row: EntryRow | undefined,
+  next: EntryRow,
+  harmless: boolean,
+  { shown, quiet }: Placed,
+): void {
+  work.accepted++;
+  const before = row === undefined || row.note !== null ? null : shownBytes(row);
+  const after = next.note !== null ? null : next.bytes;
+  const change = { before, after, harmless: harmless || next.note !== null };
+  if (holdOrShow(work.record, row, next, change, work.context.clock.now()) === 'held') {
+    quiet.push(next);
+    return;
+  }
+  next.seq = ++work.server.seq;
+  next.changed = row === undefined ? null : changedSince(row, next.bytes, next.seq);
+  shown.push(next);
 }
 
 /** A full submission replaces: what it did not name is gone (the owner's word, complete by its digest). */
@@ -175,10 +242,10 @@ async function removeUnnamed(work: Acceptance, named: IdSet): Promise<void> {
     const numbers = rows.filter((row) => !row.deleted && !named.has(row.id)).map((row) => row.number);
     for (let from = 0; from < numbers.length; from += BATCH) {
       const gone = (await tx.entriesByNumber('collected', numbers.slice(from, from + BATCH))) as EntryRow[];
-      await write(
-        work,
-        gone.map((row) => removed(work, row)),
-      );
+      const placed: Placed = { shown: [], quiet: [] };
+      for (const row of gone) remove(work, row, placed);
+      await work.tx.putEntries('collected', placed.quiet);
+      await write(work, placed.shown);
     }
   }
 }

@@ -15,8 +15,9 @@ import type {
 import type { Cursor } from './cursor.ts';
 import { BUCKET_COUNT, BucketSums, bucketOf, EMPTY_DIGEST } from './digest.ts';
 import { attributePatch, CanonicalWriter } from './entry.ts';
+import { shownBytes } from './holds.ts';
 import { type AddressList, listFor } from './list.ts';
-import { composeParts, type HeadOf, type Totals } from './parts.ts';
+import { composeParts, composeShared, type HeadOf, type Totals } from './parts.ts';
 import {
   allRequestors,
   ANCHORS_DOCUMENT,
@@ -29,6 +30,7 @@ import {
   type ServerRecord,
 } from './records.ts';
 import type { ListedEntry, StoreTx } from './seams/store.ts';
+import { type DeltaRange, MAX_SHARED_CHANGES, type SharedDelta } from './shared-delta.ts';
 
 const BATCH = 2_000;
 const NO_BYTES = new Uint8Array(0);
@@ -148,8 +150,39 @@ async function answerDelta(
     list,
     listRecord,
     { base, to, named: named ?? cursor.seq, differing: null, confirmed: [] },
-    deltaChanges(answering, list, base, named),
+    (await sharedDelta(answering, list, listRecord, base, named)) ?? deltaChanges(answering, list, base, named),
   );
+}
+
+/** A delta that is small enough to be kept for the requestors that ask next; null: it is not, or he has entries in it. */
+async function sharedDelta(
+  { tx, context, record, server }: Answering,
+  list: AddressList,
+  listRecord: ListRecord,
+  base: Checkpoint,
+  named: number | null,
+): Promise<SharedDelta | null> {
+  const { recent } = context;
+  const range: DeltaRange = {
+    list: listRecord.identity,
+    digest: listRecord.digest,
+    from: base.seq,
+    to: server.seq,
+    named,
+    sentUpTo: Math.max(base.seq, record.sentSeq),
+  };
+  let delta = recent.get(range);
+  if (delta === undefined) {
+    const listed = await tx.listSince(list.definition.name, base.seq, '', MAX_SHARED_CHANGES + 1);
+    if (listed.length > MAX_SHARED_CHANGES) return null;
+    const writer = new CanonicalWriter();
+    const changes = listed.map((one) => deltaChange(one, list, base.seq, named, record.sentSeq, writer));
+    delta = recent.put(
+      range,
+      changes.filter((change) => change !== null),
+    );
+  }
+  return delta.owners.has(record.name) ? null : delta;
 }
 
 async function* deltaChanges(
@@ -186,7 +219,7 @@ function deltaChange(
     const name = byNumber ? { number: row.number, id: null } : { number: 0, id: entry.id };
     return { ...name, owner: row.owner, state: 'removed', bytes: NO_BYTES };
   }
-  const { bytes } = list.release(entry.bytes!)!;
+  const { bytes } = list.release(shownBytes(entry)!)!;
   if (row.entered > since) return { number: row.number, id: entry.id, owner: row.owner, state: 'whole', bytes };
   const names = new Set<string>();
   for (const [name, seq] of Object.entries(entry.changed ?? {}))
@@ -256,7 +289,7 @@ async function* repairChanges(
     yield listed
       .filter(({ entry }) => inBuckets(entry.id, differing))
       .map(({ row, entry }) => {
-        const { bytes } = list.release(entry.bytes!)!;
+        const { bytes } = list.release(shownBytes(entry)!)!;
         return { number: row.number, id: entry.id, owner: row.owner, state: 'whole', bytes };
       });
     after = listed.at(-1)!.row.number;
@@ -284,7 +317,7 @@ async function deliver(
   list: AddressList,
   listRecord: ListRecord,
   content: Content,
-  changes: AsyncIterable<Change[]> | Change[][],
+  changes: AsyncIterable<Change[]> | Change[][] | SharedDelta,
 ): Promise<Answer> {
   const { tx, context, server, record } = answering;
   const earlier = await tx.outgoing({ to: record.name, kind: 'update' });
@@ -308,7 +341,7 @@ async function deliver(
 async function send(
   { tx, context, server, record, exchange, receipt }: Answering,
   draft: Draft,
-  changes: AsyncIterable<Change[]> | Change[][],
+  changes: AsyncIterable<Change[]> | Change[][] | SharedDelta,
 ): Promise<Totals> {
   const number = ++record.updateNumber;
   const anchors = (await tx.getDocument<AnchorHint[]>(ANCHORS_DOCUMENT)) ?? [];
@@ -334,5 +367,6 @@ async function send(
     number,
     kind: 'update' as const,
   };
-  return composeParts(tx, context, envelope, changes, headOf);
+  if (!('encoded' in changes)) return composeParts(tx, context, envelope, changes, headOf);
+  return composeShared(tx, context, envelope, changes, JSON.stringify(anchors), headOf);
 }

@@ -1,27 +1,61 @@
 /**
  * T3, first half: the changes of an update fold into the replica. Runs inside the store transaction that also moves the
  * cursor; throws `digest-mismatch` when the sum afterwards is not what the server says, and then nothing of it stays.
+ * The replica is what the server says; what directories are shown of it is subject to limits (holds.ts).
  */
 import { inBuckets } from './answer.ts';
-import type { Change, PostofficeName, Update } from './change.ts';
-import { DigestSum, type Digest } from './digest.ts';
+import type { Change, Update } from './change.ts';
+import { DigestSum, EMPTY_DIGEST, type Digest } from './digest.ts';
+import { membersIn, patchMayHaveEffect } from './effects.ts';
 import { CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
 import { DirpostError } from './errors.ts';
+import {
+  beginHolding,
+  effectsOver,
+  heldRows,
+  type Holding,
+  holdOrShow,
+  noHolding,
+  shownBytes,
+  showHeld,
+} from './holds.ts';
 import { IdSet } from './id-set.ts';
+import type { RequestorContext } from './requestor-record.ts';
 import type { EntryRow, StoreTx } from './seams/store.ts';
 
 const BATCH = 2_000;
 
+/** What the server said, held removals not counted; and what of it is held. */
 export interface Replica {
   digest: Digest;
   live: number;
+  /** Members of the groups that directories are shown. */
+  members: number;
+  holding: Holding;
+  /** What has to be added to `digest` for that of what directories are shown. */
+  difference: Digest;
+}
+
+export type ApplyContext = Pick<RequestorContext, 'name' | 'holds' | 'clock'>;
+
+export function emptyReplica(): Replica {
+  return { digest: EMPTY_DIGEST, live: 0, members: 0, holding: noHolding(), difference: EMPTY_DIGEST };
+}
+
+/** Digest and number of the entries that directories are shown: what they have to be written for. */
+export function shownReplica({ digest, live, holding, difference }: Replica): { digest: Digest; live: number } {
+  return { digest: DigestSum.from(digest).addDigest(difference).digest(), live: live + holding.held.removals };
 }
 
 interface Applying {
   tx: StoreTx;
-  own: PostofficeName;
+  context: ApplyContext;
   sum: DigestSum;
   live: number;
+  /** For holds.ts, and the sum of what its held rows differ by. */
+  holding: Holding;
+  members: number;
+  difference: DigestSum;
   /** The replica was empty at the start: nothing needs to be looked up, if only no id comes twice. */
   fresh: boolean;
   /** Ids that a repair brought; null for a delta. */
@@ -33,16 +67,16 @@ interface Applying {
 
 export async function applyDelta(
   tx: StoreTx,
-  own: PostofficeName,
+  context: ApplyContext,
   replica: Replica,
   update: Update,
   parts: AsyncIterable<Change[]>,
 ): Promise<Replica> {
-  const work = begin(tx, own, replica, null);
+  const work = begin(tx, context, replica, null);
   await takeParts(work, parts);
   const digest = work.sum.digest();
   if (digest !== update.to.digest) throw mismatch(update);
-  return { digest, live: work.live };
+  return ended(work, digest);
 }
 
 export interface Repaired extends Replica {
@@ -52,33 +86,76 @@ export interface Repaired extends Replica {
 
 export async function applyRepair(
   tx: StoreTx,
-  own: PostofficeName,
+  context: ApplyContext,
   replica: Replica,
   update: Update,
   parts: AsyncIterable<Change[]>,
 ): Promise<Repaired> {
   const named = new IdSet();
-  const work = begin(tx, own, replica, named);
+  const work = begin(tx, context, replica, named);
   await takeParts(work, parts);
   const kept = await removeUnnamed(work, named, update);
   const digest = work.sum.digest();
   const complete = digest === update.to.digest;
   if (!complete && kept === 0) throw mismatch(update);
-  return { digest, live: work.live, complete };
+  return { ...(await ended(work, digest)), complete };
 }
 
-function begin(tx: StoreTx, own: PostofficeName, replica: Replica, named: IdSet | null): Applying {
-  const { digest, live } = replica;
+function begin(tx: StoreTx, context: ApplyContext, replica: Replica, named: IdSet | null): Applying {
+  const { digest, live, members, holding, difference } = replica;
+  beginHolding(holding, { entries: live + holding.held.removals, members });
   return {
     tx,
-    own,
+    context,
     sum: DigestSum.from(digest),
     live,
-    fresh: live === 0 && named !== null,
+    holding,
+    members,
+    difference: DigestSum.from(difference),
+    fresh: live === 0 && holding.held.entries === 0 && named !== null,
     named,
     writer: new CanonicalWriter(),
     writing: Promise.resolve(),
   };
+}
+
+/** What is within its limit is shown. */
+async function ended(work: Applying, digest: Digest): Promise<Replica> {
+  const { tx, holding } = work;
+  if (holding.held.entries > 0) {
+    const over = effectsOver(holding, work.context.holds);
+    for await (const rows of heldRows(tx, 'replica', over)) await showReplica(tx, work, rows, false);
+  }
+  return { digest, live: work.live, members: work.members, holding, difference: work.difference.digest() };
+}
+
+/** What was held of these rows is shown to directories from now on. */
+export async function showReplica(
+  tx: StoreTx,
+  tally: Pick<Applying, 'holding' | 'members' | 'difference'>,
+  rows: EntryRow[],
+  approved: boolean,
+): Promise<void> {
+  for (const row of rows) {
+    differ(tally.difference, row, -1);
+    showHeld(tally, row, approved);
+  }
+  await tx.removeEntries(
+    'replica',
+    rows.filter((row) => row.deleted).map((row) => row.number),
+  );
+  await tx.putEntries(
+    'replica',
+    rows.filter((row) => !row.deleted).map((row) => ({ ...row, held: null })),
+  );
+}
+
+/** By what a held row's shown content differs from what the server said. */
+function differ(difference: DigestSum, { held, bytes }: EntryRow, sign: 1 | -1): void {
+  if (held === null) return;
+  const [plus, minus] = sign === 1 ? [held.shown, bytes] : [bytes, held.shown];
+  if (plus !== null) difference.add(entryHash(plus));
+  if (minus !== null) difference.subtract(entryHash(minus));
 }
 
 async function takeParts(work: Applying, parts: AsyncIterable<Change[]>): Promise<void> {
@@ -91,15 +168,15 @@ async function takeParts(work: Applying, parts: AsyncIterable<Change[]>): Promis
 async function take(work: Applying, changes: Change[]): Promise<void> {
   const rows = work.fresh ? [] : await findRows(work.tx, changes);
   const put: EntryRow[] = [];
-  const gone: number[] = [];
+  const gone: EntryRow[] = [];
   const claimed: EntryRow[] = [];
   for (const [i, change] of changes.entries()) {
     const row = rows[i];
     if (change.state === 'removed') {
-      if (row !== undefined) gone.push(forget(work, row));
+      if (row !== undefined && !row.deleted) gone.push(row);
       continue;
     }
-    if (change.owner === work.own)
+    if (change.owner === work.context.name)
       throw new DirpostError('message-payload', 'The server sent our own entry back to us.');
     const next = change.state === 'whole' ? whole(work, row, change) : patched(work, row, change);
     if (next !== null) put.push(next);
@@ -108,7 +185,7 @@ async function take(work: Applying, changes: Change[]): Promise<void> {
     if (!first) throw new DirpostError('message-payload', 'A repair brings the same entry twice.');
   }
   if (work.fresh) return putBehind(work, put);
-  await work.tx.removeEntries('replica', gone);
+  await forget(work, gone);
   await freeNumbers(work.tx, claimed);
   await work.tx.putEntries('replica', put);
 }
@@ -155,31 +232,31 @@ async function findRows(tx: StoreTx, changes: Change[]): Promise<(EntryRow | und
 
 function whole(work: Applying, row: EntryRow | undefined, change: Change): EntryRow | null {
   const { id, owner, bytes, number } = change;
-  return become(work, row, id!, owner, bytes, number);
+  return become(work, row, { id: id!, owner, bytes, peerNumber: number, harmless: false });
 }
 
 function patched(work: Applying, row: EntryRow | undefined, change: Change): EntryRow | null {
-  if (row === undefined) {
+  if (row === undefined || row.deleted) {
     throw new DirpostError(
       'digest-mismatch',
       `An update changes entry ${change.number}, which the replica does not have.`,
     );
   }
   const bytes = patchEntry(row.bytes!, change.bytes, work.writer);
-  return become(work, row, row.id, ownerOf(bytes), bytes, change.number);
+  const harmless = row.held === null && !patchMayHaveEffect(change.bytes);
+  return become(work, row, { id: row.id, owner: ownerOf(bytes), bytes, peerNumber: change.number, harmless });
 }
+
+type Become = Pick<EntryRow, 'id' | 'owner' | 'peerNumber'> & { bytes: Uint8Array; harmless: boolean };
 
 /** null where the row is right as it is. Hashes are taken of the content, so that damage to a row shows in the digest. */
 function become(
   work: Applying,
   row: EntryRow | undefined,
-  id: Uint8Array,
-  owner: PostofficeName,
-  bytes: Uint8Array,
-  peerNumber: number,
+  { id, owner, bytes, peerNumber, harmless }: Become,
 ): EntryRow | null {
   const hash = entryHash(bytes);
-  if (row === undefined) {
+  if (row === undefined || row.deleted) {
     work.live++;
   } else {
     const before = entryHash(row.bytes!);
@@ -188,7 +265,7 @@ function become(
   }
   work.sum.add(hash);
   const number = row?.number ?? 0;
-  return {
+  const next: EntryRow = {
     number,
     id,
     owner,
@@ -200,13 +277,38 @@ function become(
     introduced: 0,
     changed: null,
     note: null,
+    held: null,
   };
+  hold(work, row, next, harmless);
+  return next;
 }
 
-function forget(work: Applying, row: EntryRow): number {
-  work.sum.subtract(entryHash(row.bytes!));
-  work.live--;
-  return row.number;
+/** Whether the change is held, for now. */
+function hold(work: Applying, row: EntryRow | undefined, next: EntryRow, harmless: boolean): boolean {
+  if (row === undefined) {
+    work.members += membersIn(next.bytes);
+    return false;
+  }
+  differ(work.difference, row, -1);
+  const change = { before: shownBytes(row), after: next.bytes, harmless };
+  const held = holdOrShow(work, row, next, change, work.context.clock.now()) === 'held';
+  differ(work.difference, next, 1);
+  return held;
+}
+
+/** A removal that is held keeps its row; the number by which the server named it is free. */
+async function forget(work: Applying, rows: EntryRow[]): Promise<void> {
+  const gone: number[] = [];
+  const kept: EntryRow[] = [];
+  for (const row of rows) {
+    work.sum.subtract(entryHash(row.bytes!));
+    work.live--;
+    const next: EntryRow = { ...row, deleted: true, bytes: null, peerNumber: null };
+    if (hold(work, row, next, false)) kept.push(next);
+    else gone.push(row.number);
+  }
+  await work.tx.removeEntries('replica', gone);
+  await work.tx.putEntries('replica', kept);
 }
 
 /** Infers removals in the buckets that were replaced, but only of owners who have confirmed themselves; how many were kept. */
@@ -218,15 +320,12 @@ async function removeUnnamed(work: Applying, named: IdSet, update: Update): Prom
     const rows = await work.tx.scanHashes('replica', after, 5 * BATCH);
     if (rows.length === 0) return kept;
     after = rows.at(-1)!.number;
-    const unnamed = rows.filter((row) => inBuckets(row.id, update.differing!) && !named.has(row.id));
+    const unnamed = rows.filter((row) => !row.deleted && inBuckets(row.id, update.differing!) && !named.has(row.id));
     const numbers = unnamed.filter((row) => confirmed.has(row.owner)).map((row) => row.number);
     kept += unnamed.length - numbers.length;
     for (let from = 0; from < numbers.length; from += BATCH) {
       const gone = (await work.tx.entriesByNumber('replica', numbers.slice(from, from + BATCH))) as EntryRow[];
-      await work.tx.removeEntries(
-        'replica',
-        gone.map((row) => forget(work, row)),
-      );
+      await forget(work, gone);
     }
   }
 }

@@ -3,7 +3,11 @@ import { differingAttributes, kindOf } from './entry.ts';
 import type { EntryRow } from './seams/store.ts';
 
 /** null where the entry has to be sent whole: its kind is another one. */
-export function changedAttributes(before: EntryRow, bytes: Uint8Array, seq: number): Record<string, number> | null {
+export function changedAttributes(
+  before: Pick<EntryRow, 'bytes' | 'changed'>,
+  bytes: Uint8Array,
+  seq: number,
+): Record<string, number> | null {
   if (kindOf(before.bytes!) !== kindOf(bytes)) return null;
   const changed = { ...before.changed };
   for (const name of differingAttributes(before.bytes!, bytes)) changed[name] = seq;

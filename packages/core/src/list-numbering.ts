@@ -3,6 +3,8 @@
  * that writes list rows and keeps the sums per list and owner.
  */
 import { DigestSum, EMPTY_DIGEST } from './digest.ts';
+import { membersIn } from './effects.ts';
+import { countHeld, shownBytes } from './holds.ts';
 import { type AddressList, type ListEffect, listEffect } from './list.ts';
 import {
   allRequestors,
@@ -164,6 +166,24 @@ export async function applyDefinitions(tx: StoreTx, context: ServerContext, serv
 
 const RULES = 'server/rules';
 
+/**
+ * The row as the rules want it; null where it is right. What is not allowed any more leaves the lists at once, also if it
+ * was only there because an effect is held.
+ */
+function judgedRow(row: EntryRow, record: RequestorRecord, judge: PublishJudge, maxNamed: number): EntryRow | null {
+  if (row.bytes === null && row.held === null) return null;
+  const refusal = row.bytes === null ? null : judge(row.bytes, record.live++);
+  if (refusal !== null) flag(record, row.id, refusal, maxNamed);
+  const note = refusal?.code ?? null;
+  const ends = row.held !== null && (note !== null || judge(row.held.shown!, 0) !== null);
+  if (note === row.note && !ends) return null;
+  if (ends) countHeld(record.holding.held, row.held!, -1);
+  const next = { ...row, note, held: ends ? null : row.held };
+  const [before, after] = [row, next].map((one) => (one.note === null ? shownBytes(one) : null));
+  record.members += membersIn(after!) - membersIn(before!);
+  return next;
+}
+
 /** Flags and unflags entries where the publishing rules changed; whether they did. */
 async function rejudge(tx: StoreTx, context: ServerContext): Promise<boolean> {
   const fingerprint = rulesFingerprint(context.rules);
@@ -179,11 +199,10 @@ async function rejudge(tx: StoreTx, context: ServerContext): Promise<boolean> {
     const changed: EntryRow[] = [];
     for (const row of rows) {
       const record = records.get(row.owner);
-      if (row.deleted || record === undefined) continue;
+      if (record === undefined) continue;
       if (!judges.has(row.owner)) judges.set(row.owner, publishJudge(row.owner, context.rules));
-      const refusal = judges.get(row.owner)!(row.bytes!, record.live++);
-      if (refusal !== null) flag(record, row.id, refusal, context.limits.maxRefusedNamed);
-      if ((refusal?.code ?? null) !== row.note) changed.push({ ...row, note: refusal?.code ?? null });
+      const next = judgedRow(row, record, judges.get(row.owner)!, context.limits.maxRefusedNamed);
+      if (next !== null) changed.push(next);
     }
     await tx.putEntries('collected', changed);
     after = rows.at(-1)!.number;

@@ -20,6 +20,7 @@ function rowOf(attributes: Record<string, string>, change: Partial<EntryRow> = {
     introduced: 0,
     changed: null,
     note: null,
+    held: null,
   };
   return { ...fixed, bytes, hash: entryHash(bytes), ...change };
 }

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import type { PostofficeName } from './change.ts';
 import { CanonicalWriter, entryHash, kindOf, ownerOf, selectAttributes } from './entry.ts';
 import { type AttributeLookup, compileFilter, entryLookup, isSubtype } from './filter.ts';
+import { shownBytes } from './holds.ts';
 import type { EntryRow, ListRow } from './seams/store.ts';
 
 export interface AddressListDefinition {
@@ -85,7 +86,8 @@ export function listEffect(
   seq: number,
   redefined = false,
 ): ListEffect | null {
-  const released = entry.deleted || entry.note !== null ? null : list.release(entry.bytes!);
+  const shown = shownBytes(entry);
+  const released = shown === null || entry.note !== null ? null : list.release(shown);
   const on = row !== undefined && !row.left;
   if (released === null) {
     return on ? { row: { ...row, left: true, seq }, add: null, subtract: row.hash } : null;

@@ -24,6 +24,11 @@ export interface MappingOptions {
   kinds?: Partial<Record<EntryKind, string>> | undefined;
   /** Network attribute → source attribute, template, or null to drop. Others go as they are. */
   attributes?: Record<string, string | null> | undefined;
+  /**
+   * For a table: names are titles of columns, which may hold spaces, and a column that no mapping names goes to the
+   * network only where this says so (`title`: in lower case).
+   */
+  columnPasses?: ((title: string) => boolean) | undefined;
   limits: Limits;
 }
 
@@ -68,7 +73,7 @@ export function compileMapping(options: MappingOptions): Mapping {
     options.kinds === undefined ? defaultKinds : (Object.entries(options.kinds) as [EntryKind, string][]);
   const kinds = kindFilters.map(([kind, text]) => [kind, compileFilter(text)] as const);
   const exclusions = (options.exclude ?? []).map(compileExclusion);
-  const rules = compileAttributes(options.attributes ?? {}, key);
+  const rules = compileAttributes(options.attributes ?? {}, key, options.columnPasses);
   return (entry) => {
     if (options.base !== undefined && !isWithin(entry.dn, options.base)) return leaveOut('it is outside the base');
     const lookup = attributesLookup(entry.attributes);
@@ -127,9 +132,14 @@ interface Rules {
   /** Source attributes that do not go as they are: renamed away, dropped or made otherwise. */
   taken: Set<string>;
   key: string;
+  columnPasses: MappingOptions['columnPasses'];
 }
 
-function compileAttributes(mapping: Record<string, string | null>, key: string): Rules {
+function compileAttributes(
+  mapping: Record<string, string | null>,
+  key: string,
+  columnPasses: MappingOptions['columnPasses'],
+): Rules {
   const made: [string, Rule][] = [];
   const taken = new Set<string>();
   for (const [target, source] of Object.entries(mapping)) {
@@ -137,14 +147,14 @@ function compileAttributes(mapping: Record<string, string | null>, key: string):
     taken.add(name);
     if (source === null) continue;
     if (source.includes('{')) {
-      made.push([name, compileTemplate(source)]);
+      made.push([name, compileTemplate(source, columnPasses !== undefined)]);
     } else {
       const from = source.toLowerCase();
       if (from !== name && mapping[source] === undefined) taken.add(from);
       made.push([name, (entry) => entry.attributes.get(from) ?? []]);
     }
   }
-  return { made: made.filter(([name]) => !SECRET.test(name)), taken, key };
+  return { made: made.filter(([name]) => !SECRET.test(name)), taken, key, columnPasses };
 }
 
 function mapAttributes(entry: DirectoryEntry, rules: Rules, memberDns: string[] | null): Attributes {
@@ -152,7 +162,7 @@ function mapAttributes(entry: DirectoryEntry, rules: Rules, memberDns: string[] 
   for (const [name, values] of entry.attributes) {
     if (memberDns !== null && MEMBER_ATTRIBUTES.has(name)) {
       for (const value of values) memberDns.push(Buffer.from(value).toString('utf8'));
-    } else if (!rules.taken.has(name) && !isWithheld(name, rules.key)) {
+    } else if (!rules.taken.has(name) && (rules.columnPasses?.(name) ?? true) && !isWithheld(name, rules.key)) {
       attributes.set(name, values);
     }
   }
@@ -213,14 +223,14 @@ const functions: Record<string, (text: string) => string> = {
 
 /**
  * A template such as "{sn}, {givenName|trim}": first values, through functions from left to right. It gives no value
- * where an attribute that it names has none. `{{` stands for a brace.
+ * where an attribute that it names has none. `{{` stands for a brace. `columns`: it names columns of a table.
  */
-export function compileTemplate(template: string): Rule {
+export function compileTemplate(template: string, columns = false): Rule {
   const pieces: (string | { attribute: string; functions: ((text: string) => string)[] })[] = [];
   const pattern = /\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+/g;
   for (const [text, inner] of template.matchAll(pattern)) {
     if (text === '{{' || text === '}}') pieces.push(text[0]!);
-    else if (inner !== undefined) pieces.push(compilePlaceholder(template, inner));
+    else if (inner !== undefined) pieces.push(compilePlaceholder(template, inner, columns));
     else if (text === '{' || text === '}') throw invalidTemplate(template, `a single ${text}`);
     else pieces.push(text);
   }
@@ -239,9 +249,9 @@ export function compileTemplate(template: string): Rule {
   };
 }
 
-function compilePlaceholder(template: string, inner: string) {
+function compilePlaceholder(template: string, inner: string, columns: boolean) {
   const [attribute, ...names] = inner.split('|').map((part) => part.trim());
-  if (attribute === undefined || !/^[a-z0-9][a-z0-9.;_-]*$/i.test(attribute)) {
+  if (attribute === undefined || !(columns ? /\S/ : /^[a-z0-9][a-z0-9.;_-]*$/i).test(attribute)) {
     throw invalidTemplate(template, `{${inner}} does not name an attribute`);
   }
   const chain = names.map((name) => {

@@ -10,6 +10,7 @@ import type { Limits } from './limits.ts';
 import type { Clock, Random } from './seams/clock.ts';
 import type { Codec } from './seams/codec.ts';
 import type { Outgoing, StoreTx } from './seams/store.ts';
+import type { SharedDelta } from './shared-delta.ts';
 
 /** Parts are a quarter of what a receiver takes: memory on both sides goes with their size, the wire gains little by more. */
 const PART_FILL = 0.25;
@@ -43,7 +44,7 @@ export interface Envelope {
 
 /**
  * Encodes the changes in order into as few parts as fit and puts them to be sent. `headOf` is asked twice for
- * messages of several parts. Resolves to the totals.
+ * messages of several parts; `onlyPart` is given the payload of a message of one. Resolves to the totals.
  */
 export async function composeParts(
   tx: StoreTx,
@@ -51,12 +52,14 @@ export async function composeParts(
   envelope: Envelope,
   batches: AsyncIterable<Change[]> | Iterable<Change[]>,
   headOf: HeadOf,
+  onlyPart: (payload: Uint8Array) => void = () => {},
 ): Promise<Totals> {
   const totals: Totals = { parts: 0, total: 0, removals: 0 };
+  let last: Uint8Array | undefined;
   const ids: string[] = [];
   const introducing: Set<PostofficeName>[] = [];
   const put = async (changes: Change[]): Promise<void> => {
-    const owners = new Set(changes.filter((change) => change.state === 'whole').map((change) => change.owner));
+    const owners = introducedBy(changes);
     const own = { parts: ids.length + 1, total: changes.length, removals: removalsIn(changes) };
     const head = headOf(ids.length, own, owners);
     const payload = shop.codec.encode(head, changes);
@@ -69,6 +72,7 @@ export async function composeParts(
       throw new DirpostError('limit-exceeded', `A message to ${envelope.to} would need more than ${ids.length} parts.`);
     }
     ids.push(await putOutgoing(tx, shop, envelope, payload, ids.length, ids.length + 1));
+    last = payload;
     introducing.push(owners);
     totals.total += changes.length;
     totals.removals += removalsIn(changes);
@@ -76,8 +80,35 @@ export async function composeParts(
   for await (const changes of cutParts(batches, shop.limits)) await put(changes);
   if (ids.length === 0) await put([]);
   totals.parts = ids.length;
-  if (ids.length > 1) await giveFinalHeads(tx, shop, envelope, ids, (part) => headOf(part, totals, introducing[part]!));
+  if (ids.length === 1) onlyPart(last!);
+  else await giveFinalHeads(tx, shop, envelope, ids, (part) => headOf(part, totals, introducing[part]!));
   return totals;
+}
+
+/** As composeParts, for changes that others get, too: encoded once where they fit into one part. `anchors`: all that heads may name. */
+export async function composeShared(
+  tx: StoreTx,
+  shop: Workshop,
+  envelope: Envelope,
+  shared: SharedDelta,
+  anchors: string,
+  headOf: HeadOf,
+): Promise<Totals> {
+  const { changes, encoded } = shared;
+  if (encoded?.anchors !== anchors) {
+    return composeParts(tx, shop, envelope, [changes], headOf, (payload) => {
+      shared.encoded = { payload, anchors };
+    });
+  }
+  const totals = { parts: 1, total: changes.length, removals: removalsIn(changes) };
+  const payload = shop.codec.replaceHead(encoded.payload, headOf(0, totals, introducedBy(changes)));
+  if (payload.length > shop.maxPayloadBytes(envelope.to)) return composeParts(tx, shop, envelope, [changes], headOf);
+  await putOutgoing(tx, shop, envelope, payload, 0, 1);
+  return totals;
+}
+
+function introducedBy(changes: Change[]): Set<PostofficeName> {
+  return new Set(changes.filter((change) => change.state === 'whole').map((change) => change.owner));
 }
 
 async function giveFinalHeads(

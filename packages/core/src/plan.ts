@@ -5,6 +5,7 @@
  */
 import { parseDn, normalizeDn, rdnOf, writeRdn, escapeDnValue, type Rdn } from './dn.ts';
 import { type Attributes, decodeEntry, deriveEntryId, type Entry } from './entry.ts';
+import { shownBytes } from './holds.ts';
 import { DN_ATTRIBUTE, MEMBER_ATTRIBUTE } from './mapping.ts';
 import type { DirectoryChange } from './seams/directory.ts';
 import type { Association, EntryRow, Store, StoreTx } from './seams/store.ts';
@@ -41,7 +42,7 @@ async function associateRows(tx: StoreTx, options: SubscribingOptions, rows: Ent
     options.name,
     rows.map((row) => row.id),
   );
-  const wanted = rows.map((row) => wantedDn(decodeEntry(row.bytes!), options));
+  const wanted = rows.map((row) => wantedDn(decodeEntry(shownBytes(row)!), options));
   const taken = await tx.associationsByDn(options.name, wanted.map(normalizeDn));
   const given = new Map<string, string>();
   const news: Association[] = [];
@@ -141,7 +142,9 @@ async function changesFor(
   rows: EntryRow[],
   groups: boolean,
 ): Promise<DirectoryChange[]> {
-  const entries = rows.map((row) => decodeEntry(row.bytes!)).filter((entry) => (entry.kind === 'group') === groups);
+  const entries = rows
+    .map((row) => decodeEntry(shownBytes(row)!))
+    .filter((entry) => (entry.kind === 'group') === groups);
   const associations = await tx.associationsById(
     options.name,
     entries.map((entry) => entry.id),

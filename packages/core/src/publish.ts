@@ -4,14 +4,18 @@
  * While the directory is read only what differs is kept, staged in the store; nothing is published before the read has
  * ended. An incomplete read publishes nothing: the last data stay in use. Removals are derived from a complete read
  * only (design rule 5). Reading happens outside of transactions, each batch in one of its own, the end in one.
+ * What goes beyond the limits (holds.ts) is left out: the entry stays published as it is, until it is approved.
  */
 import { normalizeDn } from './dn.ts';
 import { changedAttributes } from './changed-attributes.ts';
+import { effectsBetween, type Measured, membersIn } from './effects.ts';
 import { CanonicalWriter, decodeEntry, encodeEntry, entryHash } from './entry.ts';
 import { DigestSum } from './digest.ts';
+import { type HeldCounts, noneHeld } from './holds.ts';
 import { IdSet } from './id-set.ts';
 import { MEMBER_ATTRIBUTE, type Mapping } from './mapping.ts';
-import { loadOwn, type OwnRecord, saveOwn } from './requestor-record.ts';
+import { loadOwn, type OwnRecord, type RequestorContext, saveOwn } from './requestor-record.ts';
+import { isApproved, ReadHolds, REMOVED } from './read-holds.ts';
 import type { DirectoryEntry, ReadCertificate } from './seams/directory.ts';
 import type { EntryRow, StagedEntry, Store, StoreTx } from './seams/store.ts';
 
@@ -37,6 +41,8 @@ export interface ReadSummary {
   refusedCount: number;
   /** At most MAX_REMARKS of them. */
   refused: Refused[];
+  /** What the read would have done beyond the limits: published entries stay as they are. */
+  held: HeldCounts;
   /** DNs of group members that are no entries of this postoffice. */
   unknownMembers: number;
 }
@@ -54,10 +60,11 @@ export class DirectoryReading {
     private readonly owner: string,
     private readonly directory: string,
     private readonly mapping: Mapping,
+    private readonly context: Pick<RequestorContext, 'holds' | 'clock'>,
   ) {
     const certificate: ReadCertificate = { complete: false, remarks: [], entries: 0, source: '', bookmark: null };
     const counts = { published: 0, leftOut: 0, added: 0, changed: 0, removed: 0, refusedCount: 0, unknownMembers: 0 };
-    this.#summary = { directory, certificate, ...counts, refused: [] };
+    this.#summary = { directory, certificate, ...counts, held: noneHeld(), refused: [] };
   }
 
   /** To be called first: forgets what a read that broke off has staged. */
@@ -74,7 +81,11 @@ export class DirectoryReading {
         mapped.map((one) => one.id),
       ),
     );
-    const differing = mapped.filter((one, i) => one.memberDns.length > 0 || differs(one, rows[i], this.directory));
+    // Also who is held: his DN as read before is remembered, and may be the old one again.
+    const differing = mapped.filter((one, i) => {
+      const row = rows[i];
+      return one.memberDns.length > 0 || (row?.held ?? null) !== null || differs(one, row, this.directory);
+    });
     if (differing.length === 0) return;
     this.#staged += differing.length;
     await this.store.transaction((tx) => tx.stageEntries(this.directory, differing), { large: differing.length > 500 });
@@ -123,16 +134,40 @@ export class DirectoryReading {
     const summary = this.#summary;
     const own = await loadOwn(tx);
     if (summary.certificate.complete) {
-      const work = { own, sum: DigestSum.from(own.digest) };
+      const work = await this.#begin(tx, own);
       await this.#publishStaged(tx, work);
       await this.#removeUnseen(tx, work);
       await this.#publishGroups(tx, work);
+      await this.#publishDeferred(tx, work);
+      await work.holds.end(tx);
+      summary.held = work.holds.held;
       own.digest = work.sum.digest();
       await saveOwn(tx, own);
       summary.published = this.#seen.size - this.#doubles.size;
     }
     await tx.clearStaged(this.directory);
     return summary;
+  }
+
+  /** Passes over what is published: who was not seen, and what the effects of this read are measured against. */
+  async #begin(tx: StoreTx, own: OwnRecord): Promise<Work> {
+    const holds = new ReadHolds(own, this.directory, this.context);
+    const work: Work = { own, sum: DigestSum.from(own.digest), holds, unseen: [], deferred: [] };
+    for (let after = 0; ; ) {
+      const rows = await tx.scanHashes('published', after, 5 * BATCH);
+      if (rows.length === 0) return work;
+      after = rows.at(-1)!.number;
+      const live = rows.filter((row) => !row.deleted);
+      const unseen = live.filter((row) => !this.#seen.has(row.id)).map((row) => row.number);
+      holds.shown.entries += live.length - unseen.length;
+      if (unseen.length === 0) continue;
+      for (const row of await tx.entriesByNumber('published', unseen)) {
+        if (row!.note !== this.directory) continue;
+        holds.shown.entries++;
+        work.unseen.push(row!.number);
+        if (!isApproved(row!, REMOVED)) holds.count(REMOVED, 1);
+      }
+    }
   }
 
   async #publishStaged(tx: StoreTx, work: Work): Promise<void> {
@@ -165,7 +200,7 @@ export class DirectoryReading {
       const staged = await tx.stagedEntries(this.directory, after, BATCH);
       if (staged.length === 0) return;
       after = staged.at(-1)!.position;
-      const groups: StagedEntry[] = [];
+      const groups: Positioned[] = [];
       for (const one of staged) {
         if (one.memberDns.length > 0 && !this.#doubles.has(hex(one.id))) groups.push(await this.#withMembers(tx, one));
       }
@@ -173,13 +208,13 @@ export class DirectoryReading {
     }
   }
 
-  async #withMembers(tx: StoreTx, group: StagedEntry): Promise<StagedEntry> {
+  async #withMembers<S extends StagedEntry>(tx: StoreTx, group: S, first = true): Promise<S> {
     const ids: Uint8Array[] = [];
     for (let from = 0; from < group.memberDns.length; from += BATCH) {
       const dns = group.memberDns.slice(from, from + BATCH).map((dn) => safelyNormalized(dn));
       for (const found of await tx.associationsByDn(this.directory, dns)) {
-        if (found === undefined) this.#summary.unknownMembers++;
-        else ids.push(found.id);
+        if (found !== undefined) ids.push(found.id);
+        else if (first) this.#summary.unknownMembers++;
       }
     }
     const entry = decodeEntry(group.bytes);
@@ -188,7 +223,8 @@ export class DirectoryReading {
     return { ...group, bytes, hash: entryHash(bytes) };
   }
 
-  async #publishRows(tx: StoreTx, work: Work, staged: StagedEntry[]): Promise<void> {
+  /** What has effects is deferred: only at the end it is known how many there are. */
+  async #publishRows(tx: StoreTx, work: Work, staged: Positioned[]): Promise<void> {
     const before = await tx.entriesById(
       'published',
       staged.map((one) => one.id),
@@ -198,8 +234,16 @@ export class DirectoryReading {
       const row = before[i];
       if (row !== undefined && !row.deleted && row.note !== this.directory) {
         this.#refuse(one.dn, 'duplicate-id', `the directory ${row.note} already publishes an entry with the same key`);
-      } else if (differs(one, row, this.directory)) {
+        continue;
+      }
+      if (row !== undefined) work.holds.shown.members += membersIn(row.bytes);
+      if (!differs(one, row, this.directory)) continue;
+      const measured = effectsBetween(row?.bytes ?? null, one.bytes);
+      if (measured.effects === 0 || isApproved(row!, measured)) {
         rows.push(this.#changedRow(work, row, one));
+      } else {
+        work.holds.count(measured, 1);
+        work.deferred.push({ position: one.position, measured });
       }
     }
     await tx.putEntries('published', rows);
@@ -227,28 +271,56 @@ export class DirectoryReading {
       introduced: changed === null ? seq : row!.introduced,
       changed,
       note: this.directory,
+      held: null,
     };
   }
 
-  async #removeUnseen(tx: StoreTx, { own, sum }: Work): Promise<void> {
-    for (let after = 0; ; ) {
-      const rows = await tx.scanHashes('published', after, 5 * BATCH);
-      if (rows.length === 0) return;
-      after = rows.at(-1)!.number;
-      const unseen = rows.filter((row) => !row.deleted && !this.#seen.has(row.id)).map((row) => row.number);
-      if (unseen.length === 0) continue;
-      const gone = (await tx.entriesByNumber('published', unseen)).filter((row) => row?.note === this.directory);
+  /** Before groups: who is gone has no DN any more that they could name. Who is held keeps it. */
+  async #removeUnseen(tx: StoreTx, work: Work): Promise<void> {
+    const { own, sum, unseen, holds } = work;
+    const over = (holds.over() & REMOVED.effects) !== 0;
+    for (let from = 0; from < unseen.length; from += BATCH) {
+      const rows = (await tx.entriesByNumber('published', unseen.slice(from, from + BATCH))) as EntryRow[];
+      const gone = rows.filter((row) => !over || isApproved(row, REMOVED));
       const tombstones = gone.map((row) => {
-        sum.subtract(row!.hash);
+        if (!isApproved(row, REMOVED)) holds.count(REMOVED, -1);
+        sum.subtract(row.hash);
         own.live--;
-        return { ...row!, seq: ++own.seq, deleted: true, bytes: null, changed: null };
+        return { ...row, seq: ++own.seq, deleted: true, bytes: null, changed: null, held: null };
       });
       await tx.putEntries('published', tombstones);
       await tx.removeAssociations(
         this.directory,
         tombstones.map((row) => row.id),
       );
+      const kept = rows.filter((row) => over && !isApproved(row, REMOVED));
+      await holds.mark(
+        tx,
+        kept.map((row) => ({ row, measured: REMOVED })),
+      );
       this.#summary.removed += tombstones.length;
+    }
+  }
+
+  /** In a second pass over what has effects: published within the limits, else held. */
+  async #publishDeferred(tx: StoreTx, work: Work): Promise<void> {
+    const over = work.holds.over();
+    for (let from = 0; from < work.deferred.length; from += BATCH) {
+      const rows: EntryRow[] = [];
+      const kept: { row: EntryRow; measured: Measured }[] = [];
+      for (const { position, measured } of work.deferred.slice(from, from + BATCH)) {
+        const [staged] = await tx.stagedEntries(this.directory, position - 1, 1);
+        const [row] = await tx.entriesById('published', [staged!.id]);
+        if ((measured.effects & over) !== 0) {
+          kept.push({ row: row!, measured });
+          continue;
+        }
+        work.holds.count(measured, -1);
+        const whole = staged!.memberDns.length > 0 ? await this.#withMembers(tx, staged!, false) : staged!;
+        rows.push(this.#changedRow(work, row, whole));
+      }
+      await tx.putEntries('published', rows);
+      await work.holds.mark(tx, kept);
     }
   }
 }
@@ -259,7 +331,14 @@ class PreviewEnds extends Error {}
 interface Work {
   own: OwnRecord;
   sum: DigestSum;
+  holds: ReadHolds;
+  /** Numbers of rows. */
+  unseen: number[];
+  /** By position in what is staged. */
+  deferred: { position: number; measured: Measured }[];
 }
+
+type Positioned = StagedEntry & { position: number };
 
 function differs(staged: StagedEntry, row: EntryRow | undefined, directory: string): boolean {
   return row === undefined || row.deleted || row.note !== directory || Buffer.compare(row.hash, staged.hash) !== 0;

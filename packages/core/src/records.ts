@@ -6,18 +6,23 @@ import type { AnchorHint, Checkpoint, PostofficeName, Refusal, Report } from './
 import type { CookieJar } from './cursor.ts';
 import { DigestSum, EMPTY_DIGEST, type Digest } from './digest.ts';
 import { DirpostError } from './errors.ts';
+import { type Holding, type HoldLimits, noHolding } from './holds.ts';
 import { type Incarnation, newIncarnation, type Stamp } from './incarnation.ts';
 import type { AddressList } from './list.ts';
 import type { Workshop } from './parts.ts';
 import type { PublishRefusal, PublishRules } from './permission.ts';
 import type { Random } from './seams/clock.ts';
 import type { StoreTx } from './seams/store.ts';
+import type { RecentDeltas } from './shared-delta.ts';
 
 export interface ServerContext extends Workshop {
   name: PostofficeName;
   lists: AddressList[];
   rules: PublishRules;
   cookies: CookieJar;
+  holds: HoldLimits;
+  /** What was composed lately, for the requestors that ask for the same. */
+  recent: RecentDeltas;
   /** A requestor that was silent for longer is stale: tombstones no longer wait for it. */
   retentionMs: number;
 }
@@ -49,6 +54,10 @@ export interface RequestorRecord {
   live: number;
   flaggedCount: number;
   flagged: FlaggedEntry[];
+  /** Effects of its changes that are kept from the lists. */
+  holding: Holding;
+  /** Members of its groups, as the lists have them. */
+  members: number;
   /** Number of the last update sent to it. */
   updateNumber: number;
   /** The highest seq up to which data were sent to it. */
@@ -115,7 +124,13 @@ export async function saveServer(tx: StoreTx, record: ServerRecord): Promise<voi
 }
 
 export async function findRequestor(tx: StoreTx, name: PostofficeName): Promise<RequestorRecord | undefined> {
-  return tx.getDocument<RequestorRecord>(requestorDocument(name));
+  const record = await tx.getDocument<RequestorRecord>(requestorDocument(name));
+  return record === undefined ? undefined : present(record);
+}
+
+/** As this version writes it: an older one knew no limits on effects. */
+function present(record: RequestorRecord): RequestorRecord {
+  return { ...record, holding: record.holding ?? noHolding(), members: record.members ?? 0 };
 }
 
 export async function loadRequestor(tx: StoreTx, name: PostofficeName, nowMs: number): Promise<RequestorRecord> {
@@ -137,6 +152,8 @@ function newRequestor(name: PostofficeName, nowMs: number): RequestorRecord {
     live: 0,
     flaggedCount: 0,
     flagged: [],
+    holding: noHolding(),
+    members: 0,
     updateNumber: 0,
     sentSeq: 0,
     outstanding: null,
@@ -156,7 +173,7 @@ function newRequestor(name: PostofficeName, nowMs: number): RequestorRecord {
 export async function allRequestors(tx: StoreTx): Promise<RequestorRecord[]> {
   const names = await tx.documentNames(requestorDocument(''));
   const records: RequestorRecord[] = [];
-  for (const name of names) records.push((await tx.getDocument<RequestorRecord>(name))!);
+  for (const name of names) records.push(present((await tx.getDocument<RequestorRecord>(name))!));
   return records;
 }
 

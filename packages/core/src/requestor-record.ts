@@ -3,8 +3,10 @@
  * the transaction that changes what it speaks of.
  */
 import type { AnchorHint, Checkpoint, Heard, PartsHeld, PostofficeName, Request } from './change.ts';
+import { emptyReplica, type Replica } from './apply.ts';
 import { EMPTY_DIGEST, type Digest } from './digest.ts';
 import { DirpostError } from './errors.ts';
+import type { Holding, HoldLimits } from './holds.ts';
 import { type Incarnation, incarnationOfStamp, newIncarnation, type Stamp } from './incarnation.ts';
 import type { Workshop } from './parts.ts';
 import type { FlaggedEntry } from './records.ts';
@@ -17,6 +19,8 @@ export interface RequestorContext extends Workshop {
   /** How the ids of this postoffice's entries derive from released attributes. */
   anchors: AnchorHint[];
   version: string;
+  /** At the sender (T0) and at the receiver (T3). */
+  holds: HoldLimits;
 }
 
 export interface OwnRecord {
@@ -38,7 +42,7 @@ export interface OwnRecord {
   /** Repairs in a row that did not lead to the digest. */
   failedRepairs: number;
   heard: Heard | null;
-  replica: { digest: Digest; live: number };
+  replica: Replica;
   /** The cookie, unread, and what the update that brought it said of it in the open. */
   cursor: { cookie: string; incarnation: Incarnation; seq: number; list: string; number: number } | null;
   /** Announcements of a new incarnation that failed in a row (rule 7). */
@@ -55,6 +59,8 @@ export interface OwnRecord {
   refused: { count: number; entries: FlaggedEntry[] };
   /** Effects of what is published here that the server holds. */
   heldAtServer: number;
+  /** Directory → what the last complete read would have done to what is published, and was held. */
+  heldAtCollect: Record<string, Holding>;
   counts: { exchanges: number; fulls: number; deltas: number; repairs: number; rollbacks: number; ignored: number };
 }
 
@@ -75,7 +81,7 @@ export async function createRequestor(tx: StoreTx, random: Random): Promise<void
     request: 'changes',
     failedRepairs: 0,
     heard: null,
-    replica: { digest: EMPTY_DIGEST, live: 0 },
+    replica: emptyReplica(),
     cursor: null,
     told: 0,
     stopped: null,
@@ -85,6 +91,7 @@ export async function createRequestor(tx: StoreTx, random: Random): Promise<void
     verifiedMs: null,
     refused: { count: 0, entries: [] },
     heldAtServer: 0,
+    heldAtCollect: {},
     counts: { exchanges: 0, fulls: 0, deltas: 0, repairs: 0, rollbacks: 0, ignored: 0 },
   };
   await saveOwn(tx, record);
@@ -93,7 +100,8 @@ export async function createRequestor(tx: StoreTx, random: Random): Promise<void
 export async function loadOwn(tx: StoreTx): Promise<OwnRecord> {
   const record = await tx.getDocument<OwnRecord>(OWN);
   if (record === undefined) throw new DirpostError('not-initialized', 'This store is not that of a postoffice.');
-  return record;
+  // An older version knew no limits on effects.
+  return { ...record, replica: { ...emptyReplica(), ...record.replica }, heldAtCollect: record.heldAtCollect ?? {} };
 }
 
 export async function saveOwn(tx: StoreTx, record: OwnRecord): Promise<void> {

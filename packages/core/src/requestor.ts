@@ -227,11 +227,11 @@ async function fold(
   const update = arrival.head;
   const parts = changesOf(tx, context, arrival);
   if (update.mode === 'delta') {
-    own.replica = await applyDelta(tx, context.name, own.replica, update, parts);
+    own.replica = await applyDelta(tx, context, own.replica, update, parts);
     own.counts.deltas++;
     return true;
   }
-  const { complete, ...replica } = await applyRepair(tx, context.name, own.replica, update, parts);
+  const { complete, ...replica } = await applyRepair(tx, context, own.replica, update, parts);
   own.replica = replica;
   own.counts.repairs++;
   return complete;

@@ -16,6 +16,7 @@ import type { Cursor } from './cursor.ts';
 import { EMPTY_DIGEST } from './digest.ts';
 import { isDirpostError } from './errors.ts';
 import { generationOf, type Incarnation, newIncarnation, stampOf } from './incarnation.ts';
+import { noteSeqTime } from './lag.ts';
 import { ListNumbering } from './list-numbering.ts';
 import {
   ANCHORS_DOCUMENT,
@@ -109,6 +110,7 @@ async function exchangeIn(
   else outcome = await processComplete(answering, arrival, parts!, trusted);
   record.lastHeardMs = context.clock.now();
   record.version = arrival.head.version;
+  await noteSeqTime(tx, server.seq, context.clock.now());
   await saveServer(tx, server);
   await saveRequestor(tx, record);
   return { ...outcome, newIncarnation: restored };
@@ -356,7 +358,8 @@ async function noteVerified(
 
 async function rememberAnchors(tx: StoreTx, record: RequestorRecord, anchors: AnchorHint[]): Promise<void> {
   const own = anchors.filter((anchor) => anchor.owner === record.name);
-  if (JSON.stringify(own) === JSON.stringify(record.anchors)) return;
+  // An exchange names anchors only where it introduces entries.
+  if (own.length === 0 || JSON.stringify(own) === JSON.stringify(record.anchors)) return;
   record.anchors = own;
   const all = (await tx.getDocument<AnchorHint[]>(ANCHORS_DOCUMENT)) ?? [];
   await tx.putDocument(ANCHORS_DOCUMENT, [...all.filter((anchor) => anchor.owner !== record.name), ...own]);
@@ -372,7 +375,7 @@ function receiptOf(record: RequestorRecord, wantFull: boolean): Receipt {
     missing: [],
     refusedCount: record.flaggedCount,
     refused: record.flagged.map(({ id, code, reason }) => ({ id: Buffer.from(id, 'hex'), code, reason })),
-    heldCount: 0,
+    heldCount: record.holding.held.entries,
   };
 }
 

@@ -166,7 +166,7 @@ async function replicaBuckets(tx: StoreTx): Promise<Uint8Array> {
   for (let after = 0; ; ) {
     const rows = await tx.scanEntries('replica', after, BATCH);
     if (rows.length === 0) return sums.bytes();
-    for (const row of rows) sums.add(row.id, entryHash(row.bytes!));
+    for (const { id, bytes } of rows) if (bytes !== null) sums.add(id, entryHash(bytes));
     after = rows.at(-1)!.number;
   }
 }

@@ -6,7 +6,7 @@
  * Checks go from cheap to dear, and every length is checked before it is used.
  */
 import { DirpostError, type Incarnation, type Limits } from '@dirpost/core';
-import { KEY_ID_BYTES } from './keys.ts';
+import { KEY_ID_BYTES, SIGNING_KEY_BYTES } from './keys.ts';
 import { pack, unpack } from './scan.ts';
 
 const MAGIC = Buffer.from('DIRPOST');
@@ -14,6 +14,7 @@ const VERSION = '1'.charCodeAt(0);
 const PREFIX_BYTES = 14;
 export const SIGNATURE_BYTES = 64;
 export const MESSAGE_ID_BYTES = 16;
+const INVITATION_ID_BYTES = 16;
 
 /** What is written on the outside of a message file. */
 export interface Envelope {
@@ -26,12 +27,21 @@ export interface Envelope {
   createdMs: number;
 }
 
+/** Stands in the header while a postoffice is joining: the receiver does not know its keys yet. */
+export interface EnrolmentMark {
+  /** Id of the invitation: 32 hexadecimal digits. */
+  invitation: string;
+  /** The sender's own signing key: Ed25519, the 32 octets in base64. */
+  signing: string;
+}
+
 export interface Header {
   envelope: Envelope;
   /** 8 octets of hash of the signing key. */
   signingKeyId: Uint8Array;
   /** Names of header fields that a reader has to understand. */
   critical: string[];
+  enrolment: EnrolmentMark | null;
 }
 
 /** A message file, cut into its parts. */
@@ -44,7 +54,7 @@ export interface Pieces {
 }
 
 /** Header fields of this version; `x` lists critical ones. */
-const knownFields = new Set(['f', 't', 'n', 'i', 'c', 'k', 'x']);
+const knownFields = new Set(['f', 't', 'n', 'i', 'c', 'k', 'e', 'x']);
 
 export function encodeHeader(header: Header): Buffer {
   const { envelope } = header;
@@ -53,6 +63,10 @@ export function encodeHeader(header: Header): Buffer {
   fields['i'] = Buffer.from(envelope.id, 'hex');
   fields['c'] = envelope.createdMs;
   fields['k'] = Buffer.from(header.signingKeyId);
+  if (header.enrolment !== null) {
+    const { invitation, signing } = header.enrolment;
+    fields['e'] = [Buffer.from(invitation, 'hex'), Buffer.from(signing, 'base64')];
+  }
   if (header.critical.length > 0) fields['x'] = header.critical;
   return pack(fields);
 }
@@ -79,9 +93,7 @@ export function cut(bytes: Uint8Array, limits: Limits): Pieces {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const bodyStart = PREFIX_BYTES + view.getUint16(8);
   const bodyEnd = bodyStart + view.getUint32(10);
-  if (bodyStart - PREFIX_BYTES > limits.maxHeaderBytes) {
-    throw new DirpostError('message-header', `The header is longer than ${limits.maxHeaderBytes} bytes.`);
-  }
+  if (bodyStart - PREFIX_BYTES > limits.maxHeaderBytes) throw headerTooLong(limits);
   if (bodyEnd + SIGNATURE_BYTES > limits.maxMessageBytes) throw tooLarge(limits);
   if (bytes.length < bodyEnd + SIGNATURE_BYTES) throw truncated();
   if (bytes.length > bodyEnd + SIGNATURE_BYTES) {
@@ -93,6 +105,19 @@ export function cut(bytes: Uint8Array, limits: Limits): Pieces {
     signed: bytes.subarray(0, bodyEnd),
     signature: bytes.subarray(bodyEnd),
   };
+}
+
+/**
+ * The header alone, of a message file of which only the beginning is there yet: for a transport that has to know whom
+ * it is from before it takes the rest. Throws as `cut` does.
+ */
+export function headerOf(start: Uint8Array, limits: Limits): Header {
+  checkMagic(start, limits);
+  if (start.length < PREFIX_BYTES) throw truncated();
+  const end = PREFIX_BYTES + new DataView(start.buffer, start.byteOffset, start.byteLength).getUint16(8);
+  if (end - PREFIX_BYTES > limits.maxHeaderBytes) throw headerTooLong(limits);
+  if (start.length < end) throw truncated();
+  return decodeHeader(start.subarray(PREFIX_BYTES, end), limits);
 }
 
 function checkMagic(bytes: Uint8Array, limits: Limits): void {
@@ -141,7 +166,20 @@ function decodeHeader(bytes: Uint8Array, limits: Limits): Header {
   const forIncarnation = incarnation === null ? null : unpackIncarnation(incarnation);
   if (forIncarnation === undefined) throw malformed('an incarnation');
   const envelope: Envelope = { id: Buffer.from(id).toString('hex'), from, to, forIncarnation, createdMs };
-  return { envelope, signingKeyId: Buffer.from(signingKeyId), critical };
+  return { envelope, signingKeyId: Buffer.from(signingKeyId), critical, enrolment: enrolmentMark(fields, critical) };
+}
+
+/** Who does not understand it must refuse it, so it is always critical. */
+function enrolmentMark(fields: Record<string, unknown>, critical: string[]): EnrolmentMark | null {
+  const given = fields['e'];
+  if (given === undefined && !critical.includes('e')) return null;
+  const [invitation, signing] = Array.isArray(given) && critical.includes('e') ? (given as unknown[]) : [];
+  if (!(invitation instanceof Uint8Array) || invitation.length !== INVITATION_ID_BYTES) throw malformed('an enrolment');
+  if (!(signing instanceof Uint8Array) || signing.length !== SIGNING_KEY_BYTES) throw malformed('an enrolment');
+  return {
+    invitation: Buffer.from(invitation).toString('hex'),
+    signing: Buffer.from(signing).toString('base64'),
+  };
 }
 
 function isName(value: unknown): value is string {
@@ -166,6 +204,10 @@ export function unpackIncarnation(packed: unknown): Incarnation | undefined {
   const digits = packed.subarray(0, -8);
   for (let i = digits.length - 1; i >= 0; i--) generation = generation * 0x80 + (digits[i]! & 0x7f);
   return `${generation}.${Buffer.from(packed.subarray(-8)).toString('hex')}`;
+}
+
+function headerTooLong(limits: Limits): DirpostError {
+  return new DirpostError('message-header', `The header is longer than ${limits.maxHeaderBytes} bytes.`);
 }
 
 function truncated(): DirpostError {

@@ -4,13 +4,14 @@
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { DirpostError } from '@dirpost/core';
-import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 
 export interface PrivateKeys {
   /** Ed25519, PKCS #8 DER in base64. */
   signing: string;
   /** `AGE-SECRET-KEY-…`; the first is the one that is announced, older ones still open what was sealed for them. */
   identities: string[];
+  /** Server: the public half of its recovery key (recovery-key.ts), 32 octets in base64. The private half is on paper. */
+  recovery?: string;
 }
 
 export interface PublicKeys {
@@ -24,20 +25,25 @@ export interface PublicKeys {
 export interface PeerKeys {
   signing: string[];
   recipients: string[];
+  /** Nothing of it is taken, and nothing is sealed for it, until its administrator's word is taken back. */
+  suspended?: boolean;
 }
 
 export const KEY_ID_BYTES = 8;
+export const SIGNING_KEY_BYTES = 32;
 
 /** RFC 8410: what stands before the 32 octets of an Ed25519 public key in its DER form. */
 const publicDerPrefix = Buffer.from('302a300506032b6570032100', 'hex');
 
 export async function generateKeys(): Promise<PrivateKeys> {
+  const { generateX25519Identity } = await import('age-encryption');
   const { privateKey } = generateKeyPairSync('ed25519');
   const signing = privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64');
   return { signing, identities: [await generateX25519Identity()] };
 }
 
 export async function publicKeys(keys: PrivateKeys): Promise<PublicKeys> {
+  const { identityToRecipient } = await import('age-encryption');
   const der = createPublicKey(signingKeyObject(keys.signing)).export({ format: 'der', type: 'spki' });
   const signing = der.subarray(publicDerPrefix.length).toString('base64');
   return { signing, recipient: await identityToRecipient(keys.identities[0]!) };
@@ -46,8 +52,12 @@ export async function publicKeys(keys: PrivateKeys): Promise<PublicKeys> {
 /** For two people to compare: 160 bits of SHA-256 over both keys, as 8 groups of 4 letters and digits. */
 export function fingerprint(keys: PublicKeys): string {
   const hash = createHash('sha256').update('dirpost fingerprint\0').update(rawSigningKey(keys.signing));
-  const text = base32(hash.update(keys.recipient).digest().subarray(0, 20));
-  return text.match(/.{4}/g)!.join('-');
+  return inGroups(hash.update(keys.recipient).digest().subarray(0, 20));
+}
+
+/** Base32 in groups of four with hyphens between, for people to read out. Whole groups: a multiple of 5 octets. */
+export function inGroups(bytes: Uint8Array): string {
+  return base32(bytes).match(/.{4}/g)!.join('-');
 }
 
 /** The first 8 octets of SHA-256 over the 32 octets of the signing key. */
@@ -78,11 +88,15 @@ export function parsePrivateKeys(json: string): PrivateKeys {
   if (!Array.isArray(identities) || identities.length === 0 || !identities.every(isIdentity)) {
     throw invalid('The key file lacks age identities (AGE-SECRET-KEY-…).');
   }
-  return { signing, identities };
+  if (fields['recovery'] === undefined) return { signing, identities };
+  const { recovery } = fields;
+  if (!isBase64(recovery)) throw invalid('The key file holds a recovery key that is none.');
+  rawSigningKey(recovery);
+  return { signing, identities, recovery };
 }
 
-export function formatPrivateKeys(keys: PrivateKeys): string {
-  return `${JSON.stringify({ signing: keys.signing, identities: keys.identities }, null, 2)}\n`;
+export function formatPrivateKeys({ signing, identities, recovery }: PrivateKeys): string {
+  return `${JSON.stringify({ signing, identities, recovery }, null, 2)}\n`;
 }
 
 export function parsePublicKeys(json: string): PublicKeys {
@@ -109,9 +123,10 @@ function parseObject(json: string, what: string): Record<string, unknown> {
   throw invalid(`The ${what} are not a JSON object.`);
 }
 
-function rawSigningKey(signing: string): Buffer {
+/** The 32 octets. Throws DirpostError `config-invalid`. */
+export function rawSigningKey(signing: string): Buffer {
   const raw = Buffer.from(signing, 'base64');
-  if (raw.length !== 32) throw invalid('A public signing key is 32 octets in base64.');
+  if (raw.length !== SIGNING_KEY_BYTES) throw invalid('A public signing key is 32 octets in base64.');
   return raw;
 }
 

@@ -2,20 +2,13 @@
  * Message file → payload (T2 and T3), and the sealer, which does both ways for one postoffice. Opening is strict and
  * ordered: every check stands before the dearer one, and nothing is decrypted that is not signed by a known sender.
  */
-import { createHash, type KeyObject, verify } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { DirpostError, type Limits } from '@dirpost/core';
-import { Decrypter } from 'age-encryption';
-import { cut, type Envelope, MESSAGE_ID_BYTES, type Pieces } from './header.ts';
-import {
-  authenticationKeyObject,
-  keyId,
-  type PeerKeys,
-  type PrivateKeys,
-  publicKeys,
-  signingKeyObject,
-} from './keys.ts';
+import { Authenticator, type Senders } from './authentication.ts';
+import { cut, type EnrolmentMark, type Envelope, MESSAGE_ID_BYTES } from './header.ts';
+import { keyId, type PeerKeys, type PrivateKeys, publicKeys, signingKeyObject } from './keys.ts';
 import { unpack } from './scan.ts';
-import { type SealingKeys, sealMessage, signatureInput } from './seal.ts';
+import { type SealingKeys, sealMessage } from './seal.ts';
 import { identityOf } from './x25519.ts';
 
 export interface OpenedMessage {
@@ -23,34 +16,42 @@ export interface OpenedMessage {
   payload: Uint8Array;
   /** SHA-256 of the payload, 32 octets. */
   payloadHash: Uint8Array;
+  /** It is signed by a key that nobody vouches for yet: only an enrolment with a right proof may be taken from it. */
+  enrolment?: EnrolmentMark;
 }
 
 /** Seals and opens for one postoffice. An interface, so that the simulation can seal without randomness. */
 export interface Sealer {
-  /** Throws DirpostError `peer-unknown` without keys of the receiver, `message-too-large` over the limit. */
-  seal(envelope: Envelope, payload: Uint8Array): Promise<Uint8Array>;
+  /**
+   * Throws DirpostError `peer-unknown` without keys of the receiver, `message-too-large` over the limit. `recipients`: for
+   * these in place of those that are known of the receiver.
+   */
+  seal(envelope: Envelope, payload: Uint8Array, recipients?: string[]): Promise<Uint8Array>;
   /** Throws DirpostError `message-…`; see format.md, "Opening", for the order of the checks. */
   open(bytes: Uint8Array): Promise<OpenedMessage>;
   /** What stands on the outside, authenticated by nothing; undefined where it cannot be read. */
   outside(bytes: Uint8Array): Envelope | undefined;
 }
 
-export interface SealerOptions {
+export interface SealerOptions extends Senders {
   /** Of this postoffice. */
   name: string;
   keys: PrivateKeys;
-  /** Undefined for a postoffice that is not known. */
-  peers: (name: string) => PeerKeys | undefined;
+  /** Id of the invitation by which this postoffice is joining, until the server has answered: it stands in every header. */
+  enrolling?: () => string | null;
   limits: Limits;
 }
 
 export function createSealer(options: SealerOptions): Sealer {
   const { name, limits } = options;
-  const authenticationKeys = new AuthenticationKeys();
   // The public half is needed at the first use only; computing it is asynchronous.
   let own: Promise<{ sealing: SealingKeys; peer: PeerKeys }> | undefined;
   const ownKeys = () => (own ??= loadOwnKeys(options.keys));
-  const keysOf = async (peer: string) => options.peers(peer) ?? (peer === name ? (await ownKeys()).peer : undefined);
+  let ownPeer: PeerKeys | undefined;
+  const authenticator = new Authenticator({
+    peers: (peer) => options.peers(peer) ?? (peer === name ? ownPeer : undefined),
+    isInvited: (peer, invitation) => options.isInvited?.(peer, invitation) === true,
+  });
   return {
     outside(bytes) {
       try {
@@ -59,16 +60,14 @@ export function createSealer(options: SealerOptions): Sealer {
         return undefined;
       }
     },
-    async seal(envelope, payload) {
+    async seal(envelope, payload, recipients) {
       if (envelope.from !== name) throw new DirpostError('wrong-use', `${name} cannot seal for ${envelope.from}.`);
-      const peer = await keysOf(envelope.to);
-      if (peer === undefined || peer.recipients.length === 0) {
-        throw new DirpostError('peer-unknown', `No keys of ${envelope.to} are known.`, {
-          retry: 'operator',
-          hint: 'Exchange public files with it: dirpost peer export, dirpost peer add FILE',
-        });
-      }
-      const bytes = await sealMessage(envelope, payload, (await ownKeys()).sealing, peer.recipients);
+      const own = await ownKeys();
+      const peer = options.peers(envelope.to) ?? (envelope.to === name ? own.peer : undefined);
+      const invitation = options.enrolling?.() ?? null;
+      const enrolment = invitation === null ? null : { invitation, signing: own.peer.signing[0]! };
+      const sealedFor = recipients ?? recipientsOf(envelope.to, peer);
+      const bytes = await sealMessage(envelope, payload, own.sealing, sealedFor, enrolment);
       if (bytes.length > limits.maxMessageBytes) {
         throw new DirpostError('message-too-large', `A message file of ${bytes.length} bytes is over the limit.`);
       }
@@ -76,16 +75,32 @@ export function createSealer(options: SealerOptions): Sealer {
     },
     async open(bytes) {
       const pieces = cut(bytes, limits);
-      const { envelope } = pieces.header;
+      const { envelope, enrolment } = pieces.header;
       if (envelope.to !== name) {
         throw new DirpostError('message-recipient', `The message file is for ${envelope.to}, not for ${name}.`);
       }
-      checkSignature(pieces, await keysOf(envelope.from), authenticationKeys);
+      if (envelope.from === name) ownPeer = (await ownKeys()).peer;
+      authenticator.check(pieces);
       const plain = await decrypt(pieces.body, options.keys.identities);
       const payload = checkInner(plain, envelope, limits);
-      return { envelope, payload, payloadHash: createHash('sha256').update(payload).digest() };
+      const payloadHash = createHash('sha256').update(payload).digest();
+      return { envelope, payload, payloadHash, ...(enrolment && { enrolment }) };
     },
   };
+}
+
+function recipientsOf(name: string, peer: PeerKeys | undefined): string[] {
+  if (peer?.suspended === true) {
+    throw new DirpostError('peer-unknown', `${name} is suspended: nothing is sent to it.`, {
+      retry: 'operator',
+      hint: `When it may come back: dirpost requestor resume ${name}`,
+    });
+  }
+  if (peer !== undefined && peer.recipients.length > 0) return peer.recipients;
+  throw new DirpostError('peer-unknown', `No keys of ${name} are known.`, {
+    retry: 'operator',
+    hint: 'Exchange public files with it: dirpost peer export, dirpost peer add FILE',
+  });
 }
 
 async function loadOwnKeys(keys: PrivateKeys): Promise<{ sealing: SealingKeys; peer: PeerKeys }> {
@@ -96,40 +111,8 @@ async function loadOwnKeys(keys: PrivateKeys): Promise<{ sealing: SealingKeys; p
   };
 }
 
-/** Parsed signing keys of peers by their text: parsing one costs as much as using it. */
-class AuthenticationKeys {
-  readonly #keys = new Map<string, { id: Buffer; key: KeyObject }>();
-
-  get(signing: string): { id: Buffer; key: KeyObject } {
-    let known = this.#keys.get(signing);
-    if (known === undefined) {
-      known = { id: keyId(signing), key: authenticationKeyObject(signing) };
-      if (this.#keys.size >= 10_000) this.#keys.clear();
-      this.#keys.set(signing, known);
-    }
-    return known;
-  }
-}
-
-function checkSignature(pieces: Pieces, peer: PeerKeys | undefined, keys: AuthenticationKeys): void {
-  const { envelope, signingKeyId } = pieces.header;
-  if (peer === undefined) throw new DirpostError('message-sender', `The sender ${envelope.from} is not known here.`);
-  const known = peer.signing.map((signing) => keys.get(signing)).find(({ id }) => id.equals(signingKeyId));
-  if (known === undefined) {
-    throw new DirpostError(
-      'message-sender',
-      `The message file is signed with a key that ${envelope.from} has not announced.`,
-    );
-  }
-  if (!verify(null, signatureInput(pieces.signed), known.key, pieces.signature)) {
-    throw new DirpostError(
-      'message-signature',
-      `The signature of ${envelope.from} does not match: the file was altered.`,
-    );
-  }
-}
-
 async function decrypt(body: Uint8Array, identities: string[]): Promise<Uint8Array> {
+  const { Decrypter } = await import('age-encryption');
   try {
     const decrypter = new Decrypter();
     for (const identity of identities) decrypter.addIdentity(identityOf(identity));

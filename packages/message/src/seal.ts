@@ -3,8 +3,7 @@
  * again inside the sealed body, so that nobody can sign another's ciphertext as his own.
  */
 import { createHash, type KeyObject, sign } from 'node:crypto';
-import { Encrypter } from 'age-encryption';
-import { encodeHeader, encodePrefix, type Envelope } from './header.ts';
+import { encodeHeader, encodePrefix, type EnrolmentMark, type Envelope } from './header.ts';
 import { pack } from './scan.ts';
 import { recipientOf } from './x25519.ts';
 
@@ -21,12 +20,16 @@ export async function sealMessage(
   payload: Uint8Array,
   keys: SealingKeys,
   recipients: string[],
+  enrolment: EnrolmentMark | null = null,
 ): Promise<Uint8Array> {
   const inner = encodeInner(envelope);
+  // Loaded with the first seal: most commands need none.
+  const { Encrypter } = await import('age-encryption');
   const encrypter = new Encrypter();
   for (const recipient of recipients) encrypter.addRecipient(recipientOf(recipient));
   const body = await encrypter.encrypt(Buffer.concat([inner, payload]));
-  const header = encodeHeader({ envelope, signingKeyId: keys.signingKeyId, critical: [] });
+  const critical = enrolment === null ? [] : ['e'];
+  const header = encodeHeader({ envelope, signingKeyId: keys.signingKeyId, critical, enrolment });
   return signMessage(Buffer.concat([encodePrefix(header, body.length), body]), keys.signing);
 }
 

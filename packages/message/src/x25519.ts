@@ -13,7 +13,7 @@ import {
   hkdfSync,
   type KeyObject,
 } from 'node:crypto';
-import { type Identity, type Recipient, Stanza } from 'age-encryption';
+import type { Identity, Recipient } from 'age-encryption';
 
 const INFO = 'age-encryption.org/v1/X25519';
 const KEY_BYTES = 32;
@@ -40,7 +40,8 @@ export function identityOf(text: string): string | Identity {
 function x25519Recipient(recipient: Buffer): Recipient {
   const publicKey = publicKeyOf(recipient);
   return {
-    wrapFileKey(fileKey) {
+    async wrapFileKey(fileKey) {
+      const { Stanza } = await import('age-encryption');
       const ephemeral = generateKeyPairSync('x25519');
       const share = octetsOf(ephemeral.publicKey);
       const shared = diffieHellman({ privateKey: ephemeral.privateKey, publicKey });

@@ -82,6 +82,8 @@ export class FolderTransport implements Transport {
         watcher.once('error', reject);
         watcher.once('close', resolve);
         signal.addEventListener('abort', () => watcher.close(), { once: true });
+        // It may have come while the folder was made.
+        if (signal.aborted) watcher.close();
       });
     } catch (error) {
       throw await this.#explain(error, `watch ${this.#inbox}`);

@@ -2,9 +2,10 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { CsvDirectory, foldColumn } from '@dirpost/adapters';
 import { compileMapping, DirpostError, isDirpostError, listFor, compileList, loadOwn } from '@dirpost/core';
 import { openAgent, openDirectory } from '../agent.ts';
-import type { DirectoryConfiguration } from '../config/directory.ts';
+import { type DirectoryConfiguration, type PublishDirectory, wantedColumns } from '../config/directory.ts';
 import { type Configuration, loadConfiguration } from '../config/load.ts';
 import type { ConfigurationFault } from '../config/faults.ts';
 import { loadKeys } from '../keys.ts';
@@ -199,7 +200,11 @@ async function checkDirectory(
     const counts = { publish: 0, 'leave-out': 0, refuse: 0 };
     const reasons = new Map<string, number>();
     const found: Finding[] = [];
-    for await (const batch of openDirectory(directory, configuration).read(null, call.signal)) {
+    const opened = openDirectory(directory, configuration);
+    if (directory.type === 'csv' && opened instanceof CsvDirectory) {
+      found.push(columnsFinding(directory, await opened.columnTitles(call.signal)));
+    }
+    for await (const batch of opened.read(null, call.signal)) {
       for (const entry of batch.entries) {
         const mapped = mapping(entry);
         counts[mapped.outcome]++;
@@ -222,6 +227,22 @@ async function checkDirectory(
     }
     return found;
   });
+}
+
+/** What of a CSV file goes to the network is decided by its header: told, so that nobody is surprised. */
+function columnsFinding(directory: Extract<PublishDirectory, { type: 'csv' }>, titles: string[]): Finding {
+  const mapped = new Set(wantedColumns(directory).map(({ title }) => foldColumn(title)));
+  const dropped = Object.entries(directory.attributes).flatMap(([name, source]) => (source === null ? [name] : []));
+  const used = new Set([directory.key, directory.dn ?? '', directory.members ?? 'member', ...dropped].map(foldColumn));
+  const stays = titles.filter((title) => {
+    const folded = foldColumn(title);
+    return !mapped.has(folded) && !used.has(folded) && !directory.columnPasses(folded);
+  });
+  const text =
+    stays.length === 0
+      ? `${counted(titles.length, 'column')}; none stays here unused`
+      : `${counted(titles.length, 'column')}; not published: ${stays.join(', ')} (name them under \`attributes\` if they shall be)`;
+  return { what: directory.name, result: 'ok', text };
 }
 
 async function checkTarget(what: string, path: string): Promise<Finding[]> {

@@ -1,10 +1,17 @@
-/** What every command shares: finding the configuration, opening the postoffice, and the exit codes. */
+/**
+ * What every command shares: finding the configuration, opening the postoffice, and the exit codes. The reader of the
+ * configuration and the agent are loaded when they are called for: `--help` and `--version` answer without them.
+ *
+ * A command that writes takes the lock of the data folder; where an agent holds it, it goes there by the local socket
+ * (remote.ts) and the same function runs there, on the postoffice that is open (`running`).
+ */
 import { dirname, resolve } from 'node:path';
-import { DirpostError, type ErrorCode } from '@dirpost/core';
 import type { Command } from 'commander';
-import { type Agent, openAgent } from '../agent.ts';
-import { CONFIGURATION_FILE_NAME, type Configuration, loadConfiguration } from '../config/load.ts';
+import type { Agent } from '../agent.ts';
+import { CONFIGURATION_FILE_NAME } from '../config/file-name.ts';
+import type { Configuration } from '../config/load.ts';
 import type { CycleEvent } from '../events.ts';
+import type { Postoffice } from '../postoffice.ts';
 import { printable, Screen, type Streams } from './screen.ts';
 
 /** 0 done, 1 failed, 2 wrong use or configuration, 3 something is held. */
@@ -17,6 +24,27 @@ export interface Invocation {
   /** Ends when the user interrupts. */
   signal: AbortSignal;
   verbose: boolean;
+  /** As it was typed, without the program. */
+  argv: string[];
+  /** Paths that were typed are seen from here; a command that runs in an agent was typed elsewhere. */
+  cwd: string;
+  /** Where the command runs: in an agent, or (null) in a process of its own. */
+  running: RunningHere | null;
+}
+
+/** The agent in whose process a command runs. */
+export interface RunningHere {
+  agent: Agent;
+  configuration: Configuration;
+  configFile: string;
+  /** When it is the command's turn: commands and the work of the agent never overlap. */
+  inTurn<T>(work: (postoffice: Postoffice) => Promise<T>, signal: AbortSignal): Promise<T>;
+}
+
+/** Where a command comes from, unless it is this process. */
+export interface Origin {
+  cwd: string;
+  running: RunningHere;
 }
 
 export interface GlobalOptions {
@@ -25,37 +53,105 @@ export interface GlobalOptions {
   verbose?: boolean;
 }
 
-export function invocation(command: Command, streams: Streams, signal: AbortSignal): Invocation {
+export function invocation(
+  command: Command,
+  argv: string[],
+  streams: Streams,
+  signal: AbortSignal,
+  origin: Origin | null = null,
+): Invocation {
   const options = command.optsWithGlobals<GlobalOptions>();
-  const configFile = resolve(options.config ?? process.env['DIRPOST_CONFIG'] ?? CONFIGURATION_FILE_NAME);
-  return { screen: new Screen(streams, options.json === true), configFile, signal, verbose: options.verbose === true };
+  const cwd = origin?.cwd ?? process.cwd();
+  const named = resolve(cwd, options.config ?? process.env['DIRPOST_CONFIG'] ?? CONFIGURATION_FILE_NAME);
+  const running = origin?.running ?? null;
+  const screen = new Screen(streams, options.json === true);
+  return {
+    screen,
+    configFile: running?.configFile ?? named,
+    signal,
+    verbose: options.verbose === true,
+    argv,
+    cwd,
+    running,
+  };
 }
 
 export async function configurationOf({ configFile }: Invocation): Promise<Configuration> {
+  const { loadConfiguration } = await import('../config/load.ts');
   return loadConfiguration(configFile);
 }
 
-/** Runs `work` on the opened postoffice and closes it whatever happens. */
+type Work<T> = (agent: Agent, configuration: Configuration) => Promise<T>;
+
+interface ReadingOptions {
+  readOnly: boolean;
+  quiet?: boolean;
+}
+
+interface WritingOptions {
+  readOnly?: never;
+  quiet?: boolean;
+}
+
+/**
+ * Runs `work` on the opened postoffice and closes it whatever happens. What writes is a whole command: where an agent
+ * runs it is done there, and only its exit code comes back.
+ */
+export async function withAgent<T>(call: Invocation, options: ReadingOptions, work: Work<T>): Promise<T>;
+export async function withAgent(call: Invocation, options: WritingOptions, work: Work<ExitCode>): Promise<ExitCode>;
 export async function withAgent<T>(
   call: Invocation,
-  options: { readOnly?: boolean; quiet?: boolean },
-  work: (agent: Agent, configuration: Configuration) => Promise<T>,
-): Promise<T> {
+  { readOnly = false, quiet = false }: { readOnly?: boolean; quiet?: boolean },
+  work: Work<T | ExitCode>,
+): Promise<T | ExitCode> {
+  const tell = quiet ? () => {} : teller(call);
+  if (call.running !== null && !readOnly) return workHere(call, call.running, tell, work);
   const configuration = await configurationOf(call);
-  const told = new Set<string>();
-  const tell = (event: CycleEvent): void => {
-    // What does not work stays so while a command polls; said once it is known.
-    const again = event.level !== 'info' && told.has(event.text);
-    told.add(event.text);
-    if (options.quiet !== true && !again) show(call, event);
-  };
-  const agent = await openAgent(configuration, { readOnly: options.readOnly === true, tell });
+  const { openAgent } = await import('../agent.ts');
+  let agent: Agent;
+  try {
+    agent = await openAgent(configuration, { readOnly, tell });
+  } catch (error) {
+    if (readOnly) throw error;
+    return (await import('./remote.ts')).runInsteadOf(error, call, configuration.dataFolder);
+  }
   try {
     return await work(agent, configuration);
   } finally {
     call.screen.clearProgress();
     await agent.close();
   }
+}
+
+/** Events go to the log of the agent and to the one who typed the command. */
+async function workHere<T>(
+  call: Invocation,
+  running: RunningHere,
+  tell: (event: CycleEvent) => void,
+  work: Work<T>,
+): Promise<T> {
+  const onIt = async (postoffice: Postoffice): Promise<T> => {
+    const both = (event: CycleEvent): void => {
+      postoffice.tell(event);
+      tell(event);
+    };
+    try {
+      return await work({ ...running.agent, postoffice: { ...postoffice, tell: both } }, running.configuration);
+    } finally {
+      call.screen.clearProgress();
+    }
+  };
+  return running.inTurn(onIt, call.signal);
+}
+
+function teller(call: Invocation): (event: CycleEvent) => void {
+  const told = new Set<string>();
+  return (event) => {
+    // What does not work stays so while a command polls; said once it is known.
+    const again = event.level !== 'info' && told.has(event.text);
+    told.add(event.text);
+    if (!again) show(call, event);
+  };
 }
 
 /** Events as they happen: to the standard output for people; warnings and errors to the standard error with --json. */
@@ -67,21 +163,6 @@ function show({ screen, verbose }: Invocation, { time, level, text, details }: C
   }
   screen.line(printable(`${time}  ${mark}${text}`));
   if (verbose && details !== undefined) screen.line(`      ${JSON.stringify(details)}`);
-}
-
-const WRONG_USE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'config-invalid',
-  'wrong-use',
-  'not-initialized',
-  'already-initialized',
-  'peer-invalid',
-  'filter-syntax',
-  'dn-syntax',
-]);
-
-export function exitCodeOf(error: unknown): ExitCode {
-  if (!(error instanceof DirpostError)) return EXIT.failed;
-  return WRONG_USE.has(error.code) ? EXIT.wrongUse : EXIT.failed;
 }
 
 export function folderOf(call: Invocation): string {

@@ -3,7 +3,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { fileError, writeLdif } from '@dirpost/adapters';
-import { type Attributes, decodeEntry, type DirectoryEntry, type Entry, type Store } from '@dirpost/core';
+import { type Attributes, decodeEntry, type DirectoryEntry, type Entry, shownBytes, type Store } from '@dirpost/core';
 import { counted } from '../events.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { textOf } from './entries.ts';
@@ -57,7 +57,7 @@ async function* replicaEntries(store: Store): AsyncGenerator<DirectoryEntry> {
   for (let after = 0; ; ) {
     const rows = await store.read((tx) => tx.scanEntries('replica', after, BATCH));
     if (rows.length === 0) return;
-    for (const row of rows) yield await exported(store, decodeEntry(row.bytes!));
+    for (const row of rows) yield await exported(store, decodeEntry(shownBytes(row)!));
     after = rows.at(-1)!.number;
   }
 }
@@ -70,7 +70,7 @@ async function exported(store: Store, entry: Entry): Promise<DirectoryEntry> {
   if (members !== undefined) {
     attributes.delete('member;entryid');
     const rows = await store.read((tx) => tx.entriesById('replica', members));
-    const dns = rows.map((row) => (row === undefined ? undefined : textOf(decodeEntry(row.bytes!), 'entrydn')));
+    const dns = rows.map((row) => (row === undefined ? undefined : textOf(decodeEntry(shownBytes(row)!), 'entrydn')));
     const known = dns.filter((one) => one !== undefined).map((one) => Buffer.from(one));
     if (known.length > 0) attributes.set('member', known);
   }

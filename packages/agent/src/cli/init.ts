@@ -1,12 +1,13 @@
 /** `dirpost init`: a configuration, keys and an empty store. */
 import { writeFile } from 'node:fs/promises';
 import { checkPostofficeName, DirpostError } from '@dirpost/core';
-import { fingerprint, publicKeys } from '@dirpost/message';
+import { fingerprint, generateRecoveryKey, publicKeys, recoveryFingerprint, type RecoveryKey } from '@dirpost/message';
 import { makeDataFolder, openAgent } from '../agent.ts';
 import { parseConfiguration } from '../config/load.ts';
 import { sampleConfiguration } from '../config/sample.ts';
 import { createKeys } from '../keys.ts';
 import { EXIT, type ExitCode, folderOf, type Invocation } from './command.ts';
+import type { Screen } from './screen.ts';
 
 interface InitOptions {
   role: 'server' | 'requestor';
@@ -34,21 +35,40 @@ export async function init(call: Invocation, name: string, options: InitOptions)
   const configuration = parseConfiguration(text, folder);
   await makeDataFolder(folder);
   await writeNew(configFile, text);
-  const keys = await createKeys(configuration.dataFolder);
+  const recovery = options.role === 'server' ? generateRecoveryKey() : undefined;
+  const keys = await createKeys(configuration.dataFolder, recovery?.publicKey);
   const agent = await openAgent(configuration);
   await agent.close();
   const print = fingerprint(await publicKeys(keys));
-  screen.data({ postoffice: name, role: options.role, configuration: configFile, fingerprint: print });
+  const facts = { postoffice: name, role: options.role, configuration: configFile, fingerprint: print };
+  screen.data(recovery === undefined ? facts : { ...facts, recoveryKey: recovery.text });
   screen.line(`The postoffice ${name} is made.`);
   screen.facts([
     ['configuration', configFile],
     ['fingerprint', print],
   ]);
+  if (recovery !== undefined) tellRecoveryKey(screen, recovery);
   screen.line();
   screen.line('Next: look through the configuration, then');
   screen.line('  dirpost check                               finds what is missing');
+  if (options.role === 'server') screen.line('  dirpost invite NAME'.padEnd(46) + 'lets a branch join');
   screen.line(`  dirpost peer export --out ${name}.json`.padEnd(46) + 'the file to carry to the other side');
   return EXIT.done;
+}
+
+function tellRecoveryKey(screen: Screen, { text, publicKey }: RecoveryKey): void {
+  const groups = text.split('-');
+  screen.line();
+  screen.line('The recovery key of this server. Write it down now, on paper, and keep it away from this machine:');
+  screen.line();
+  screen.line(`  ${groups.slice(0, 7).join('-')}-`);
+  screen.line(`  ${groups.slice(7).join('-')}`);
+  screen.line();
+  screen.line(
+    'It is not stored, and is shown this once. It alone can give this server new keys that every branch believes,',
+  );
+  screen.line('should its own be lost or stolen. Without it every branch would have to be visited and joined again.');
+  screen.line(`  its fingerprint  ${recoveryFingerprint(publicKey)}     (later shown by: dirpost keys)`);
 }
 
 async function writeNew(file: string, text: string): Promise<void> {

@@ -1,27 +1,17 @@
-/** The command line. Each command has a file of its own; here they are named, and errors become words and exit codes. */
-import { DirpostError } from '@dirpost/core';
+/**
+ * The command line. Each command has a file of its own, which is loaded when the command is called; here they are named,
+ * and errors become words and exit codes.
+ */
 import { Command, CommanderError, Option } from 'commander';
 import { VERSION } from '../version.ts';
-import { check } from './check.ts';
-import { EXIT, type ExitCode, exitCodeOf, type Invocation, invocation } from './command.ts';
-import { dispatchCommand } from './dispatch.ts';
-import { entries } from './entries.ts';
-import { exportCommand } from './export.ts';
-import { init } from './init.ts';
-import { listShow } from './list.ts';
-import { messageShow } from './message.ts';
-import { peerAdd, peerExport, peerList } from './peer.ts';
-import { preview } from './preview.ts';
-import { queue } from './queue.ts';
-import { recover } from './recover.ts';
-import { printable, printableJson, type Streams } from './screen.ts';
-import { status } from './status.ts';
-import { sync } from './sync.ts';
-import { unlinkCommand } from './unlink.ts';
+import { EXIT, type ExitCode, type Invocation, invocation, type Origin } from './command.ts';
+import { printable, type Streams } from './screen.ts';
 
 type Action<Arguments extends unknown[]> = (call: Invocation, ...args: Arguments) => Promise<ExitCode>;
 /** Makes an action of ours into one of commander, which gives arguments, options and the command, in this order. */
-type Run = <Arguments extends unknown[]>(action: Action<Arguments>) => (...args: unknown[]) => Promise<void>;
+type Run = <Arguments extends unknown[]>(
+  load: () => Promise<Action<Arguments>>,
+) => (...args: unknown[]) => Promise<void>;
 
 /** Resolves to the exit code. `streams` and the working directory are those of the process unless a test gives others. */
 export async function main(
@@ -29,32 +19,45 @@ export async function main(
   streams: Streams = { out: process.stdout, err: process.stderr },
 ): Promise<number> {
   const interrupt = new AbortController();
-  const stop = () => interrupt.abort(interrupted());
+  const stop = () => void import('./failure.ts').then(({ interrupted }) => interrupt.abort(interrupted()));
+  // Once: the second signal ends the process as signals do.
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
-  let code: number = EXIT.done;
-  const run =
-    <Arguments extends unknown[]>(action: Action<Arguments>) =>
-    async (...args: unknown[]): Promise<void> => {
-      const call = invocation(args.at(-1) as Command, streams, interrupt.signal);
-      code = await action(call, ...(args.slice(0, -1) as Arguments));
-    };
   try {
-    await buildProgram(run, streams).parseAsync(argv);
-  } catch (error) {
-    code = tellError(interrupt.signal.aborted ? interrupt.signal.reason : error, streams, argv.includes('--json'));
+    return await runCommand(argv.slice(2), streams, interrupt.signal);
   } finally {
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
   }
+}
+
+/** `argv`: without node and the program. `origin`: the command was typed elsewhere, and runs in this agent. */
+export async function runCommand(
+  argv: string[],
+  streams: Streams,
+  signal: AbortSignal,
+  origin: Origin | null = null,
+): Promise<ExitCode> {
+  let code: ExitCode = EXIT.done;
+  const run =
+    <Arguments extends unknown[]>(load: () => Promise<Action<Arguments>>) =>
+    async (...args: unknown[]): Promise<void> => {
+      const call = invocation(args.at(-1) as Command, argv, streams, signal, origin);
+      const action = await load();
+      code = await action(call, ...(args.slice(0, -1) as Arguments));
+    };
+  try {
+    await buildProgram(run, streams).parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    code = await tell(signal.aborted ? signal.reason : error, streams, argv.includes('--json'));
+  }
   return code;
 }
 
-function interrupted(): DirpostError {
-  return new DirpostError('interrupted', 'Interrupted.', {
-    retry: 'later',
-    hint: 'What was done stays done, and nothing is lost: the next sync goes on from there.',
-  });
+/** commander has written its own errors already. */
+async function tell(error: unknown, streams: Streams, json: boolean): Promise<ExitCode> {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.wrongUse;
+  return (await import('./failure.ts')).tellError(error, streams, json);
 }
 
 function buildProgram(run: Run, streams: Streams): Command {
@@ -95,14 +98,15 @@ function addSetUp(program: Command, run: Run): void {
     .option('--subscribe <file>', 'LDIF file to write the people of the others to')
     .option('--container <dn>', 'DN under which they are written')
     .option('--folder <path>', 'exchange folder that carries the message files')
-    .action(run(init));
+    .action(run(async () => (await import('./init.ts')).init));
 
+  addJoining(program, run);
   const peer = program.command('peer').description('other postoffices: their public keys');
   peer
     .command('export')
     .description('write the public file of this postoffice, to be carried to others')
     .option('--out <file>', 'file to write (default: standard output)')
-    .action(run(peerExport));
+    .action(run(async () => (await import('./peer.ts')).peerExport));
   peer
     .command('add')
     .argument('<file>', 'public file of another postoffice')
@@ -110,38 +114,103 @@ function addSetUp(program: Command, run: Run): void {
     .option('--fingerprint <fingerprint>', 'the fingerprint as its administrator read it out')
     .option('--yes', 'trust it without being asked')
     .option('--replace', 'replace other keys that are known of it')
-    .action(run(peerAdd));
-  peer.command('list').description('list known postoffices and their fingerprints').action(run(peerList));
+    .action(run(async () => (await import('./peer.ts')).peerAdd));
+  peer
+    .command('list')
+    .description('list known postoffices and their fingerprints')
+    .action(run(async () => (await import('./peer.ts')).peerList));
 
   program
     .command('check')
     .description('find what is wrong with configuration, keys, directories and transports, and say how to mend it')
-    .action(run(check));
+    .action(run(async () => (await import('./check.ts')).check));
+}
+
+function addJoining(program: Command, run: Run): void {
+  program
+    .command('invite')
+    .argument('[name]', 'name of the new requestor, such as oslo')
+    .description('on the server: let a new requestor join; prints a secret line for it')
+    .option('--valid <time>', 'how long the invitation is good', '72h')
+    .option('--kinds <kinds>', 'what it may publish, such as person,group (default: all kinds)')
+    .option('--mail-domain <domain...>', 'mail domains that it may publish (default: any that no other has)')
+    .option('--max-entries <count>', 'how many entries it may publish (default: no bound)')
+    .option('--out <file>', 'write the line to a new file instead of showing it')
+    .option('--from <file>', 'invite everybody in a CSV file: one bundle for each, ready to join')
+    .option('--bundles <folder>', 'where the bundles go, seen from the configuration', 'bundles')
+    .action(run(async () => (await import('./invite.ts')).invite));
+  program
+    .command('join')
+    .argument('[line]', 'the invitation, or - to paste it (as an argument other users of this machine may see it)')
+    .description('make a requestor here from an invitation of the server')
+    .option('--file <file>', 'file that holds the invitation')
+    .option('--name <name>', 'join only if the invitation is for this name')
+    .option('--publish <file>', 'file with the people of this office')
+    .option('--key <attribute>', 'attribute that an entry keeps for life (default: entryUUID)')
+    .option('--subscribe <file>', 'file to write the people of the others to')
+    .option('--container <dn>', 'DN under which they are written')
+    .option('--folder <path>', 'exchange folder, where it has another path here than at the server')
+    .option('--wait <seconds>', 'how long to wait for the answer of the server', '30')
+    .action(run(async () => (await import('./join.ts')).join));
+  const requestor = program.command('requestor').description('the requestors of this server');
+  requestor
+    .command('list')
+    .description('list who was invited, has joined, is suspended or gone; and who was refused')
+    .action(run(async () => (await import('./requestor.ts')).requestorList));
+  requestor
+    .command('suspend')
+    .argument('<name>', 'name of the requestor')
+    .description('take nothing more of it, and send it nothing; its entries stay')
+    .action(run(async () => (await import('./requestor.ts')).requestorSuspend));
+  requestor
+    .command('resume')
+    .argument('<name>', 'name of the requestor')
+    .description('let it come back')
+    .action(run(async () => (await import('./requestor.ts')).requestorResume));
+  requestor
+    .command('remove')
+    .argument('<name>', 'name of the requestor')
+    .description('part from it: its keys go')
+    .option('--keep-entries', 'its entries stay on the lists')
+    .option('--withdraw-entries', 'its entries leave the lists of everybody')
+    .action(run(async () => (await import('./requestor.ts')).requestorRemove));
+  program
+    .command('keys')
+    .description('show fingerprints: of this postoffice, its recovery key, and those it knows')
+    .action(run(async () => (await import('./keys.ts')).keysCommand));
 }
 
 function addCycle(program: Command, run: Run): void {
   program
+    .command('run')
+    .description('run the agent: on its schedule and on arrival, until it is stopped (Ctrl-C, SIGTERM)')
+    .option('--once', 'run one scheduled cycle and end, for a timer of the system')
+    .action(run(async () => (await import('./run.ts')).run));
+  program
     .command('preview')
     .description('show what the next sync would publish and write; changes nothing')
     .option('--ldif', 'print what would be written as LDIF change records')
-    .action(run(preview));
+    .action(run(async () => (await import('./preview.ts')).preview));
   program
     .command('sync')
     .description('run a whole cycle now: collect, send, process, dispatch')
     .option('--wait <seconds>', 'how long to wait for the answer of the server', '30')
-    .action(run(sync));
+    .action(run(async () => (await import('./sync.ts')).sync));
   program
     .command('dispatch')
     .description('take and process what has arrived, send what is due')
-    .action(run(dispatchCommand));
+    .action(run(async () => (await import('./dispatch.ts')).dispatchCommand));
 }
 
 function addLooking(program: Command, run: Run): void {
   program
     .command('status')
     .description('show where this postoffice and, on the server, its requestors stand')
-    .action(run(status));
-  program.command('queue').description('list message files: waiting, deferred, corrupt').action(run(queue));
+    .action(run(async () => (await import('./status.ts')).status));
+  program
+    .command('queue')
+    .description('list message files: waiting, deferred, corrupt')
+    .action(run(async () => (await import('./queue.ts')).queue));
   const message = program.command('message').description('message files');
   message
     .command('show')
@@ -149,7 +218,14 @@ function addLooking(program: Command, run: Run): void {
     .description('open a message file and show what it says')
     .option('--header', 'only what stands on the outside; needs no key')
     .option('--changes <count>', 'how many changes to list', '20')
-    .action(run(messageShow));
+    .action(run(async () => (await import('./message.ts')).messageShow));
+  program
+    .command('held')
+    .description('list what is held, with the limits that it is over, and first writes that wait')
+    .addOption(new Option('--place <place>', 'only there').choices(['read', 'server', 'replica']))
+    .option('--owner <name>', 'only entries of this postoffice')
+    .option('--limit <count>', 'at most so many examples of each sort', '10')
+    .action(run(async () => (await import('./held.ts')).held));
   program
     .command('entries')
     .argument('[filter]', 'RFC 4515 filter, such as "(cn=anna*)"')
@@ -160,43 +236,50 @@ function addLooking(program: Command, run: Run): void {
         .default('replica', 'replica, the copy of the list that this postoffice follows'),
     )
     .option('--limit <count>', 'at most so many', '50')
-    .action(run(entries));
+    .action(run(async () => (await import('./entries.ts')).entries));
+  program
+    .command('explain')
+    .argument('<person>', 'entry id, mail address, uid, cn, key, DN or RFC 4515 filter')
+    .description('tell where the change of a person is, and why it is not where it should be')
+    .option('--read', 'read the directories of this postoffice too, and say what the mapping makes of the entry')
+    .action(run(async () => (await import('./explain.ts')).explain));
   const list = program.command('list').description('address lists (on the server)');
-  list.command('show').argument('[name]', 'one list').description('show who receives what').action(run(listShow));
+  list
+    .command('show')
+    .argument('[name]', 'one list')
+    .description('show who receives what')
+    .action(run(async () => (await import('./list.ts')).listShow));
   program
     .command('export')
     .argument('[file]', 'LDIF file to write (default: standard output)')
     .description('write the replica as LDIF')
-    .action(run(exportCommand));
+    .action(run(async () => (await import('./export.ts')).exportCommand));
 }
 
 function addRepair(program: Command, run: Run): void {
+  program
+    .command('approve')
+    .argument('[directory]', 'the first write into this directory; or what is held of its read')
+    .description('let what is held happen: all of it, of one owner, of some entries; or a first write')
+    .option('--all', 'everything that is held here (but no first write)')
+    .option('--owner <name>', 'what is held of the entries of this postoffice')
+    .option('--entry <id-or-dn...>', 'what is held of these entries')
+    .addOption(new Option('--place <place>', 'only what is held there').choices(['read', 'server', 'replica']))
+    .action(run(async () => (await import('./approve.ts')).approveCommand));
+  program
+    .command('backup')
+    .argument('<folder>', 'new folder to make it in')
+    .description('back up store, keys and configuration; an agent may be running')
+    .action(run(async () => (await import('./backup.ts')).backup));
   program
     .command('unlink')
     .argument('<directory>', 'name of a directory in the configuration')
     .argument('<dn>', 'DN of the entry there')
     .description('forget which entry of the network an entry of a directory is')
-    .action(run(unlinkCommand));
+    .action(run(async () => (await import('./unlink.ts')).unlinkCommand));
   program
     .command('recover')
     .description('go on after this postoffice stopped because of another copy')
     .option('--only-copy', 'I have made sure that no other copy of it runs')
-    .action(run(recover));
-}
-
-function tellError(error: unknown, streams: Streams, json: boolean): ExitCode {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.wrongUse;
-  if (!(error instanceof DirpostError)) {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    streams.err.write(`dirpost: this is a fault of the program itself; please report it:\n${printable(text, true)}\n`);
-    return EXIT.failed;
-  }
-  if (json) {
-    const { code, message, hint, retry } = error;
-    streams.err.write(`${printableJson({ error: { code, message, hint, retry } })}\n`);
-  } else {
-    streams.err.write(`dirpost: ${printable(error.message, true)}\n`);
-    if (error.hint !== undefined) streams.err.write(`  ${printable(error.hint, true)}\n`);
-  }
-  return exitCodeOf(error);
+    .action(run(async () => (await import('./recover.ts')).recover));
 }

@@ -1,109 +1,32 @@
-/** `dirpost status`: where this postoffice stands, and on the server where every requestor stands. */
-import {
-  allRequestors,
-  listFor,
-  loadOwn,
-  loadServer,
-  type OwnRecord,
-  type RequestorRecord,
-  type ServerContext,
-  type StoreTx,
-} from '@dirpost/core';
-import { type DirectoryState, loadDirectoryState } from '../directory-state.ts';
-import type { Postoffice } from '../postoffice.ts';
-import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+/** `dirpost status`: where this postoffice stands, and on the server where every requestor stands. Gathered in status.ts. */
 import { counted } from '../events.ts';
+import type { DirectoryState } from '../directory-state.ts';
+import { firstWriteWords } from '../held.ts';
+import type { Postoffice } from '../postoffice.ts';
+import { type AttentionCode, gatherStatus, type RequestorStatus, type ServerStatus, type Status } from '../status.ts';
+import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+import { ago, elapsed } from './elapsed.ts';
 import { type Screen, time } from './screen.ts';
 
-interface RequestorStatus {
-  name: string;
-  list: string | null;
-  incarnation: string | null;
-  lastHeardMs: number;
-  lastVerifiedMs: number | null;
-  acceptedSeq: number;
-  ownerDigest: string;
-  published: number;
-  verifiedSeq: number | null;
-  /** Changes of the server that it has not verified. */
-  behind: number;
-  writtenUpTo: number;
-  /** Kept from the lists by the server; refused by the requestor's own directory. */
-  flagged: RequestorRecord['flagged'];
-  flaggedCount: number;
-  refused: RequestorRecord['report']['refused'];
-  refusedCount: number;
-  counts: RequestorRecord['counts'];
-  version: string;
-}
-
-interface Status {
-  postoffice: string;
-  role: 'server' | 'requestor';
-  own: OwnRecord;
-  directories: DirectoryState[];
-  server: { incarnation: string; seq: number; lives: number; requestors: RequestorStatus[] } | null;
-  corrupt: number;
-}
+/** Requestors named in a line that sums up. */
+const MOST_NAMED = 8;
 
 export async function status(call: Invocation): Promise<ExitCode> {
-  return withAgent(call, { readOnly: true, quiet: true }, async ({ postoffice }) => {
-    const gathered = await gather(postoffice);
-    call.screen.data(gathered);
-    showOwn(call.screen, postoffice, gathered);
-    showDirectories(call.screen, gathered.directories);
-    if (gathered.server !== null) showServer(call.screen, gathered.server);
-    showRefused(call.screen, gathered);
-    return EXIT.done;
+  return withAgent(call, { readOnly: true, quiet: true }, async ({ postoffice }, configuration) => {
+    const gathered = await gatherStatus(postoffice, configuration);
+    const { screen } = call;
+    screen.data(gathered);
+    showOwn(screen, postoffice, gathered);
+    showDirectories(screen, gathered.directories);
+    if (gathered.server !== null) showServer(screen, gathered.server, gathered.nowMs);
+    showRefused(screen, gathered);
+    const { here, atServer, atRequestors } = gathered.held;
+    return here + atServer + atRequestors + gathered.firstWrites.length > 0 ? EXIT.held : EXIT.done;
   });
 }
 
-async function gather(postoffice: Postoffice): Promise<Status> {
-  const corrupt = (await postoffice.spool.list('corrupt')).length;
-  return postoffice.store.read(async (tx) => {
-    const names = [...postoffice.publishing, ...postoffice.subscribing].map(({ directory }) => directory.name);
-    const directories: DirectoryState[] = [];
-    for (const name of names) directories.push(await loadDirectoryState(tx, name));
-    return {
-      postoffice: postoffice.name,
-      role: postoffice.server === null ? 'requestor' : 'server',
-      own: await loadOwn(tx),
-      directories,
-      server: postoffice.server === null ? null : await gatherServer(tx, postoffice.server),
-      corrupt,
-    };
-  });
-}
-
-async function gatherServer(tx: StoreTx, context: ServerContext): Promise<Status['server']> {
-  const server = await loadServer(tx);
-  const requestors = (await allRequestors(tx)).map((record): RequestorStatus => {
-    const { name, incarnation, lastHeardMs, lastVerifiedMs, accepted, live, verified, report, flagged, flaggedCount } =
-      record;
-    return {
-      name,
-      list: listFor(context.lists, name)?.definition.name ?? null,
-      incarnation,
-      lastHeardMs,
-      lastVerifiedMs,
-      acceptedSeq: accepted.seq,
-      ownerDigest: accepted.digest,
-      published: live,
-      verifiedSeq: verified?.seq ?? null,
-      behind: server.seq - (verified?.seq ?? 0),
-      writtenUpTo: report.writtenUpTo,
-      flagged,
-      flaggedCount,
-      refused: report.refused,
-      refusedCount: report.refusedCount,
-      counts: record.counts,
-      version: record.version,
-    };
-  });
-  return { incarnation: server.incarnation, seq: server.seq, lives: server.lives, requestors };
-}
-
-function showOwn(screen: Screen, postoffice: Postoffice, { own, role, corrupt }: Status): void {
+function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
+  const { own, role, corrupt, held, firstWrites, unsent } = status;
   screen.line(
     `${postoffice.name}: ${role === 'server' ? 'directory server' : `requestor of ${postoffice.requestor.server}`}`,
   );
@@ -120,6 +43,16 @@ function showOwn(screen: Screen, postoffice: Postoffice, { own, role, corrupt }:
   if (own.request !== 'changes') screen.line('  The replica differs from the server; the next sync repairs it.');
   if (own.stopped !== null) {
     screen.line(`  STOPPED: ${own.stopped}. If no other copy of this postoffice runs: dirpost recover --only-copy`);
+  }
+  if (unsent.lastError !== null) {
+    const next = `${unsent.attempts} failed, the next try is due ${time(unsent.nextAttemptMs)}`;
+    screen.line(`  ${counted(unsent.messages, 'message file')} could not be sent (${next}): ${unsent.lastError}`);
+  }
+  if (held.here > 0) screen.line(`  HELD: ${counted(held.here, 'entry')}. Look, and approve or not: dirpost held`);
+  for (const one of firstWrites) screen.line(`  HELD: ${firstWriteWords(one)}`);
+  if (held.atServer > 0) {
+    const { server } = postoffice.requestor;
+    screen.line(`  HELD at the server: ${counted(held.atServer, 'entry')}. Look there, at ${server}: dirpost held`);
   }
   if (corrupt > 0) screen.line(`  ${counted(corrupt, 'message file')} could not be taken; see: dirpost queue`);
 }
@@ -145,32 +78,105 @@ function problemOf({ readProblem, write }: DirectoryState): string | null {
   return readProblem ?? write?.problem ?? null;
 }
 
-function showServer(screen: Screen, server: NonNullable<Status['server']>): void {
+function showServer(screen: Screen, server: ServerStatus, nowMs: number): void {
+  const { requestors } = server;
   screen.line();
   const restored = server.lives === 0 ? '' : `, restored ${counted(server.lives, 'time')}`;
   screen.line(`Requestors (server seq ${server.seq}, incarnation ${server.incarnation}${restored})`);
-  screen.table(server.requestors, [
+  if (requestors.length === 0) return screen.line('  none is known yet: add their keys with `dirpost peer add`');
+  screen.table(requestors, [
     { title: 'name', value: (one) => one.name },
     { title: 'list', value: (one) => one.list },
     { title: 'published', value: (one) => one.published, align: 'right' },
     { title: 'accepted', value: (one) => one.acceptedSeq, align: 'right' },
     { title: 'verified', value: (one) => one.verifiedSeq, align: 'right' },
-    { title: 'behind', value: (one) => one.behind, align: 'right' },
+    { title: 'lacks', value: lacks, align: 'right' },
     { title: 'refused', value: (one) => one.flaggedCount + one.refusedCount, align: 'right' },
-    { title: 'last heard', value: (one) => time(one.lastHeardMs) },
-    { title: 'last verification', value: (one) => time(one.lastVerifiedMs) },
+    { title: 'last heard', value: (one) => ago(one.lastHeardMs, nowMs) },
+    { title: 'last applied', value: (one) => ago(one.lastVerifiedMs, nowMs) },
   ]);
-  if (server.requestors.length === 0) screen.line('  none was heard of yet');
-  else
-    screen.table(server.requestors, [
+  screen.line();
+  screen.table(requestors, [
+    { title: 'name', value: (one) => one.name },
+    {
+      title: 'behind for',
+      value: (one) => (one.lackingSinceMs === null ? null : elapsed(nowMs - one.lackingSinceMs)),
+    },
+    { title: 'written', value: written },
+    { title: 'next contact', value: (one) => nextContact(one, nowMs) },
+    { title: 'version', value: (one) => (one.olderVersion ? `${one.version} (old)` : one.version) },
+    { title: 'held here', value: (one) => one.heldHere, align: 'right' },
+    { title: 'there', value: (one) => one.heldThere, align: 'right' },
+    { title: 'refused here', value: (one) => one.flaggedCount, align: 'right' },
+    { title: 'there', value: (one) => one.refusedCount, align: 'right' },
+  ]);
+  showAttention(screen, requestors, nowMs);
+  screen.line();
+  screen.table(
+    requestors.filter(({ counts }) => counts !== null),
+    [
       { title: 'name', value: (one) => one.name },
       { title: 'owner digest', value: (one) => one.ownerDigest },
-      { title: 'deltas', value: (one) => one.counts.deltas, align: 'right' },
-      { title: 'repairs', value: (one) => one.counts.repairs, align: 'right' },
-      { title: 'full', value: (one) => one.counts.fulls, align: 'right' },
-      { title: 'rolled back', value: (one) => one.counts.rollbacks, align: 'right' },
-      { title: 'superseded', value: (one) => one.counts.superseded, align: 'right' },
-    ]);
+      { title: 'deltas', value: (one) => one.counts?.deltas, align: 'right' },
+      { title: 'repairs', value: (one) => one.counts?.repairs, align: 'right' },
+      { title: 'full', value: (one) => one.counts?.fulls, align: 'right' },
+      { title: 'rolled back', value: (one) => one.counts?.rollbacks, align: 'right' },
+      { title: 'superseded', value: (one) => one.counts?.superseded, align: 'right' },
+    ],
+  );
+}
+
+function lacks({ heard, lacking, lackingMore }: RequestorStatus): string | number | null {
+  if (!heard) return null;
+  return lackingMore ? `> ${new Intl.NumberFormat('en').format(lacking)}` : lacking;
+}
+
+function written({ heard, written: all, writtenUpTo }: RequestorStatus): string | null {
+  if (!heard) return null;
+  if (all) return 'all';
+  return writtenUpTo === 0 ? 'not yet' : `to seq ${writtenUpTo}`;
+}
+
+function nextContact({ nextContactMs, lastHeardMs, overdueMs }: RequestorStatus, nowMs: number): string | null {
+  if (overdueMs !== null) return `overdue ${elapsed(overdueMs)}`;
+  if (nextContactMs === null || nextContactMs <= (lastHeardMs ?? 0)) return null;
+  return nextContactMs > nowMs ? `in ${elapsed(nextContactMs - nowMs)}` : 'due now';
+}
+
+/** What helps, in the order of what is worst. */
+const ADVICE: [AttentionCode, words: string, advice: string][] = [
+  ['held', 'held', 'look here or there, as the table says: dirpost held'],
+  ['suspended', 'suspended', 'nothing of it is taken: dirpost peer list'],
+  ['overdue', 'overdue', 'look there: dirpost status; is anything of it here? dirpost queue'],
+  ['stale', 'silent beyond the retention', 'gets everything anew when it is back: dirpost sync, there'],
+  ['never-heard', 'never heard of', 'there: dirpost check, dirpost sync; then here: dirpost dispatch'],
+  ['no-keys', 'no keys of it here', 'take its public file: dirpost peer add FILE'],
+  ['no-list', 'follows no list', 'name it under receivers of a list in the configuration'],
+  ['unsent', 'cannot be sent to', 'the transport says why: dirpost queue'],
+  ['refused', 'entries refused', 'listed below; the whole story of one: dirpost explain ID'],
+];
+
+function showAttention(screen: Screen, requestors: RequestorStatus[], nowMs: number): void {
+  const found = ADVICE.map(([code, words, advice]) => ({
+    words,
+    advice,
+    who: requestors.filter(({ attention }) => attention.includes(code)).map((one) => named(one, code, nowMs)),
+  })).filter(({ who }) => who.length > 0);
+  screen.line();
+  if (found.length === 0) return screen.line('No requestor needs an administrator.');
+  screen.line('Needs an administrator:');
+  for (const { words, advice, who } of found) {
+    const more = who.length > MOST_NAMED ? ` and ${who.length - MOST_NAMED} more` : '';
+    screen.line(`  ${words}: ${who.slice(0, MOST_NAMED).join(', ')}${more} – ${advice}`);
+  }
+}
+
+function named(one: RequestorStatus, code: AttentionCode, nowMs: number): string {
+  if (code === 'overdue') return `${one.name} (${elapsed(one.overdueMs!)})`;
+  if (code === 'stale') return `${one.name} (${elapsed(nowMs - one.lastHeardMs!)})`;
+  if (code === 'held') return `${one.name} (${one.heldHere + one.heldThere})`;
+  if (code === 'refused') return `${one.name} (${one.flaggedCount + one.refusedCount})`;
+  return one.name;
 }
 
 interface RefusedLine {

@@ -1,12 +1,12 @@
 /** `dirpost sync`: a whole cycle now. On a requestor it waits for the server's answer, for a while. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DirpostError, loadOwn } from '@dirpost/core';
-import { collect } from '../collect.ts';
+import { collectAndSend } from '../cycle.ts';
 import { addDispatched, catchUpOwn, type Dispatched, dispatch } from '../dispatch.ts';
-import { sendOutgoing, submit } from '../send.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { counted } from '../events.ts';
+import { heldHere, heldLines, isHeld } from '../held.ts';
 import { bytes } from './screen.ts';
 
 const FIRST_POLL_MS = 50;
@@ -17,9 +17,7 @@ export async function sync(call: Invocation, options: { wait: string }): Promise
   return withAgent(call, {}, async ({ postoffice }) => {
     const { screen, signal } = call;
     const progress = screen.progress.bind(screen);
-    const collected = await collect(postoffice, { signal, progress });
-    const submitted = await submit(postoffice);
-    const sent = await sendOutgoing(postoffice, signal, true);
+    const { collected, submitted, sent } = await collectAndSend(postoffice, { signal, progress, now: true });
     // The server's own requestor is answered within one dispatch, or not at all.
     // Who could not send has nothing to wait for.
     const waitMs = postoffice.server === null && sent.failed === 0 ? wait * 1_000 : 0;
@@ -29,7 +27,8 @@ export async function sync(call: Invocation, options: { wait: string }): Promise
     const answered = own.answeredMs !== null && own.unanswered === 0;
     const total = { messages: sent.messages + arrived.sent.messages, bytes: sent.bytes + arrived.sent.bytes };
     const inStep = own.cursor !== null && own.accepted === own.seq && !own.sendFull && own.request === 'changes';
-    screen.data({ collected, submitted, sent: total, dispatched: arrived, answered, inStep });
+    const held = await postoffice.store.read((tx) => heldHere(tx, postoffice));
+    screen.data({ collected, submitted, sent: total, dispatched: arrived, answered, inStep, held });
     if (arrived.corrupt > 0)
       screen.line(`${counted(arrived.corrupt, 'message file')} could not be taken; see: dirpost queue`);
     screen.line();
@@ -40,10 +39,12 @@ export async function sync(call: Invocation, options: { wait: string }): Promise
     if (answered && inStep) screen.line(`In step ${whom}: digests agree.`);
     else if (answered) screen.line('Answered; the next sync goes on from here.');
     else screen.line(`No answer of ${postoffice.requestor.server} yet. It comes with a later sync or dispatch.`);
+    for (const line of heldLines(held)) screen.line(line);
     const failed =
       collected.some(({ problem }) => problem !== null) ||
       sent.failed + arrived.sent.failed + arrived.unwritten + arrived.corrupt > 0;
-    return failed ? EXIT.failed : EXIT.done;
+    if (failed) return EXIT.failed;
+    return isHeld(held) ? EXIT.held : EXIT.done;
   });
 }
 

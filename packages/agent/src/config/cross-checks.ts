@@ -5,7 +5,7 @@
 import { resolvePath } from './fields.ts';
 import { type FaultPath, type PlacedFault, quote, valueAt } from './faults.ts';
 import { defaultLimits } from '@dirpost/core';
-import { parseSize } from './units.ts';
+import { parseDuration, parseSize } from './units.ts';
 
 /** `folder`: of the configuration file, for comparing paths. */
 export function crossCheck(values: unknown, folder: string): PlacedFault[] {
@@ -15,6 +15,7 @@ export function crossCheck(values: unknown, folder: string): PlacedFault[] {
     ...checkLists(values),
     ...checkReceivers(values),
     ...checkLimits(values),
+    ...checkSchedule(values),
   ];
 }
 
@@ -58,6 +59,8 @@ function checkDirectories(values: unknown, folder: string): PlacedFault[] {
   const directories = recordsAt(values, 'directories').map(({ value, path }) => ({
     path,
     name: textAt(value, ['name']) ?? '?',
+    // A CSV file has no tree (its container has a default), and a command is not written.
+    hasTree: !['csv', 'command'].includes(textAt(value, ['type']) ?? ''),
     direction: textAt(value, ['direction']),
     file: comparablePath(folder, textAt(value, ['path'])),
     scope: JSON.stringify([textAt(value, ['base']) ?? '', textAt(value, ['filter']) ?? '']),
@@ -65,7 +68,7 @@ function checkDirectories(values: unknown, folder: string): PlacedFault[] {
     container: valueAt(value, ['container']),
   }));
   for (const [i, one] of directories.entries()) {
-    if (one.direction === 'subscribe' && one.dn === 'container' && one.container === undefined) {
+    if (one.direction === 'subscribe' && one.hasTree && one.dn === 'container' && one.container === undefined) {
       faults.push({
         path: [...one.path, 'container'],
         message: 'is missing: dn: container needs the DN below which entries are written',
@@ -139,6 +142,30 @@ function checkLimits(values: unknown): PlacedFault[] {
       path: ['limits', at],
       message: `${name} (${limit(name)}) must be less than ${larger} (${limit(larger)})`,
     });
+  }
+  return faults;
+}
+
+const scheduleBounds = [
+  { name: 'every', least: '1s', most: '366d' },
+  { name: 'poll', least: '1s', most: '1d' },
+  { name: 'jitter', least: '0s', most: '1d' },
+] as const;
+
+function checkSchedule(values: unknown): PlacedFault[] {
+  const faults: PlacedFault[] = [];
+  for (const { name, least, most } of scheduleBounds) {
+    const givenMs = parseDuration(textAt(values, ['schedule', name]) ?? '');
+    if (givenMs === undefined || (givenMs >= parseDuration(least)! && givenMs <= parseDuration(most)!)) continue;
+    faults.push({ path: ['schedule', name], message: `must be between ${least} and ${most}` });
+  }
+  if (textAt(values, ['role']) === 'requestor' && valueAt(values, ['schedule', 'T2']) !== undefined) {
+    const message = 'is for role: server only; a requestor dispatches at T3';
+    faults.push({ path: ['schedule', 'T2'], message });
+  }
+  const [opens, closes] = (textAt(values, ['schedule', 'window']) ?? '').split('-');
+  if (opens !== undefined && opens === closes) {
+    faults.push({ path: ['schedule', 'window'], message: 'opens and closes at the same time; leave it out' });
   }
   return faults;
 }

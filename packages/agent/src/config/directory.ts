@@ -1,7 +1,8 @@
 /** The part of the configuration that says where a postoffice's people live (T0) and where the network's go (T3). */
+import { csvEncodings, foldColumn, isKnownAttribute } from '@dirpost/adapters';
 import { compileTemplate, defaultKinds, type EntryKind, type Exclusion } from '@dirpost/core';
 import { z } from 'zod';
-import { attributeName, complain, dn, filter, path, plainName, regularExpression } from './fields.ts';
+import { attributeName, complain, dn, duration, filter, path, plainName, regularExpression, size } from './fields.ts';
 
 export type PublishedKind = Exclude<EntryKind, 'edit'>;
 
@@ -32,101 +33,335 @@ const kinds = z
     'How entries become group, contact, resource or person: a filter for each, tried in this order, first match wins. Entries that match none are left out.',
   );
 
-const exclusion = z
-  .strictObject({
-    dn: dn.optional().describe('The entry with this DN, and all below it.'),
-    prefix: z.string().min(1).optional().describe('Entries with a value that begins so; case does not count.'),
-    pattern: regularExpression
-      .optional()
-      .describe('Entries with a value that this regular expression finds; case does not count.'),
-    attribute: attributeName
-      .optional()
-      .describe('Whose values `prefix` and `pattern` look at; `dn` for the DN itself.'),
-  })
-  .superRefine((given, context) => {
-    const ways = [given.dn, given.prefix, given.pattern].filter((way) => way !== undefined).length;
-    const complaint =
-      ways !== 1
-        ? 'an exclusion has exactly one of dn, prefix and pattern'
-        : given.dn === undefined && given.attribute === undefined
-          ? 'prefix and pattern need an attribute'
-          : given.dn !== undefined && given.attribute !== undefined
-            ? 'dn stands without an attribute'
-            : undefined;
-    if (complaint !== undefined) context.addIssue({ code: 'custom', message: complaint });
-  })
-  .transform(({ dn: exact, prefix, pattern, attribute = '' }): Exclusion => {
-    if (exact !== undefined) return { dn: exact };
-    if (prefix !== undefined) return { attribute, prefix };
-    return { attribute, pattern: pattern ?? '' };
-  });
-
-const template = z
+/** As it stands in a header; spaces and the two ways to write an umlaut are made one (see foldColumn). */
+const columnTitle = z
   .string()
-  .regex(/[{}]/)
-  .superRefine((text, context) => complain(context, () => compileTemplate(text)));
+  .regex(/^[^{}]*[^{}\s][^{}]*$/, 'must be the title of a column')
+  .max(255, 'must be the title of a column')
+  .transform((title) => title.normalize('NFC').replaceAll(/\s+/gu, ' ').trim());
 
-const source = z.union([attributeName, template, z.null()], {
-  error: 'must be the name of an attribute, a template such as "{givenName} {sn}", or null to drop it',
-});
+const exclusionOf = (attribute: typeof attributeName | typeof columnTitle) =>
+  z
+    .strictObject({
+      dn: dn.optional().describe('The entry with this DN, and all below it.'),
+      prefix: z.string().min(1).optional().describe('Entries with a value that begins so; case does not count.'),
+      pattern: regularExpression
+        .optional()
+        .describe('Entries with a value that this regular expression finds; case does not count.'),
+      attribute: attribute.optional().describe('Whose values `prefix` and `pattern` look at; `dn` for the DN itself.'),
+    })
+    .superRefine((given, context) => {
+      const ways = [given.dn, given.prefix, given.pattern].filter((way) => way !== undefined).length;
+      const complaint =
+        ways !== 1
+          ? 'an exclusion has exactly one of dn, prefix and pattern'
+          : given.dn === undefined && given.attribute === undefined
+            ? 'prefix and pattern need an attribute'
+            : given.dn !== undefined && given.attribute !== undefined
+              ? 'dn stands without an attribute'
+              : undefined;
+      if (complaint !== undefined) context.addIssue({ code: 'custom', message: complaint });
+    })
+    .transform(({ dn: exact, prefix, pattern, attribute: looked = '' }): Exclusion => {
+      if (exact !== undefined) return { dn: exact };
+      if (prefix !== undefined) return { attribute: looked, prefix };
+      return { attribute: looked, pattern: pattern ?? '' };
+    });
 
-const shared = {
-  name: plainName.describe(
-    'A name for screens and commands; unique here. It stands in the store, so do not change it.',
-  ),
-  type: z.literal('ldif').describe('What it is: `ldif`, an LDIF file (RFC 2849).'),
-  path: path.describe('The file; seen from the folder of this configuration.'),
+const templateOf = (columns: boolean) =>
+  z
+    .string()
+    .regex(/[{}]/)
+    .superRefine((text, context) => complain(context, () => compileTemplate(text, columns)));
+
+const mapping = z
+  .record(
+    attributeName,
+    z.union([attributeName, templateOf(false), z.null()], {
+      error: 'must be the name of an attribute, a template such as "{givenName} {sn}", or null to drop it',
+    }),
+  )
+  .default({})
+  .describe(
+    'Mapping. Network attribute: the attribute here (renames it), a template ("{givenName} {sn|upper}"), or null (drops it). Attributes that are not named pass as they are, but never passwords and operational attributes.',
+  );
+
+const name = plainName.describe(
+  'A name for screens and commands; unique here. It stands in the store, so do not change it.',
+);
+const filePath = path.describe('The file; seen from the folder of this configuration.');
+const publish = z.literal('publish').describe('`publish`: this directory → network.');
+const subscribe = z
+  .literal('subscribe')
+  .describe('`subscribe`: network → this directory. The file is written whole; nobody else may write it.');
+
+const space = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'must be small letters, digits, dots and hyphens')
+  .optional()
+  .describe(
+    'Anchor space: give each directory its own where two of them could have the same keys. Default: the key in lower case. Changing it gives all entries new ids.',
+  );
+
+const firstWrite = z
+  .enum(['held', 'allowed'])
+  .default('held')
+  .describe(
+    '`held`: the first write waits for `dirpost approve NAME`; until then `dirpost preview` shows it. `allowed`: it does not wait, for branches that are set up with nobody there.',
+  );
+
+const selection = {
+  filter: filter.default('(objectClass=*)').describe('Only entries that match this filter (RFC 4515).'),
+  kinds,
 };
 
-export const publishDirectory = z
+/** Of directories that give entries with DNs and attributes of their own. */
+const entries = {
+  key: attributeName
+    .default('entryUUID')
+    .describe(
+      'The anchor: an attribute whose value an entry keeps for life, unique in this directory. Entry ids are derived from it.',
+    ),
+  space,
+  base: dn.optional().describe('Only entries at or below this DN.'),
+  ...selection,
+  exclude: z.array(exclusionOf(attributeName)).default([]).describe('Entries that are left out.'),
+  attributes: mapping,
+};
+
+function withSpace<T extends { key: string; space?: string | undefined }>(given: T): T & { space: string } {
+  return { ...given, space: given.space ?? given.key.toLowerCase() };
+}
+
+const ldif = z.literal('ldif').describe('What it is: `ldif`, an LDIF file (RFC 2849).');
+
+const publishLdif = z
   .strictObject({
-    ...shared,
-    direction: z.literal('publish').describe('`publish`: this directory → network.'),
-    key: attributeName
-      .default('entryUUID')
-      .describe(
-        'The anchor: an attribute whose value an entry keeps for life, unique in this directory. Entry ids are derived from it.',
-      ),
-    space: z
-      .string()
-      .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'must be small letters, digits, dots and hyphens')
-      .optional()
-      .describe(
-        'Anchor space: give each directory its own where two of them could have the same keys. Default: the key in lower case. Changing it gives all entries new ids.',
-      ),
-    base: dn.optional().describe('Only entries at or below this DN.'),
-    filter: filter.default('(objectClass=*)').describe('Only entries that match this filter (RFC 4515).'),
-    exclude: z.array(exclusion).default([]).describe('Entries that are left out.'),
-    kinds,
-    attributes: z
-      .record(attributeName, source)
-      .default({})
-      .describe(
-        'Mapping. Network attribute: the attribute here (renames it), a template ("{givenName} {sn|upper}"), or null (drops it). Attributes that are not named pass as they are, but never passwords and operational attributes.',
-      ),
+    name,
+    type: ldif,
+    path: filePath,
+    direction: publish,
+    ...entries,
     allowFileUrls: z
       .boolean()
       .default(false)
       .describe('Whether values of the form `attribute:< file:…` may be read from other files.'),
   })
-  .transform((given) => ({ ...given, space: given.space ?? given.key.toLowerCase() }));
+  .transform(withSpace);
 
-export const subscribeDirectory = z.strictObject({
-  ...shared,
-  direction: z
-    .literal('subscribe')
-    .describe('`subscribe`: network → this directory. The file is written whole; nobody else may write it.'),
+const subscribeLdif = z.strictObject({
+  name,
+  type: ldif,
+  path: filePath,
+  direction: subscribe,
   dn: z
     .enum(['container', 'source'])
     .default('container')
     .describe('`container`: everything below `container`. `source`: each entry has the DN that it has at its owner.'),
   container: dn.optional().describe('With `dn: container`: the DN below which entries are written.'),
+  firstWrite,
 });
 
-export const directory = z.discriminatedUnion('direction', [publishDirectory, subscribeDirectory], {
-  error: 'must be publish or subscribe',
-});
+const publishCommand = z
+  .strictObject({
+    name,
+    type: z
+      .literal('command')
+      .describe('What it is: `command`, a program that prints LDIF. Exit code 0 says that it printed everything.'),
+    direction: z.literal('publish').describe('`publish`: a command is only read.'),
+    command: z
+      .tuple(
+        [path],
+        z.string().refine((text) => !text.includes('\0'), 'must be a text without NUL'),
+        {
+          error: 'must be a list: the program, then its arguments, each an item',
+        },
+      )
+      .describe(
+        'Program and arguments. No shell reads them: pipes and $VARIABLES belong into a script. Every user of the machine can see the arguments, so give no password there.',
+      ),
+    timeout: duration.prefault('5m').describe('The program is ended when it takes longer, and nothing of it is taken.'),
+    maxOutput: size.prefault('256 MiB').describe('The program is ended when it prints more.'),
+    environment: z
+      .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not the name of a variable'), z.string())
+      .default({})
+      .describe('Variables that it gets besides PATH, LANG and HOME; of others nothing is handed on.'),
+    ...entries,
+  })
+  .transform(({ timeout, maxOutput, ...given }) =>
+    // It runs where the configuration is, whoever starts dirpost (load.ts makes it absolute).
+    withSpace({ ...given, timeoutMs: timeout, maxOutputBytes: maxOutput, folder: '.' }),
+  );
 
-export type PublishDirectory = z.output<typeof publishDirectory>;
-export type SubscribeDirectory = z.output<typeof subscribeDirectory>;
+const separated = {
+  encoding: z
+    .enum(['auto', ...csvEncodings])
+    .default('auto')
+    .describe(
+      'Reading, `auto`: the byte order mark, else UTF-8 if the whole file is, else windows-1252. Writing, `auto`: utf-8 with a byte order mark, as Excel wants it.',
+    ),
+  delimiter: z
+    .enum(['auto', ',', ';', 'tab', '|'])
+    .default('auto')
+    .transform((given) => (given === 'auto' ? undefined : given === 'tab' ? '\t' : given))
+    .describe('Between cells. Reading, `auto`: found in the file, also from a first line `sep=;`. Writing: a comma.'),
+};
+
+const valuesSeparator = z.string().min(1, 'must be at least one character').max(8, 'must be at most 8 characters');
+
+const csv = z
+  .literal('csv')
+  .describe(
+    'What it is: `csv`, a file with a header and a row per entry, as spreadsheets and personnel systems write.',
+  );
+
+const publishCsv = z
+  .strictObject({
+    name,
+    type: csv,
+    path: filePath,
+    direction: publish,
+    key: columnTitle.describe(
+      'The anchor: a column whose value an entry keeps for life, unique in this file, such as a personnel number. Entry ids are derived from it.',
+    ),
+    space,
+    ...separated,
+    values: valuesSeparator
+      .optional()
+      .describe('What separates several values in a cell, such as "|". Default: a cell is one value.'),
+    multiple: z
+      .array(columnTitle)
+      .optional()
+      .describe('Only these columns have several values in a cell. Default: all, where `values` is given.'),
+    objectClass: attributeName
+      .default('inetOrgPerson')
+      .describe('Of rows without one of their own in a column objectClass; kinds and filters look at it.'),
+    rdn: attributeName
+      .default('uid')
+      .describe('A row has the DN RDN=KEY,SUFFIX: this is the attribute before the key …'),
+    suffix: dn.default('').describe('… and what follows it, such as "ou=people,dc=example,dc=org".'),
+    dn: columnTitle.optional().describe('A column that gives the DN of each row instead.'),
+    members: columnTitle
+      .optional()
+      .describe(
+        'The column with the members of a group (a row with objectClass groupOfNames): keys of other rows, or DNs, separated by `values` or else "|". Default: member.',
+      ),
+    ...selection,
+    exclude: z.array(exclusionOf(columnTitle)).default([]).describe('Rows that are left out.'),
+    attributes: z
+      .record(
+        attributeName,
+        z.union([columnTitle, templateOf(true).transform((text) => text.normalize('NFC')), z.null()], {
+          error: 'must be the title of a column, a template such as "{First name} {Surname}", or null to drop it',
+        }),
+      )
+      .default({})
+      .describe(
+        'Mapping. Network attribute: a column as it is called in the header, a template of columns ("{First name} {Surname|upper}"), or null (drops it). A column that is called like a common LDAP attribute (mail, sn, givenName …) goes under that name without being named here; all other columns stay here.',
+      ),
+  })
+  .superRefine(({ values, delimiter, multiple }, context) => {
+    if (values !== undefined && values === delimiter)
+      context.addIssue({ code: 'custom', path: ['values'], message: 'is the delimiter too; they must differ' });
+    if (values === undefined && multiple !== undefined)
+      context.addIssue({ code: 'custom', path: ['multiple'], message: 'needs `values`: what separates them' });
+  })
+  .transform((given) => ({ ...withSpace(given), base: undefined, columnPasses: isKnownAttribute }));
+
+const writtenColumns = z
+  .array(
+    z.union([attributeName, z.record(attributeName, z.string().min(1, 'must be a title'))], {
+      error: 'must be an attribute, or an attribute with its title ("mail: E-mail")',
+    }),
+  )
+  .min(1, 'a file has at least one column')
+  .transform((given) =>
+    given.flatMap((one) =>
+      typeof one === 'string'
+        ? [{ attribute: one, title: one }]
+        : Object.entries(one).map(([attribute, title]) => ({ attribute, title })),
+    ),
+  )
+  .superRefine((columns, context) => {
+    const titles = columns.map(({ title }) => foldColumn(title));
+    const twice = columns.find(({ title }, i) => titles.indexOf(foldColumn(title)) < i);
+    if (twice !== undefined) context.addIssue({ code: 'custom', message: `the title "${twice.title}" is there twice` });
+  });
+
+const subscribeCsv = z
+  .strictObject({
+    name,
+    type: csv,
+    path: filePath,
+    direction: subscribe,
+    columns: writtenColumns
+      .prefault([
+        'cn',
+        'sn',
+        'givenName',
+        'mail',
+        'telephoneNumber',
+        'mobile',
+        'title',
+        'ou',
+        'o',
+        'l',
+        'postoffice',
+        'id',
+      ])
+      .describe(
+        'What stands in the file, in this order: attributes, `postoffice` (the owner), `id` (the entry id) and `dn`; each alone or with its title ("mail: E-mail").',
+      ),
+    ...separated,
+    values: valuesSeparator.default('|').describe('What separates several values in a cell.'),
+    formulas: z
+      .enum(['escape', 'keep'])
+      .default('escape')
+      .describe(
+        'Values that begin with = + - or @ would run as formulas in a spreadsheet. `escape`: an apostrophe stands before them (and is understood when dirpost reads the file). `keep`: they stand as they are.',
+      ),
+    container: dn
+      .default('o=network')
+      .describe('Below which DN the entries are thought to stand: …,ou=POSTOFFICE,CONTAINER.'),
+    firstWrite,
+  })
+  .superRefine(({ values, delimiter }, context) => {
+    if (values === (delimiter ?? ','))
+      context.addIssue({ code: 'custom', path: ['values'], message: 'is the delimiter too; they must differ' });
+  })
+  .transform((given) => ({ ...given, dn: 'container' as const }));
+
+/** Columns that a CSV file must have besides its key, and what for. */
+export function wantedColumns(given: Extract<PublishDirectory, { type: 'csv' }>): { title: string; use: string }[] {
+  const mapped = Object.entries(given.attributes).flatMap(([attribute, source]) => {
+    const use = `what the mapping makes ${attribute} of`;
+    if (source === null) return [];
+    if (!source.includes('{')) return [{ title: source, use }];
+    const named = [...source.replaceAll('{{', '').matchAll(/\{([^{}|]+)/g)].map(([, title]) => title!.trim());
+    return named.filter((title) => title !== 'dn').map((title) => ({ title, use }));
+  });
+  const excluded = given.exclude.flatMap((one) => ('attribute' in one ? [one.attribute] : []));
+  return [
+    ...mapped,
+    ...excluded
+      .filter((title) => !['dn', 'objectclass'].includes(title.toLowerCase()))
+      .map((title) => ({ title, use: 'what an exclusion looks at' })),
+  ];
+}
+
+const typeError = { error: 'must be ldif, csv or command' };
+const directionError = { error: 'must be publish or subscribe' };
+
+export const directory = z.discriminatedUnion(
+  'type',
+  [
+    z.discriminatedUnion('direction', [publishLdif, subscribeLdif], directionError),
+    z.discriminatedUnion('direction', [publishCsv, subscribeCsv], directionError),
+    publishCommand,
+  ],
+  typeError,
+);
+
 export type DirectoryConfiguration = z.output<typeof directory>;
+export type PublishDirectory = Extract<DirectoryConfiguration, { direction: 'publish' }>;
+export type SubscribeDirectory = Extract<DirectoryConfiguration, { direction: 'subscribe' }>;

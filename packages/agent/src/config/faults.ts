@@ -91,25 +91,30 @@ function article(expected: string): string {
 }
 
 function unknownKey(key: string, path: FaultPath, values: unknown): string {
-  const schemas = schemasAt(path);
-  const choice = discriminator(schemas);
-  const chosen = choice === undefined ? undefined : valueAt(values, [...path, choice]);
-  const fitting = schemas.filter((schema) => chosen === undefined || choiceOf(schema, choice) === chosen);
-  const elsewhere = schemas.find((schema) => !fitting.includes(schema) && schema.properties?.[key] !== undefined);
-  if (elsewhere !== undefined) return `is for ${choice}: ${String(choiceOf(elsewhere, choice))} only`;
-  const known = fitting.flatMap((schema) => Object.keys(schema.properties ?? {}));
+  let fitting = schemasAt(path);
+  const has = (schema: JsonSchema) => schema.properties?.[key] !== undefined;
+  // First by type, then by direction.
+  for (const choice of choicesOf(fitting)) {
+    const chosen = valueAt(values, [...path, choice]);
+    const narrowed = fitting.filter((schema) => choiceOf(schema, choice) === chosen);
+    if (narrowed.length === 0) continue;
+    const elsewhere = new Set(fitting.filter(has).map((schema) => String(choiceOf(schema, choice))));
+    if (elsewhere.size > 0 && !narrowed.some(has)) return `is for ${choice}: ${[...elsewhere].join(' or ')} only`;
+    fitting = narrowed;
+  }
+  const known = [...new Set(fitting.flatMap((schema) => Object.keys(schema.properties ?? {})))];
   return `is not a setting that dirpost knows${suggestion(key, known)}`;
 }
 
-/** The property by whose constant the schemas differ (direction). */
-function discriminator(schemas: JsonSchema[]): string | undefined {
+/** The properties by whose constants the schemas differ (type, direction). */
+function choicesOf(schemas: JsonSchema[]): string[] {
   const [first, ...others] = schemas;
   const names = Object.keys(first?.properties ?? {});
-  return names.find((name) => others.some((other) => choiceOf(other, name) !== choiceOf(first, name)));
+  return names.filter((name) => others.some((other) => choiceOf(other, name) !== choiceOf(first, name)));
 }
 
-function choiceOf(schema: JsonSchema | undefined, name: string | undefined): unknown {
-  return name === undefined ? undefined : schema?.properties?.[name]?.const;
+function choiceOf(schema: JsonSchema | undefined, name: string): unknown {
+  return schema?.properties?.[name]?.const;
 }
 
 /** The schemas of what stands at a path; several where there is a choice. */

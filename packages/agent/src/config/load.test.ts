@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { defaultLimits, type DirpostError } from '@dirpost/core';
 import { describe, expect, it } from 'vitest';
+import type { DirectoryConfiguration } from './directory.ts';
 import { editDistance } from './faults.ts';
-import { configurationFaults, loadConfiguration, parseConfiguration, publishRules } from './load.ts';
+import { configurationFaults, loadConfiguration, parseConfiguration } from './load.ts';
 import { sampleConfiguration } from './sample.ts';
 
 const folder = resolve('/srv/dirpost');
@@ -13,6 +14,8 @@ const faults = (text: string) =>
 /** Faults of a requestor that is in order but for these lines. */
 const faultsOf = (lines: string) =>
   faults(`postoffice: oslo\nrole: requestor\nserver: hq\ntransports: { folder: { path: x } }\n${lines}`);
+
+const pathOf = (directory: DirectoryConfiguration) => ('path' in directory ? directory.path : undefined);
 
 const publishing = (name: string, more = '') =>
   `  - { name: ${name}, type: ldif, path: ${name}.ldif, direction: publish${more} }\n`;
@@ -40,7 +43,7 @@ retry: { exchangeAfter: 2h }
 
   it('has absolute paths, seen from its folder', () => {
     expect(configuration.dataFolder).toBe(join(folder, 'data'));
-    expect(configuration.directories.map(({ path }) => path)).toEqual([
+    expect(configuration.directories.map(pathOf)).toEqual([
       join(folder, 'people.ldif'),
       resolve('/other/network.ldif'),
     ]);
@@ -77,7 +80,7 @@ retry: { exchangeAfter: 2h }
       folder,
     );
     expect(server.server).toBe('hq');
-    expect(publishRules(server)).toEqual(new Map([['oslo', { mailDomains: ['oslo.example.org'] }]]));
+    expect(server.requestors).toEqual({ oslo: { publish: { mailDomains: ['oslo.example.org'] } } });
   });
 });
 
@@ -242,7 +245,7 @@ it('the sample configuration of either role is in order', () => {
     folder: '123',
   });
   const requestor = parseConfiguration(odd, folder);
-  expect(requestor.directories[0]?.path).toBe(resolve(folder, 'C:\\My files\\people #1.ldif'));
+  expect(requestor.directories.map(pathOf)[0]).toBe(resolve(folder, 'C:\\My files\\people #1.ldif'));
 });
 
 it('what stands commented out in the sample is in order too', () => {

@@ -4,15 +4,14 @@
  */
 import { basename, dirname, resolve } from 'node:path';
 import { fileError, readBounded } from '@dirpost/adapters';
-import { DirpostError, type Limits, type PostofficeName, type PublishRules } from '@dirpost/core';
+import { DirpostError, type Limits, type PostofficeName } from '@dirpost/core';
 import { LineCounter, parseDocument } from 'yaml';
 import { crossCheck } from './cross-checks.ts';
 import type { DirectoryConfiguration } from './directory.ts';
 import { type ConfigurationFault, describeIssues, placeFault, type PlacedFault } from './faults.ts';
 import { resolvePath } from './fields.ts';
+import { CONFIGURATION_FILE_NAME } from './file-name.ts';
 import { configurationSchema, type ConfigurationValues, type ListConfiguration } from './schema.ts';
-
-export const CONFIGURATION_FILE_NAME = 'dirpost.yaml';
 
 const MAX_CONFIGURATION_BYTES = 4 * 1024 * 1024;
 
@@ -118,10 +117,18 @@ function resolveConfiguration(values: ConfigurationValues, folder: string): Conf
     ...rest,
     server: server ?? values.postoffice,
     dataFolder: resolvePath(folder, data),
-    directories: directories.map((directory) => ({ ...directory, path: resolvePath(folder, directory.path) })),
+    directories: directories.map((directory) => resolveDirectory(directory, folder)),
     transports: resolveTransports(transports, folder),
     retentionMs: retention,
   };
+}
+
+function resolveDirectory(given: DirectoryConfiguration, folder: string): DirectoryConfiguration {
+  if (given.type !== 'command') return { ...given, path: resolvePath(folder, given.path) };
+  const [program, ...args] = given.command;
+  // A name alone is looked for in PATH.
+  const found = /[/\\]/.test(program) ? resolvePath(folder, program) : program;
+  return { ...given, command: [found, ...args], folder: resolvePath(folder, given.folder) };
 }
 
 function resolveTransports(given: Configuration['transports'], base: string): Configuration['transports'] {
@@ -139,11 +146,6 @@ function resolveTransports(given: Configuration['transports'], base: string): Co
       },
     }),
   };
-}
-
-/** What each requestor may publish, for the server's decisions. */
-export function publishRules(configuration: Pick<Configuration, 'requestors'>): PublishRules {
-  return new Map(Object.entries(configuration.requestors).map(([name, { publish }]) => [name, publish]));
 }
 
 function invalid(faults: ConfigurationFault[], fileName: string): DirpostError {

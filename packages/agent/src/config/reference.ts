@@ -25,7 +25,8 @@ export function configurationReference(): string {
     '# yaml-language-server: $schema=dirpost.schema.json',
     '```',
     '',
-    'Examples: [the server](../deploy/examples/server.yaml), [a branch](../deploy/examples/branch.yaml).',
+    'Examples: [the server](../deploy/examples/server.yaml), [a branch](../deploy/examples/branch.yaml), [a branch with a',
+    'spreadsheet and a program](../deploy/examples/csv.yaml).',
     '',
     ...section('', configurationJsonSchema()),
   ];
@@ -57,16 +58,21 @@ function nestedOf(title: string, schema: JsonSchema): Nested[] {
   const values = schema.additionalProperties;
   if (schema.items !== undefined) return nestedOf(`${title}[]`, schema.items);
   if (schema.oneOf !== undefined)
-    return schema.oneOf.map((one) => ({ title: `${title} ${constants(one)}`, schema: one }));
+    return schema.oneOf.flatMap((one) =>
+      one.oneOf === undefined ? [{ title: `${title} ${constants(one)}`, schema: one }] : nestedOf(title, one),
+    );
   if (schema.properties !== undefined) return [{ title, schema }];
   if (typeof values === 'object' && values.properties !== undefined) return nestedOf(`${title}.NAME`, values);
   return [];
 }
 
-/** What tells one choice from another: "direction: publish". */
+/** What tells one choice from another: "type: ldif, direction: publish". */
 function constants(schema: JsonSchema): string {
-  const direction = schema.properties?.['direction']?.const;
-  return direction === undefined ? '' : `(direction: ${plain(direction)})`;
+  const told = ['type', 'direction'].flatMap((name) => {
+    const value = schema.properties?.[name]?.const;
+    return value === undefined ? [] : [`${name}: ${plain(value)}`];
+  });
+  return told.length === 0 ? '' : `(${told.join(', ')})`;
 }
 
 function row(name: string, schema: JsonSchema, required: boolean): string {

@@ -12,17 +12,30 @@ export const schedule = z
     every: duration
       .optional()
       .describe(
-        'A whole cycle this often, at a time of its own that the name of the postoffice gives, so that not all come at once. Default: 1d, unless times are given.',
+        'A whole cycle this often, at a time of its own that the name of the postoffice gives, so that not all come at once. Whole days are counted by the clock of the zone. Default: 1d, unless T1, T2 or T3 is given.',
       ),
     T1: cronExpression.optional().describe('Cron: when to collect and send (T0 and T1).'),
-    T2: cronExpression.optional().describe('Cron, server: when to process what has arrived. Default: on arrival.'),
-    T3: cronExpression.optional().describe('Cron: when to dispatch. Default: on arrival.'),
-    zone: timeZone.optional().describe('IANA zone of these times, such as Europe/Oslo. Default: that of the machine.'),
+    T2: cronExpression
+      .optional()
+      .describe('Cron, server: when to process and dispatch what has arrived until then. Default: on arrival.'),
+    T3: cronExpression.optional().describe('Cron: when to dispatch what has arrived until then. Default: on arrival.'),
+    zone: timeZone
+      .optional()
+      .describe(
+        'IANA zone of all these times, such as Europe/Oslo. Default: that of the machine. A time of day that is left out in spring comes right after the gap; one that comes twice in autumn counts once.',
+      ),
     window: window
       .optional()
-      .describe('Only between these times of day of the zone; what comes due outside waits for the next opening.'),
+      .describe(
+        'Only between these times of day of the zone is anything sent on schedule or tried again; what comes due outside is done once at the next opening. Arrivals do not wait for it.',
+      ),
     jitter: duration.prefault('0s').describe('Each run comes later by a random time up to this.'),
-    onArrival: z.boolean().default(true).describe('Whether what arrives is dispatched at once.'),
+    onArrival: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether what arrives is processed and dispatched at once, and not only kept in the spool until the next run. Default: yes, unless T2 or T3 is given.',
+      ),
     poll: duration
       .prefault('1m')
       .describe('Transports are also asked this often, since some cannot say when something has arrived.'),

@@ -15,8 +15,14 @@ export interface SampleOptions {
   subscribe?: string;
   /** The exchange folder. */
   folder?: string;
+  /** Requestor: the server's http address; then there is an exchange folder only if one is named. */
+  http?: string;
+  /** PEM file of what vouches for that address. */
+  ca?: string;
   /** DN below which the others' entries are written. */
   container?: string;
+  /** For branches that are set up with nobody there: the first write waits for no approval. */
+  unattended?: boolean;
 }
 
 export function sampleConfiguration(options: SampleOptions): string {
@@ -43,6 +49,7 @@ function directories({
   key = 'entryUUID',
   subscribe = 'network.ldif',
   container = 'ou=network,dc=example,dc=org',
+  unattended = false,
 }: SampleOptions): string[] {
   return [
     'directories:',
@@ -66,15 +73,27 @@ function directories({
     '    direction: subscribe',
     '    dn: container     # or source: each entry with the DN that it has at its owner',
     `    container: ${quoted(container)}`,
+    unattended
+      ? '    firstWrite: allowed     # nobody is here to approve it; held: it waits for `dirpost approve network`'
+      : '    # firstWrite: allowed     # by default the first write waits for `dirpost approve network`',
     '',
   ];
 }
 
-function transports({ folder = '../exchange' }: SampleOptions): string[] {
+function transports({ folder, http, ca }: SampleOptions): string[] {
+  const vouched = ca === undefined ? '' : `, ca: ${quoted(ca)}`;
+  const path = folder ?? (http === undefined ? '../exchange' : undefined);
   return [
     'transports:',
-    '  # A shared folder or a stick. dirpost never makes it, so that a missing stick is noticed.',
-    `  folder: { path: ${quoted(folder)} }`,
+    ...(http === undefined
+      ? []
+      : ['  # The directory server, where there is a line to it.', `  http: { url: ${quoted(http)}${vouched} }`]),
+    ...(path === undefined
+      ? []
+      : [
+          '  # A shared folder or a stick. dirpost never makes it, so that a missing stick is noticed.',
+          `  folder: { path: ${quoted(path)} }`,
+        ]),
     '',
     '# retry:',
     '#   exchangeAfter: 15m     # an exchange that nobody answered is sent again',

@@ -34,6 +34,25 @@ export interface EntryRow {
   changed: Record<string, number> | null;
   /** `published`: the directory it comes from. `collected`: why the server keeps it from the lists. Else null. */
   note: string | null;
+  /** Set while an effect of the last change is held (holds.ts). */
+  held: Held | null;
+}
+
+/**
+ * `replica` and `collected`: the row says what its owner says now (it may be a tombstone), and `shown` what others go on
+ * seeing. `published`: the row is what others see, `shown` is null; the last complete read found it gone or changed.
+ */
+export interface Held {
+  /** The effects, as bits (effects.ts); never 0. */
+  effects: number;
+  /** How many members the group would lose. */
+  lostMembers: number;
+  /** When it was first held, ms since 1970; for display. */
+  sinceMs: number;
+  /** `published`: the next complete read may have these effects. */
+  approved: boolean;
+  /** Canonical bytes of the entry as it was. */
+  shown: Uint8Array | null;
 }
 
 /** What a list releases of one entry; `number` is the entry's in `collected`. */
@@ -149,6 +168,8 @@ export interface StoreTx {
   /** Void all peer numbers (of an owner, or all): the other side took a new incarnation. */
   clearPeerNumbers(table: EntryTable, owner: string | null): Promise<void>;
   clearEntries(table: EntryTable): Promise<void>;
+  /** Rows that are held for exactly these effects, of all or of one owner: ascending by number, from numbers > `after`. */
+  heldEntries(table: EntryTable, effects: number, after: number, limit: number, owner?: string): Promise<EntryRow[]>;
   /** Removes tombstones of `published` with a seq below `seq`; how many. */
   purgePublished(seq: number): Promise<number>;
 
@@ -167,7 +188,7 @@ export interface StoreTx {
   ): Promise<{ number: number; id: Uint8Array; owner: string; hash: Uint8Array }[]>;
   /** Removes the list's tombstones up to `seq`; how many. */
   purgeList(list: string, seq: number): Promise<number>;
-  /** Removes tombstones of `collected` that no list names any more. */
+  /** Removes tombstones of `collected` that no list names any more and that are not held. */
   purgeCollected(): Promise<number>;
   removeList(list: string): Promise<void>;
   /** A new incarnation of the server: `introduced` becomes 0 in all lists. */

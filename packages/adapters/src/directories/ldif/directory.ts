@@ -11,7 +11,7 @@ import {
   type ReadBatch,
   type WriteOutcome,
 } from '@dirpost/core';
-import { folderUrlReader } from './file-urls.ts';
+import { folderUrlReader } from '../../ldif/file-urls.ts';
 import { readLdifFile } from './read-file.ts';
 import { writeLdifFile } from './write-file.ts';
 

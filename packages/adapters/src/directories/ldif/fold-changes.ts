@@ -25,7 +25,7 @@ import {
   type Modification,
   type ModifyRecord,
   type RenameRecord,
-} from './records.ts';
+} from '../../ldif/records.ts';
 
 export type FoldableRecord = DeleteRecord | ModifyRecord | RenameRecord;
 

@@ -4,22 +4,14 @@
  * deleted because it is not in it (design rule 5).
  */
 import type { BigIntStats } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
-import {
-  type DirectoryEntry,
-  DirpostError,
-  isDirpostError,
-  type Limits,
-  normalizeDn,
-  type ReadBatch,
-  type ReadCertificate,
-} from '@dirpost/core';
-import { errnoOf, fileError } from '../../durable-file.ts';
-import { DnTable } from './dn-table.ts';
+import type { FileHandle } from 'node:fs/promises';
+import { isDirpostError, type Limits, type ReadBatch, type ReadCertificate } from '@dirpost/core';
+import { EntryReader } from '../../ldif/entries.ts';
+import { LdifParser } from '../../ldif/parse.ts';
+import type { LdifRecord } from '../../ldif/records.ts';
+import type { UrlReader } from '../../ldif/values.ts';
+import { CHUNK_BYTES, chunksOf, describeFile, openToRead, statFile, stoodStill } from '../../still-file.ts';
 import { PendingChanges } from './fold-changes.ts';
-import { LdifParser } from './parse.ts';
-import { type LdifRecord, ldifError } from './records.ts';
-import type { UrlReader } from './values.ts';
 
 export interface ReadFileOptions {
   limits: Limits;
@@ -30,9 +22,6 @@ export interface ReadFileOptions {
 
 /** Larger batches live long enough for the garbage collector to copy them about: 1,000 take twice the time. */
 const BATCH_ENTRIES = 250;
-/** Small enough for the processor's cache: larger chunks are slower. */
-const CHUNK_BYTES = 1 << 16;
-const MAX_REMARKS = 20;
 const LF = 10;
 
 export async function* readLdifFile(
@@ -41,14 +30,18 @@ export async function* readLdifFile(
   signal: AbortSignal,
 ): AsyncGenerator<ReadBatch> {
   const before = await statFile(path);
-  const file = await open(path, 'r').catch((cause: unknown) => {
-    throw fileError(cause, `read ${path}`);
-  });
+  const file = await openToRead(path);
   try {
     const changes = await collectChanges(file, path, options, signal);
-    const reader = new EntryReader(path, changes);
+    const ending = { endsWithNewline: false };
+    const reader = new EntryReader({
+      source: path,
+      changes,
+      changeFault: 'a change record in an unusual form',
+      changeHint: 'Write "changetype:" in small letters and on one line.',
+    });
     try {
-      for await (const records of parseFile(file, path, options, signal, reader)) {
+      for await (const records of parseFile(file, path, options, signal, ending)) {
         for (const record of records) reader.take(record);
         if (reader.entries.length >= BATCH_ENTRIES) yield { entries: reader.takeEntries() };
       }
@@ -57,62 +50,12 @@ export async function* readLdifFile(
       if (!isDirpostError(error, 'ldif-syntax') || (await stoodStill(file, path, before))) throw error;
     }
     const still = await stoodStill(file, path, before);
-    yield { entries: reader.takeEntries(), certificate: reader.certificate(before, still) };
+    yield {
+      entries: reader.takeEntries(),
+      certificate: certificateOf(path, before, { reader, changes, still, ...ending }),
+    };
   } finally {
     await file.close();
-  }
-}
-
-async function statFile(path: string): Promise<BigIntStats> {
-  const found = await stat(path, { bigint: true }).catch((cause: unknown) => {
-    if (errnoOf(cause) !== 'ENOENT') throw fileError(cause, `read ${path}`);
-    throw new DirpostError('file-missing', `There is no file ${path}.`, {
-      retry: 'operator',
-      hint: 'Export the directory to that place, or correct the path in the configuration.',
-      context: { path },
-      cause,
-    });
-  });
-  if (found.isFile()) return found;
-  throw new DirpostError('file-failed', `${path} is not a regular file.`, { retry: 'operator', context: { path } });
-}
-
-async function stoodStill(file: FileHandle, path: string, before: BigIntStats): Promise<boolean> {
-  const same = (now: BigIntStats) =>
-    now.size === before.size && now.mtimeNs === before.mtimeNs && now.ino === before.ino && now.dev === before.dev;
-  // The open file, and what now stands under its name: it may have been replaced.
-  if (!same(await file.stat({ bigint: true }))) return false;
-  return await stat(path, { bigint: true }).then(same, () => false);
-}
-
-/**
- * From the start of the file; the next chunk is read while this one is worked on. `bufferFor` gives the memory for
- * chunk n: new each time where views of it are kept.
- */
-async function* chunksOf(
-  file: FileHandle,
-  path: string,
-  signal: AbortSignal,
-  bufferFor: (n: number) => Buffer = () => Buffer.allocUnsafeSlow(CHUNK_BYTES),
-): AsyncGenerator<Buffer> {
-  let position = 0;
-  const readChunk = async (n: number) => {
-    const buffer = bufferFor(n);
-    const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, position);
-    position += bytesRead;
-    return buffer.subarray(0, bytesRead);
-  };
-  let next = readChunk(0);
-  for (let n = 1; ; n++) {
-    signal.throwIfAborted();
-    const chunk = await next.catch((cause: unknown) => {
-      throw fileError(cause, `read ${path}`);
-    });
-    if (chunk.length === 0) return;
-    next = readChunk(n);
-    // Its error is seen when it is awaited, if ever.
-    next.catch(() => {});
-    yield chunk;
   }
 }
 
@@ -162,88 +105,28 @@ async function mentionsChanges(file: FileHandle, path: string, signal: AbortSign
   return false;
 }
 
-/** Records → entries, with everything that speaks against completeness. */
-class EntryReader {
-  entries: DirectoryEntry[] = [];
-  /** Set by parseFile; an empty file does not. */
-  endsWithNewline = false;
-  readonly #seen = new DnTable();
-  readonly #faults: string[] = [];
-  #moreFaults = 0;
-  #count = 0;
+interface WholeRead {
+  reader: EntryReader;
+  changes: PendingChanges | undefined;
+  still: boolean;
+  endsWithNewline: boolean;
+}
 
-  constructor(
-    readonly path: string,
-    readonly changes: PendingChanges | undefined,
-  ) {}
-
-  takeEntries(): DirectoryEntry[] {
-    const entries = this.entries;
-    this.entries = [];
-    return entries;
-  }
-
-  take(record: LdifRecord): void {
-    switch (record.kind) {
-      case 'content':
-      case 'add':
-        this.#entry(record, record.line);
-        break;
-      case 'search-result':
-        if (record.code !== 0) {
-          this.#fault(`Line ${record.line}: the search that made the file ended with "${record.text}".`);
-        }
-        break;
-      case 'search-reference':
-        this.#fault(`Line ${record.line}: a part of the directory is elsewhere (${record.urls.join(', ')}).`);
-        break;
-      default:
-        if (this.changes === undefined) {
-          throw ldifError({ source: this.path, line: record.line }, 'a change record in an unusual form', {
-            hint: 'Write "changetype:" in small letters and on one line.',
-          });
-        }
-    }
-  }
-
-  #entry(read: DirectoryEntry, line: number): void {
-    try {
-      const entry = this.changes === undefined ? read : this.changes.apply(read, line);
-      if (entry === null) return;
-      const earlier = this.#seen.add(normalizeDn(entry.dn), line);
-      if (earlier === undefined) {
-        this.entries.push({ dn: entry.dn, attributes: entry.attributes });
-        this.#count++;
-      } else {
-        this.#fault(`The entry ${entry.dn} is there twice, in lines ${earlier} and ${line}; the second is left out.`);
-      }
-    } catch (error) {
-      if (!isDirpostError(error, 'dn-syntax')) throw error;
-      this.#fault(`Line ${line}: ${error.message} The entry is left out.`);
-    }
-  }
-
-  #fault(remark: string): void {
-    if (this.#faults.length < MAX_REMARKS) this.#faults.push(remark);
-    else this.#moreFaults++;
-  }
-
-  certificate(before: BigIntStats, stillThere: boolean): ReadCertificate {
-    for (const failure of this.changes?.failures ?? []) this.#fault(failure);
-    for (const failure of this.changes?.unapplied() ?? []) this.#fault(failure);
-    if (this.#moreFaults > 0) this.#faults.push(`There are ${this.#moreFaults} more faults like these.`);
-    const remarks = this.#faults;
-    if (before.size === 0n) remarks.unshift('The file is empty.');
-    else if (!stillThere) remarks.unshift('The file was changed while it was read.');
-    else if (!this.endsWithNewline) {
-      remarks.unshift('The file does not end with a newline: it may be half-written. Its last entry is left out.');
-    } else if (this.#count === 0) remarks.unshift('There is no entry in the file.');
-    return {
-      complete: remarks.length === 0,
-      remarks,
-      entries: this.#count,
-      source: `${this.path} (${before.size} bytes, ${before.mtime.toISOString()})`,
-      bookmark: null,
-    };
-  }
+function certificateOf(path: string, before: BigIntStats, read: WholeRead): ReadCertificate {
+  const { reader, changes, still, endsWithNewline } = read;
+  for (const failure of changes?.failures ?? []) reader.faults.add(failure);
+  for (const failure of changes?.unapplied() ?? []) reader.faults.add(failure);
+  const remarks = reader.faults.list();
+  if (before.size === 0n) remarks.unshift('The file is empty.');
+  else if (!still) remarks.unshift('The file was changed while it was read.');
+  else if (!endsWithNewline) {
+    remarks.unshift('The file does not end with a newline: it may be half-written. Its last entry is left out.');
+  } else if (reader.count === 0) remarks.unshift('There is no entry in the file.');
+  return {
+    complete: remarks.length === 0,
+    remarks,
+    entries: reader.count,
+    source: describeFile(path, before),
+    bookmark: null,
+  };
 }

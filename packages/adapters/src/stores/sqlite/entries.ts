@@ -7,17 +7,24 @@ import type { EntryRow, EntryTable } from '@dirpost/core';
 import type { Connection, RawRow, RawStatement, Statement } from './connection.ts';
 import type { Operations } from './operations.ts';
 
-export const ENTRY_COLUMNS = 'id owner seq deleted hash peer_number introduced changed note bytes number'.split(' ');
+const PLAIN_COLUMNS = 'id owner seq deleted hash peer_number introduced changed note bytes'.split(' ');
+const HELD_COLUMNS = ['held', 'held_members', 'held_since', 'held_approved', 'shown'];
+
+export const ENTRY_COLUMNS = [...PLAIN_COLUMNS, ...HELD_COLUMNS, 'number'];
 
 const COLUMN_LIST = ENTRY_COLUMNS.join(', ');
+const NOTHING_HELD = HELD_COLUMNS.map(() => null);
+/** Position of `held` in ENTRY_COLUMNS. */
+const HELD_AT = PLAIN_COLUMNS.length;
 const SHORT_COLUMN_LIST = 'number, id, owner, hash, deleted';
 
-type IndexedColumn = 'id' | 'owner' | 'seq' | 'peer_number';
+type IndexedColumn = 'id' | 'owner' | 'seq' | 'peer_number' | 'held';
 
+/** `held` comes last: see updater. */
 const indexed: Record<EntryTable, readonly IndexedColumn[]> = {
-  published: ['id', 'owner', 'seq'],
-  replica: ['id', 'owner', 'peer_number'],
-  collected: ['id', 'owner', 'seq', 'peer_number'],
+  published: ['id', 'owner', 'seq', 'held'],
+  replica: ['id', 'owner', 'peer_number', 'held'],
+  collected: ['id', 'owner', 'seq', 'peer_number', 'held'],
 };
 
 /** Of an owner with fewer rows the index is read and sorted for each batch; of others the table is passed over. */
@@ -50,11 +57,15 @@ export function entryOperations(db: Connection) {
     },
 
     putEntries(table, rows) {
-      const insert = insertStatement(db, table);
+      const insert = insertStatement(db, table, PLAIN_COLUMNS);
+      const insertHeld = insertStatement(db, table, [...PLAIN_COLUMNS, ...HELD_COLUMNS]);
       const update = updater(db, table);
       return rows.map((row) => {
         if (row.number !== 0) return update(row);
-        return insert.run(...values(db, row), null).lastInsertRowid as number;
+        const inserted = row.held
+          ? insertHeld.run(...values(db, row), ...heldValues(row))
+          : insert.run(...values(db, row));
+        return inserted.lastInsertRowid as number;
       });
     },
 
@@ -104,6 +115,19 @@ export function entryOperations(db: Connection) {
       db.statement(`DELETE FROM ${table}`).run();
     },
 
+    heldEntries(table, effects, after, limit, owner) {
+      const of = owner === undefined ? `${table}_held` : `${table}_held_owner`;
+      const condition = owner === undefined ? '' : 'AND owner = ?';
+      const args = owner === undefined ? [] : [db.owners.find(owner)];
+      return db
+        .query(
+          `SELECT ${COLUMN_LIST} FROM ${table} INDEXED BY ${of}
+           WHERE held = ? ${condition} AND number > ? ORDER BY number LIMIT ?`,
+        )
+        .all(effects, ...args, after, limit)
+        .map((row) => entryRow(db, row));
+    },
+
     purgePublished(seq) {
       const purge = db.statement('DELETE FROM published INDEXED BY published_deleted WHERE deleted = 1 AND seq < ?');
       return purge.run(seq).changes;
@@ -111,18 +135,20 @@ export function entryOperations(db: Connection) {
   } satisfies Partial<Operations>;
 }
 
-function insertStatement(db: Connection, table: EntryTable): Statement {
-  const places = ENTRY_COLUMNS.map(() => '?').join(', ');
-  return db.statement(`INSERT INTO ${table} (${COLUMN_LIST}) VALUES (${places})`);
+function insertStatement(db: Connection, table: EntryTable, columns: string[]): Statement {
+  const places = columns.map(() => '?').join(', ');
+  return db.statement(`INSERT INTO ${table} (${columns.join(', ')}) VALUES (${places})`);
 }
 
 /**
  * Updates one row. SQLite writes an index anew whenever one of its columns is named in SET, even with its old value;
- * so the old values of the indexed columns are read first and only those that differ are named.
+ * so the old values of the indexed columns are read first and only those that differ are named. Columns about holding are
+ * named together, or not at all where nothing was held and nothing is.
  */
 function updater(db: Connection, table: EntryTable): (row: EntryRow) => number {
   const watched = indexed[table];
-  const watchedAt = watched.map((column) => ENTRY_COLUMNS.indexOf(column));
+  const watchedAt = watched.slice(0, -1).map((column) => ENTRY_COLUMNS.indexOf(column));
+  const heldBit = watchedAt.length;
   const old = db.query(`SELECT ${watched.join(', ')} FROM ${table} WHERE number = ?`);
   const variants: (UpdateVariant | undefined)[] = [];
   return (row) => {
@@ -130,9 +156,11 @@ function updater(db: Connection, table: EntryTable): (row: EntryRow) => number {
     assert(before !== undefined, `entry ${row.number} to be replaced is not in ${table}`);
     const after = values(db, row);
     let same = 0;
-    for (let bit = 0; bit < watched.length; bit++) {
+    for (let bit = 0; bit < heldBit; bit++) {
       if (equal(before[bit], after[watchedAt[bit]!])) same |= 1 << bit;
     }
+    if (before[heldBit] === null && !row.held) same |= 1 << heldBit;
+    else after.push(...heldValues(row));
     const { written, statement } = (variants[same] ??= updateVariant(db, table, same));
     statement.run(...written.map((at) => after[at]), row.number);
     return row.number;
@@ -148,6 +176,7 @@ interface UpdateVariant {
 /** `same`: one bit for each watched column that keeps its value. */
 function updateVariant(db: Connection, table: EntryTable, same: number): UpdateVariant {
   const kept = indexed[table].filter((_, bit) => (same & (1 << bit)) !== 0) as string[];
+  if (kept.includes('held')) kept.push(...HELD_COLUMNS);
   const columns = ENTRY_COLUMNS.filter((column) => column !== 'number' && !kept.includes(column));
   const set = columns.map((column) => `${column} = ?`).join(', ');
   return {
@@ -160,7 +189,7 @@ function equal(a: unknown, b: unknown): boolean {
   return a === b || (Buffer.isBuffer(a) && b instanceof Uint8Array && a.equals(b));
 }
 
-/** In the order of ENTRY_COLUMNS, without the number. */
+/** In the order of PLAIN_COLUMNS. */
 function values(db: Connection, row: EntryRow): unknown[] {
   return [
     row.id,
@@ -174,6 +203,11 @@ function values(db: Connection, row: EntryRow): unknown[] {
     row.note,
     row.bytes,
   ];
+}
+
+/** In the order of HELD_COLUMNS. */
+function heldValues({ held }: EntryRow): unknown[] {
+  return held ? [held.effects, held.lostMembers, held.sinceMs, held.approved ? 1 : 0, held.shown] : NOTHING_HELD;
 }
 
 function scan(
@@ -213,8 +247,9 @@ function found(db: Connection, row: RawRow | undefined): EntryRow | undefined {
 /** `row` holds ENTRY_COLUMNS from position `at`. */
 export function entryRow(db: Connection, row: RawRow, at = 0): EntryRow {
   const changed = row[at + 7] as string | null;
+  const effects = row[at + HELD_AT] as number | null;
   return {
-    number: row[at + 10] as number,
+    number: row[at + HELD_AT + HELD_COLUMNS.length] as number,
     id: row[at] as Buffer,
     owner: db.owners.nameOf(row[at + 1] as number),
     seq: row[at + 2] as number,
@@ -225,5 +260,16 @@ export function entryRow(db: Connection, row: RawRow, at = 0): EntryRow {
     introduced: row[at + 6] as number,
     changed: changed === null ? null : JSON.parse(changed),
     note: row[at + 8] as string | null,
+    held: effects === null ? null : held(row, at + HELD_AT, effects),
+  };
+}
+
+function held(row: RawRow, at: number, effects: number): EntryRow['held'] {
+  return {
+    effects,
+    lostMembers: row[at + 1] as number,
+    sinceMs: row[at + 2] as number,
+    approved: row[at + 3] === 1,
+    shown: row[at + 4] as Buffer | null,
   };
 }

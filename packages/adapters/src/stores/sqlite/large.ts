@@ -3,6 +3,7 @@
  * responsive while thousands of rows are written. The thread starts with the first one and never keeps the process
  * alive between them.
  */
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { DirpostError } from '@dirpost/core';
@@ -120,5 +121,5 @@ export class LargeExecutor implements Executor {
 function workerFile(): string {
   const here = fileURLToPath(import.meta.url);
   const built = here.endsWith('.ts') ? here.replace(/([/\\])src([/\\]stores[/\\]sqlite[/\\])/, '$1dist$2') : here;
-  return built.replace(/large\.[jt]s$/, 'worker.js');
+  return join(dirname(built), 'worker.js');
 }

@@ -76,7 +76,7 @@ export function listOperations(db: Connection) {
     purgeCollected() {
       // By way of `list`, so that the primary key (list, number) answers.
       const purge = db.statement(
-        `DELETE FROM collected INDEXED BY collected_deleted WHERE deleted = 1 AND NOT EXISTS (
+        `DELETE FROM collected INDEXED BY collected_deleted WHERE deleted = 1 AND held IS NULL AND NOT EXISTS (
            SELECT 1 FROM list CROSS JOIN list_row l ON l.list = list.number AND l.number = collected.number)`,
       );
       return purge.run().changes;

@@ -132,7 +132,22 @@ const first = `
   ) STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX association_dn ON association (directory, normalized_dn);`;
 
-export const migrations: readonly string[] = [first];
+/**
+ * Limits on effects (core/src/holds.ts). What is held is rare: the indexes are empty in ordinary times. The new columns
+ * stand behind `bytes`, but a NULL is known from the head of the row, so its overflow pages are not walked for them.
+ */
+const heldColumns = (name: string) => `
+  ALTER TABLE ${name} ADD COLUMN held INTEGER;
+  ALTER TABLE ${name} ADD COLUMN held_members INTEGER;
+  ALTER TABLE ${name} ADD COLUMN held_since INTEGER;
+  ALTER TABLE ${name} ADD COLUMN held_approved INTEGER;
+  ALTER TABLE ${name} ADD COLUMN shown BLOB;
+  CREATE INDEX ${name}_held ON ${name} (held) WHERE held IS NOT NULL;
+  CREATE INDEX ${name}_held_owner ON ${name} (held, owner) WHERE held IS NOT NULL;`;
+
+const second = ['published', 'replica', 'collected'].map(heldColumns).join('');
+
+export const migrations: readonly string[] = [first, second];
 
 /** Brings an empty or an older store to the present tables, in one transaction. */
 export function migrate(db: Database.Database, steps: readonly string[] = migrations): void {

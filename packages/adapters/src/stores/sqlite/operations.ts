@@ -43,6 +43,7 @@ export const access: Record<Method, 'reads' | 'writes'> = {
   countEntries: 'reads',
   clearPeerNumbers: 'writes',
   clearEntries: 'writes',
+  heldEntries: 'reads',
   purgePublished: 'writes',
   listRows: 'reads',
   putListRows: 'writes',

@@ -42,6 +42,10 @@ const direct: Record<string, (tx: Operations) => void> = {
     tx.entriesSince('published', 1, 10);
     tx.entriesSince('collected', 1, 10);
   },
+  'held entries': (tx) => {
+    tx.heldEntries('replica', 1, 5, 10);
+    tx.heldEntries('collected', 1, 5, 10, 'oslo');
+  },
   'entries by batches': (tx) => tx.scanHashes('collected', 5, 10),
   'entries of an owner': (tx) => tx.scanEntries('collected', 5, 10, 'oslo'),
   'what changed on a list': (tx) => tx.listSince('all', 1, 'oslo', 10),
@@ -84,6 +88,8 @@ describe('plans of queries', () => {
       tx.entriesSince('collected', 1, 10);
       tx.scanAssociations('people', 'cn=a', 10);
       tx.outgoing({ to: 'oslo' });
+      tx.heldEntries('replica', 1, 5, 10);
+      tx.heldEntries('collected', 1, 5, 10, 'oslo');
     });
     expect(plans.filter((step) => step.includes('TEMP B-TREE'))).toEqual([]);
   });

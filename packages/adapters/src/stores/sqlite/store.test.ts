@@ -47,6 +47,7 @@ function row(bytes: number): EntryRow {
     introduced: 0,
     changed: null,
     note: null,
+    held: null,
   };
 }
 

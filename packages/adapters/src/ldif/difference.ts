@@ -3,9 +3,9 @@
  * Of the existing entries only DNs and hashes are kept (about 150 bytes each), so a million entries can be compared.
  */
 import { type Attributes, type DirectoryEntry, normalizeDn, sortedNames } from '@dirpost/core';
-import { DnTable } from './dn-table.ts';
+import { DnTable } from '../dn-table.ts';
 import type { ChangeRecord, Modification } from './records.ts';
-import { SeededHash } from './seeded-hash.ts';
+import { SeededHash } from '../seeded-hash.ts';
 
 type Entries = AsyncIterable<DirectoryEntry> | Iterable<DirectoryEntry>;
 

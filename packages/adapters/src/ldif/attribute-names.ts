@@ -21,12 +21,23 @@ const names = `
   wWWHomePage x121Address x500UniqueIdentifier
 `;
 
+/** Names that are written in small letters anyway. */
+const smallNames = `
+  audio c cn comment company dc department description division drink gecos host info initials l mail manager member
+  mobile o ou owner pager photo secretary sn st street title uid url
+`;
+
 const byLowerCase = new Map(
-  names
+  `${names} ${smallNames}`
     .trim()
     .split(/\s+/)
     .map((name) => [name.toLowerCase(), name]),
 );
+
+/** Whether it is one of the attributes that directories commonly have, with any options. `name`: in lower case. */
+export function isKnownAttribute(name: string): boolean {
+  return byLowerCase.has(name.split(';', 1)[0]!);
+}
 
 /** `telephonenumber;lang-no` → `telephoneNumber;lang-no`; a name that is not known stays as it is. */
 export function displayName(description: string): string {

@@ -3,7 +3,7 @@ import { type DirectoryEntry, escapeDnValue } from '@dirpost/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { differences } from './difference.ts';
-import { DnTable } from './dn-table.ts';
+import { DnTable } from '../dn-table.ts';
 import { LdifParser, parseLdif } from './parse.ts';
 import type { ChangeRecord, ContentRecord, Control, LdifRecord } from './records.ts';
 import { formatLdif, writeLdif } from './write.ts';

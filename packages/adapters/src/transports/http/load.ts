@@ -1,0 +1,69 @@
+/**
+ * How much of what is posted the server has in hand at once: requests per sender, octets over all; and how many
+ * strangers may enrol in a minute. Checked before a body is read.
+ */
+import type { Refusal } from './refusal.ts';
+
+export interface LoadLimits {
+  /** Posting requests of one sender. */
+  maxInFlight: number;
+  /** Octets of all that is being received or waits to be spooled. */
+  maxBytes: number;
+  enrolmentsPerMinute: number;
+}
+
+/** Call it when the octets are no longer held; more than once does no harm. */
+export type Release = () => void;
+
+export class Load {
+  readonly #limits: LoadLimits;
+  readonly #inFlight = new Map<string, number>();
+  #bytes = 0;
+  #enrolments = 0;
+  #minute = 0;
+
+  constructor(limits: LoadLimits) {
+    this.#limits = limits;
+  }
+
+  /** For one request of a sender. */
+  enter(sender: string, bytes: number): Release | Refusal {
+    const inFlight = this.#inFlight.get(sender) ?? 0;
+    if (inFlight >= this.#limits.maxInFlight) return { status: 429, why: 'too-many', retryAfterS: 1 };
+    const release = this.reserve(bytes);
+    if (typeof release !== 'function') return release;
+    this.#inFlight.set(sender, inFlight + 1);
+    return once(() => {
+      release();
+      const left = (this.#inFlight.get(sender) ?? 1) - 1;
+      if (left > 0) this.#inFlight.set(sender, left);
+      else this.#inFlight.delete(sender);
+    });
+  }
+
+  reserve(bytes: number): Release | Refusal {
+    if (this.#bytes + bytes > this.#limits.maxBytes) return { status: 503, why: 'busy', retryAfterS: 5 };
+    this.#bytes += bytes;
+    return once(() => {
+      this.#bytes -= bytes;
+    });
+  }
+
+  /** All strangers together: to guess an invitation is hopeless. */
+  enrol(nowMs = performance.now()): Refusal | undefined {
+    const minute = Math.floor(nowMs / 60_000);
+    if (minute !== this.#minute) this.#enrolments = 0;
+    this.#minute = minute;
+    if (this.#enrolments >= this.#limits.enrolmentsPerMinute) return { status: 429, why: 'too-many', retryAfterS: 60 };
+    this.#enrolments++;
+    return undefined;
+  }
+}
+
+function once(work: () => void): Release {
+  let isDone = false;
+  return () => {
+    if (!isDone) work();
+    isDone = true;
+  };
+}

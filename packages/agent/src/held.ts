@@ -1,0 +1,153 @@
+/**
+ * What is held at this postoffice (core/src/holds.ts), in the words of an administrator: by place and sort, with the limit
+ * that it is over. For the events of T0, T2 and T3, and for the commands that list, approve and sum up.
+ *
+ *   read      what a read would do to what is published (T0)
+ *   server    what an owner's changes would do to the lists (T2)
+ *   replica   what an update would do to the directories here (T3)
+ */
+import {
+  allRequestors,
+  type Effect,
+  effectBit,
+  EFFECTS,
+  effectsOver,
+  type EntryTable,
+  heldCounts,
+  type HeldPlace,
+  type HoldLimit,
+  type Holding,
+  type HoldLimits,
+  loadOwn,
+  type StoreTx,
+} from '@dirpost/core';
+import { counted } from './events.ts';
+import { type FirstWrite, waitingFirstWrites } from './first-write.ts';
+import type { Postoffice } from './postoffice.ts';
+
+export const PLACES = ['read', 'server', 'replica'] as const;
+export type Place = (typeof PLACES)[number];
+
+export const tableOf: Record<Place, EntryTable> = { read: 'published', server: 'collected', replica: 'replica' };
+
+/** What is measured together: the read of a directory, the changes of an owner, the replica. */
+export interface HeldGroup {
+  place: Place;
+  directory: string | null;
+  owner: string | null;
+  holding: Holding;
+}
+
+export async function heldGroups(tx: StoreTx): Promise<HeldGroup[]> {
+  const { heldAtCollect, replica } = await loadOwn(tx);
+  const groups: HeldGroup[] = [];
+  for (const [directory, holding] of Object.entries(heldAtCollect))
+    groups.push({ place: 'read', directory, owner: null, holding });
+  for (const { name, holding } of await allRequestors(tx))
+    groups.push({ place: 'server', directory: null, owner: name, holding });
+  groups.push({ place: 'replica', directory: null, owner: null, holding: replica.holding });
+  return groups.filter(({ holding }) => holding.held.entries > 0);
+}
+
+export function corePlace(place: Place, directory: string | null): HeldPlace {
+  if (place === 'read') return `published:${directory ?? ''}`;
+  return place === 'server' ? 'collected' : 'replica';
+}
+
+export interface MeasuredEffect {
+  effect: Effect;
+  /** Entries, or members that are lost. */
+  held: number;
+  /** Approved of the same while something waits: it counts too. */
+  approved: number;
+  of: number;
+  /** Of `of`, with what was approved; null where there was nothing. */
+  percent: number | null;
+  limit: HoldLimit;
+  /** false: held only because the same entries are over another limit. */
+  over: boolean;
+}
+
+export function measuredEffects(holding: Holding, limits: HoldLimits): MeasuredEffect[] {
+  const over = effectsOver(holding, limits);
+  return EFFECTS.filter((effect) => holding.held[effect] > 0).map((effect) => {
+    const [held, approved] = [holding.held[effect], holding.approved[effect]];
+    const of = effect === 'lostMembers' ? holding.against.members : holding.against.entries;
+    const percent = of === 0 ? null : Number((((held + approved) * 100) / of).toFixed(1));
+    return { effect, held, approved, of, percent, limit: limits[effect], over: (over & effectBit(effect)) !== 0 };
+  });
+}
+
+const NOUNS: Record<Effect, string> = {
+  removals: 'removal',
+  clearedValues: 'cleared value',
+  lostMembers: 'lost member',
+  renames: 'rename',
+};
+
+/** "60 removals" */
+export function effectWords(effect: Effect, count: number): string {
+  return counted(count, NOUNS[effect]).replace(/^\d+/, number);
+}
+
+/** "6 % of 1,000; the limit is 10 and 5 %" */
+export function measureWords({ effect, approved, of, percent, limit, over }: MeasuredEffect): string {
+  if (!over) return 'of entries that are held for more than that';
+  const whom = effect === 'lostMembers' ? ' members' : '';
+  const withApproved = approved === 0 ? '' : `with ${number(approved)} that were approved `;
+  const share = percent === null ? '' : `${withApproved}${percent} % of ${number(of)}${whom}; `;
+  return `${share}the limit is ${limit.above} and ${limit.percent} %`;
+}
+
+/** For the end of an event: "; held: 60 removals (…)", or nothing. */
+export function heldWords(holding: Holding | undefined, limits: HoldLimits): string {
+  if (holding === undefined || holding.held.entries === 0) return '';
+  const words = measuredEffects(holding, limits).map(
+    (one) => `${effectWords(one.effect, one.held)} (${measureWords(one)})`,
+  );
+  return `; held: ${words.join(', ')}`;
+}
+
+export interface HeldHere {
+  /** Entries with effects that wait for an approval. */
+  entries: number;
+  read: number;
+  server: number;
+  replica: number;
+  firstWrites: FirstWrite[];
+}
+
+export async function heldHere(tx: StoreTx, postoffice: Postoffice): Promise<HeldHere> {
+  const { published, collected, replica } = await heldCounts(tx);
+  const [read, server] = [published.entries, collected.entries];
+  const entries = read + server + replica.entries;
+  return { entries, read, server, replica: replica.entries, firstWrites: await waitingFirstWrites(tx, postoffice) };
+}
+
+/** What a command says at its end; each line tells what to type. */
+export function heldLines({ entries, firstWrites }: HeldHere): string[] {
+  const lines = firstWrites.map(
+    ({ directory }) =>
+      `${directory} is not written yet. Look with: dirpost preview; then: dirpost approve ${directory}`,
+  );
+  if (entries > 0)
+    lines.push(`Held: effects on ${entryWords(entries)}. Look at them, and approve or not: dirpost held`);
+  return lines;
+}
+
+export function firstWriteWords({ directory, entries }: FirstWrite): string {
+  const ready = `${entryWords(entries)} ${entries === 1 ? 'is' : 'are'} ready`;
+  return `${directory}: ${ready}; the first write into a directory waits for: dirpost approve ${directory}`;
+}
+
+export function isHeld({ entries, firstWrites }: HeldHere): boolean {
+  return entries > 0 || firstWrites.length > 0;
+}
+
+export function entryWords(count: number): string {
+  return counted(count, 'entry').replace(/^\d+/, number);
+}
+
+export function number(value: number | string): string {
+  return new Intl.NumberFormat('en').format(Number(value));
+}

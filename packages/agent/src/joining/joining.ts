@@ -1,0 +1,78 @@
+/**
+ * Whom this postoffice believes, and whether it is itself believed yet: what the cycle needs of joining, kept up to date
+ * while commands change the files beside a running agent.
+ */
+import { watch } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PublishRule, PublishRules, Store } from '@dirpost/core';
+import type { PeerKeys, PrivateKeys } from '@dirpost/message';
+import type { Configuration } from '../config/load.ts';
+import { Peers } from '../peers.ts';
+import { loadEnrolment } from './enrolment-record.ts';
+import { Invitations } from './invitations.ts';
+
+const LOOK_AGAIN_AFTER_MS = 1_000;
+const MAX_APPLICANTS = 100;
+
+export class Joining {
+  /** Id of the invitation by which this postoffice is joining; null before and after. */
+  enrolling: string | null = null;
+  /** Keys of those that were told that their invitation is late or used: they may collect that answer. */
+  readonly applicants = new Map<string, PeerKeys>();
+  #lookedMs = Date.now();
+
+  private constructor(
+    readonly keys: PrivateKeys,
+    readonly peers: Peers,
+    readonly invitations: Invitations,
+  ) {}
+
+  /** Throws DirpostError where a file of a peer or an invitation is damaged. */
+  static async open(dataFolder: string, keys: PrivateKeys, store: Store): Promise<Joining> {
+    const joining = new Joining(keys, await Peers.load(dataFolder), await Invitations.load(dataFolder));
+    const enrolment = await store.read(loadEnrolment);
+    joining.enrolling = enrolment?.state === 'waiting' ? enrolment.invitation : null;
+    return joining;
+  }
+
+  /** Looks at the files again where it is a while ago, or `now`. */
+  async refresh(now = false): Promise<void> {
+    const sinceMs = Date.now() - this.#lookedMs;
+    if (!now && sinceMs >= 0 && sinceMs < LOOK_AGAIN_AFTER_MS) return;
+    this.#lookedMs = Date.now();
+    await Promise.all([this.peers.refresh(), this.invitations.refresh()]);
+  }
+
+  noteApplicant(name: string, keys: PeerKeys): void {
+    this.applicants.delete(name);
+    this.applicants.set(name, keys);
+    if (this.applicants.size > MAX_APPLICANTS) this.applicants.delete(this.applicants.keys().next().value!);
+  }
+}
+
+/**
+ * What each requestor may publish: as dirpost.yaml says, else as was set when it was invited. The same object for ever, with
+ * the content of the moment.
+ */
+export function livePublishRules(configured: Configuration['requestors'], peers: Peers): PublishRules {
+  const rules = new Map<string, PublishRule>();
+  peers.whenChanged((now) => {
+    rules.clear();
+    for (const { name, publish } of now.all()) if (publish !== undefined) rules.set(name, publish);
+    for (const [name, { publish }] of Object.entries(configured)) rules.set(name, publish);
+  });
+  return rules;
+}
+
+/** For an agent that runs: sees at once what `invite` and `requestor` change. Ends with the signal. */
+export async function watchJoining(dataFolder: string, joining: Joining, signal: AbortSignal): Promise<void> {
+  for (const name of ['peers', 'invitations']) {
+    const folder = join(dataFolder, name);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const watcher = watch(folder, { persistent: false }, () => void joining.refresh(true).catch(() => {}));
+    // Then it is seen when the next message comes.
+    watcher.on('error', () => watcher.close());
+    signal.addEventListener('abort', () => watcher.close(), { once: true });
+  }
+}

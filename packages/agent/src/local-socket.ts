@@ -1,0 +1,158 @@
+/**
+ * The agent's end of the local socket (local-protocol.ts): commands that write are run here, by the process that holds
+ * the data folder. Only its own user reaches it: a file of mode 0600 in a folder of mode 0700, or a named pipe.
+ */
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { DirpostError } from '@dirpost/core';
+import {
+  LineReader,
+  LOCAL_PROTOCOL_VERSION,
+  type LocalAnswer,
+  localAddress,
+  localRequest,
+  type LocalRequest,
+  makeOwnFolder,
+  MAX_REQUEST_BYTES,
+  parseLine,
+} from './local-protocol.ts';
+
+const MAX_CONNECTIONS = 32;
+const REQUEST_TIMEOUT_MS = 10_000;
+/** A command that does not read what it asked for is given up. */
+const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
+const MAX_PIECE = 64 * 1024;
+
+export interface CommandStreams {
+  out: { write(text: string): void; isTTY: boolean; columns?: number };
+  err: { write(text: string): void; isTTY: boolean };
+}
+
+/** Runs a command; its exit code. `signal`: the one who asked has gone. */
+export type CommandHandler = (request: LocalRequest, streams: CommandStreams, signal: AbortSignal) => Promise<number>;
+
+export interface LocalSocket {
+  path: string;
+  /** Takes no more, cancels what runs, waits for it, and removes the socket. */
+  close(): Promise<void>;
+}
+
+/**
+ * To be called by the one who holds the lock of the data folder: a socket that lies there is that of a dead agent.
+ * Throws DirpostError `file-denied`, `file-failed`.
+ */
+export async function listenLocally(dataFolder: string, handler: CommandHandler): Promise<LocalSocket> {
+  const { path, folder } = localAddress(dataFolder);
+  if (folder !== null) await makeOwnFolder(folder);
+  const isFile = process.platform !== 'win32';
+  if (isFile) await rm(path, { force: true });
+  const talks = new Set<Talk>();
+  const server = createServer((socket) => {
+    const talk = new Talk(socket, handler);
+    talks.add(talk);
+    void talk.ended.finally(() => talks.delete(talk));
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  await listen(server, path);
+  if (isFile) await chmod(path, 0o600);
+  return {
+    path,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const talk of talks) talk.cancel();
+      await Promise.all([...talks].map((talk) => talk.ended));
+      await closed;
+    },
+  };
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => {
+      const message = `The local socket ${path} could not be opened: ${error.message}.`;
+      reject(new DirpostError('file-failed', message, { retry: 'operator', cause: error }));
+    });
+    server.listen(path, resolve);
+  });
+}
+
+/** One connection: a request, and a command. */
+class Talk {
+  /** Never rejects. */
+  readonly ended: Promise<void>;
+  readonly #socket: Socket;
+  readonly #handler: CommandHandler;
+  readonly #lines = new LineReader(MAX_REQUEST_BYTES);
+  readonly #abort = new AbortController();
+  #running: Promise<void> | null = null;
+
+  constructor(socket: Socket, handler: CommandHandler) {
+    this.#socket = socket;
+    this.#handler = handler;
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    // Who has gone needs no error: the close that follows cancels the command.
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => this.#take(chunk));
+    socket.setTimeout(REQUEST_TIMEOUT_MS, () => {
+      if (this.#running === null) this.#refuse('no request came');
+    });
+    this.ended = closed.then(async () => {
+      this.#abort.abort(gone());
+      await this.#running;
+    });
+  }
+
+  cancel(): void {
+    this.#abort.abort(gone());
+    if (this.#running === null) this.#socket.destroy();
+  }
+
+  #take(chunk: Buffer): void {
+    // One request a connection; more is not listened to.
+    if (this.#running !== null) return;
+    let lines: string[];
+    try {
+      lines = this.#lines.take(chunk);
+    } catch {
+      return this.#refuse('the request is too long');
+    }
+    const [line] = lines;
+    if (line === undefined) return;
+    const request = parseLine(line, localRequest);
+    if (request === undefined) return this.#refuse(`this agent understands version ${LOCAL_PROTOCOL_VERSION} only`);
+    this.#running = this.#run(request);
+  }
+
+  async #run({ columns, ...request }: LocalRequest): Promise<void> {
+    const write = (stream: 'out' | 'err') => (text: string) => {
+      for (let at = 0; at < text.length; at += MAX_PIECE)
+        this.#say({ [stream]: text.slice(at, at + MAX_PIECE) } as LocalAnswer);
+    };
+    const out = { write: write('out'), isTTY: request.tty.out, ...(columns !== undefined && { columns }) };
+    const err = { write: write('err'), isTTY: request.tty.err };
+    try {
+      this.#say({ exit: await this.#handler(request, { out, err }, this.#abort.signal) });
+    } catch (error) {
+      this.#say({ refused: error instanceof Error ? error.message : String(error) });
+    }
+    this.#socket.end();
+    // One that does not close its end is not waited for.
+    this.#socket.setTimeout(REQUEST_TIMEOUT_MS, () => this.#socket.destroy());
+    if (this.#abort.signal.aborted) this.#socket.destroySoon();
+  }
+
+  #say(answer: LocalAnswer): void {
+    if (this.#socket.destroyed) return;
+    this.#socket.write(`${JSON.stringify(answer)}\n`);
+    if (this.#socket.writableLength > MAX_UNREAD_BYTES) this.#socket.destroy();
+  }
+
+  #refuse(why: string): void {
+    this.#say({ refused: why });
+    this.#socket.destroySoon();
+  }
+}
+
+function gone(): DirpostError {
+  return new DirpostError('interrupted', 'Interrupted.', { retry: 'later' });
+}

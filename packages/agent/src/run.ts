@@ -1,0 +1,297 @@
+/**
+ * The agent that runs: one loop that does one thing at a time, whatever is due first. Commands wait in the same queue.
+ *
+ *   schedule (schedule/) ─────────▶ cycle, T1, T2, T3 ─┐
+ *   arrivals (arrivals.ts) ───────▶ dispatch           ├─▶ queue ─▶ the steps of cycle.ts
+ *   no answer, not delivered ─────▶ exchange, sending  │
+ *   commands by the local socket ─▶ …  ────────────────┘
+ *
+ * It may be killed at any moment: what a step had not committed is done again, and a scheduled step counts as done only
+ * after its end.
+ */
+import { DirpostError } from '@dirpost/core';
+import { Arrivals, collectingInTurn } from './arrivals.ts';
+import type { Configuration } from './config/load.ts';
+import { answerWhatIsDue, collectAndSend, dispatchAll } from './cycle.ts';
+import type { CycleTime } from './events.ts';
+import type { Postoffice } from './postoffice.ts';
+import { dispatchesOnArrival, type Job, loadSettled, saveSettled, Schedule } from './schedule/schedule.ts';
+import { exchangeDueMs, sendingDueMs, sendOutgoing } from './send.ts';
+import { systemTimers, type Timers } from './timers.ts';
+import { WorkQueue } from './work-queue.ts';
+
+export type Settings = Pick<Configuration, 'postoffice' | 'schedule'>;
+
+export interface RunOptions {
+  timers?: Timers;
+  /** 0 ≤ value < 1, for the jitter. */
+  random?: () => number;
+}
+
+/** `exchange`: one that the server asked for, or that repeats an unanswered one. `sending`: of what waits in the outbox. */
+type Step = Job | 'arrival' | 'exchange' | 'sending';
+
+interface Due {
+  step: Step;
+  dueMs: number;
+}
+
+const timeOf: Record<Step, CycleTime> = {
+  cycle: 'T0',
+  T1: 'T1',
+  T2: 'T2',
+  T3: 'T3',
+  arrival: 'T3',
+  exchange: 'T1',
+  sending: 'T1',
+};
+
+/** A clock that was set, and a machine that slept, are noticed after this time at the latest. */
+const LONGEST_SLEEP_MS = 60_000;
+const SHORTEST_BACKOFF_MS = 1_000;
+
+export class RunningPostoffice {
+  /** As the steps of the loop have it. */
+  readonly postoffice: Postoffice;
+  readonly #schedule: Schedule;
+  readonly #timers: Timers;
+  readonly #signal: AbortSignal;
+  readonly #abort = new AbortController();
+  readonly #queue: WorkQueue;
+  readonly #arrivals: Arrivals;
+  readonly #onArrival: boolean;
+  #arrived = false;
+  #fault: { error: unknown } | null = null;
+  /** null: to be looked up in the store, where work may have changed it. */
+  #retries: Due[] | null = null;
+  readonly #backoff = new Map<Step, { untilMs: number; waitMs: number }>();
+  #woken = false;
+  #wakeUp: () => void = () => {};
+
+  static async open(
+    postoffice: Postoffice,
+    settings: Settings,
+    signal: AbortSignal,
+    options: RunOptions = {},
+  ): Promise<RunningPostoffice> {
+    const settled = await postoffice.store.read(loadSettled);
+    return new RunningPostoffice(
+      postoffice,
+      new Schedule(settings, settled, options.random),
+      settings,
+      signal,
+      options,
+    );
+  }
+
+  private constructor(
+    postoffice: Postoffice,
+    schedule: Schedule,
+    settings: Settings,
+    signal: AbortSignal,
+    { timers = systemTimers }: RunOptions,
+  ) {
+    this.#timers = timers;
+    this.#schedule = schedule;
+    this.#signal = this.#abort.signal;
+    if (signal.aborted) this.#abort.abort(signal.reason);
+    else signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
+    this.#signal.addEventListener('abort', () => this.#wake(), { once: true });
+    this.postoffice = {
+      ...postoffice,
+      inbound: postoffice.inbound.map((one) => collectingInTurn(one, timers, this.#recovered)),
+    };
+    this.#queue = new WorkQueue(this.#signal);
+    this.#onArrival = dispatchesOnArrival(settings.schedule);
+    const arrivals = {
+      timers,
+      pollMs: settings.schedule.poll,
+      onArrival: () => this.#noteArrival(),
+      onFault: (error: unknown) => this.#end(error),
+    };
+    this.#arrivals = new Arrivals(this.postoffice, arrivals, this.#signal);
+  }
+
+  /** Until the signal aborts; then when what was begun has ended. Throws what nobody expected, and a damaged store. */
+  async run(): Promise<void> {
+    const watching = this.#arrivals.watch();
+    this.#arrivals.wake();
+    try {
+      while (!this.#signal.aborted) await this.#turn();
+    } catch (error) {
+      this.#end(error);
+    }
+    await watching;
+    await this.#queue.idle();
+    if (this.#fault !== null) throw this.#fault.error;
+  }
+
+  /** A command, between two steps. `signal` gives it up while it waits. */
+  async command<T>(work: (postoffice: Postoffice) => Promise<T>, signal: AbortSignal): Promise<T> {
+    try {
+      return await this.#queue.add(() => work(this.postoffice), signal);
+    } finally {
+      this.#retries = null;
+      this.#wake();
+    }
+  }
+
+  async #turn(): Promise<void> {
+    this.#woken = false;
+    const due = await this.#nextDue();
+    if (this.#signal.aborted) return;
+    const nowMs = this.#timers.now();
+    if (due === null || due.dueMs > nowMs) await this.#sleep(due === null ? Infinity : due.dueMs - nowMs);
+    else await this.#queue.add(() => this.#work(due.step)).catch((error) => this.#unlessStopped(error));
+  }
+
+  async #nextDue(): Promise<Due | null> {
+    const nowMs = this.#timers.now();
+    const found: Due[] = [];
+    if (this.#arrived && this.#onArrival) found.push({ step: 'arrival', dueMs: nowMs });
+    const scheduled = this.#schedule.next(nowMs);
+    if (scheduled !== null) found.push({ step: scheduled.job, dueMs: scheduled.dueMs });
+    this.#retries ??= await this.#lookUpRetries();
+    for (const { step, dueMs } of this.#retries) {
+      const backoff = this.#backoff.get(step);
+      // A wait that is longer than it was thrown for was so before the clock went back.
+      const waits = backoff !== undefined && backoff.untilMs - nowMs <= backoff.waitMs;
+      const startMs = Math.max(dueMs, waits ? backoff.untilMs : 0, nowMs);
+      found.push({ step, dueMs: this.#schedule.opening(startMs) });
+    }
+    return found.reduce<Due | null>((first, one) => (first === null || one.dueMs < first.dueMs ? one : first), null);
+  }
+
+  async #lookUpRetries(): Promise<Due[]> {
+    const { server } = this.postoffice;
+    const exchange = server === null ? await exchangeDueMs(this.postoffice) : null;
+    const sending = await sendingDueMs(this.postoffice);
+    const found: Due[] = [];
+    if (exchange !== null) found.push({ step: 'exchange', dueMs: exchange });
+    if (sending !== null) found.push({ step: 'sending', dueMs: sending });
+    return found;
+  }
+
+  async #work(step: Step): Promise<void> {
+    this.#retries = null;
+    try {
+      await this.#do(step);
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      if (!(error instanceof DirpostError) || isFatal(error)) throw error;
+      const text = `what was due (${step}) could not be done: ${error.message} ${error.hint ?? ''}`.trimEnd();
+      this.postoffice.tell({ time: timeOf[step], level: 'error', text, details: { code: error.code } });
+    }
+    // What was broken off counts as missed, and is caught up at the next start.
+    if (!this.#signal.aborted) await this.#settle(step);
+  }
+
+  async #do(step: Step): Promise<void> {
+    const options = { signal: this.#signal };
+    switch (step) {
+      case 'cycle':
+        await collectAndSend(this.postoffice, options);
+        await this.#dispatch();
+        return;
+      case 'T1':
+        await collectAndSend(this.postoffice, options);
+        return;
+      case 'T2':
+      case 'T3':
+      case 'arrival':
+        return this.#dispatch();
+      case 'exchange':
+        await answerWhatIsDue(this.postoffice, options);
+        return;
+      case 'sending':
+        await sendOutgoing(this.postoffice, this.#signal);
+    }
+  }
+
+  async #dispatch(): Promise<void> {
+    this.#arrived = false;
+    const { updates } = await dispatchAll(this.postoffice, { signal: this.#signal });
+    // What the server asks for now is another matter.
+    if (updates.length > 0) this.#backoff.delete('exchange');
+  }
+
+  async #settle(step: Step): Promise<void> {
+    const nowMs = this.#timers.now();
+    if (step === 'exchange' || step === 'sending') return this.#backOff(step, nowMs);
+    if (step === 'arrival') return;
+    this.#schedule.settle(step, nowMs);
+    try {
+      await this.postoffice.store.transaction((tx) => saveSettled(tx, this.#schedule.settled));
+    } catch (error) {
+      if (!(error instanceof DirpostError) || isFatal(error)) throw error;
+      const text = `the time of the last run could not be written down: ${error.message}`;
+      this.postoffice.tell({ time: timeOf[step], level: 'error', text, details: { code: error.code } });
+    }
+  }
+
+  /** What is due at once again although it was just done does not run in a circle. */
+  async #backOff(step: 'exchange' | 'sending', nowMs: number): Promise<void> {
+    this.#retries = await this.#lookUpRetries();
+    const still = this.#retries.some((one) => one.step === step && one.dueMs <= nowMs);
+    const { exchangeAfterMs, exchangeAtMostMs, deliverAfterMs, deliverAtMostMs } = this.postoffice.retry;
+    const [firstMs, mostMs] =
+      step === 'exchange' ? [exchangeAfterMs, exchangeAtMostMs] : [deliverAfterMs, deliverAtMostMs];
+    const before = this.#backoff.get(step);
+    const waitMs = Math.max(SHORTEST_BACKOFF_MS, before === undefined ? firstMs : Math.min(before.waitMs * 2, mostMs));
+    if (still) this.#backoff.set(step, { untilMs: nowMs + waitMs, waitMs });
+    else this.#backoff.delete(step);
+  }
+
+  #recovered = (transport: string): void => {
+    this.postoffice.tell({ time: 'T3', level: 'info', text: `${transport}: works again`, details: { transport } });
+  };
+
+  #noteArrival(): void {
+    this.#arrived = true;
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#woken = true;
+    this.#wakeUp();
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    // Something came while the loop looked for what is due.
+    if (this.#woken) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#timers.setTimer(Math.min(ms, LONGEST_SLEEP_MS), resolve);
+      this.#wakeUp = () => {
+        cancel();
+        resolve();
+      };
+    });
+    this.#wakeUp = () => {};
+  }
+
+  #unlessStopped(error: unknown): void {
+    if (!this.#signal.aborted) throw error;
+  }
+
+  #end(error: unknown): void {
+    if (this.#signal.aborted) return;
+    this.#fault = { error };
+    this.#abort.abort(error);
+  }
+}
+
+/** Nothing that the agent may wait for would mend it. */
+function isFatal({ code, retry }: DirpostError): boolean {
+  return code.startsWith('store-') && retry !== 'later';
+}
+
+/** One scheduled cycle, for those who start it from elsewhere; false: something of it failed, as the log says. */
+export async function runOnce(postoffice: Postoffice, settings: Settings, signal: AbortSignal): Promise<boolean> {
+  const { collected, sent } = await collectAndSend(postoffice, { signal });
+  const dispatched = await dispatchAll(postoffice, { signal });
+  const schedule = new Schedule(settings, await postoffice.store.read(loadSettled));
+  for (const job of ['cycle', 'T1', 'T2', 'T3'] as const) schedule.settle(job, postoffice.clock.now());
+  await postoffice.store.transaction((tx) => saveSettled(tx, schedule.settled));
+  const failed = sent.failed + dispatched.sent.failed + dispatched.corrupt + dispatched.unwritten;
+  return failed === 0 && collected.every(({ problem }) => problem === null);
+}

@@ -1,0 +1,363 @@
+/**
+ * Where a postoffice stands, and on the server where every requestor stands: gathered from the store, beside a running
+ * agent. `dirpost status` shows it; docs/operating.md, "Reading status", names every field of its --json.
+ */
+import {
+  allRequestors,
+  type FlaggedEntry,
+  heldCounts,
+  type Lag,
+  lagsOfList,
+  listFor,
+  loadOwn,
+  loadServer,
+  type OutgoingSummary,
+  type OwnRecord,
+  type PostofficeName,
+  type RequestorRecord,
+  type SeqTime,
+  type ServerContext,
+  type ServerRecord,
+  seqTimes,
+  type StoreTx,
+} from '@dirpost/core';
+import type { Configuration } from './config/load.ts';
+import { type DirectoryState, loadDirectoryState } from './directory-state.ts';
+import { type FirstWrite, waitingFirstWrites } from './first-write.ts';
+import { loadPeers } from './peers.ts';
+import type { Postoffice } from './postoffice.ts';
+import { VERSION } from './version.ts';
+
+/** A message file needs some time on its way. */
+const OVERDUE_AFTER_MS = 10 * 60_000;
+
+/** What an administrator should do something about. */
+export type AttentionCode =
+  | 'stopped'
+  | 'held'
+  | 'overdue'
+  | 'stale'
+  | 'never-heard'
+  | 'suspended'
+  | 'no-keys'
+  | 'no-list'
+  | 'unsent'
+  | 'refused';
+
+export interface RequestorStatus {
+  name: PostofficeName;
+  list: string | null;
+  /** Whether an exchange of it was ever processed here; without one all numbers below are 0. */
+  heard: boolean;
+  hasKeys: boolean;
+  /** By this server's administrator: nothing of it is taken, nothing is sent to it. */
+  suspended: boolean;
+  incarnation: string | null;
+  lastHeardMs: number | null;
+  /** Of the last verification: what it says was applied. */
+  lastVerifiedMs: number | null;
+  acceptedSeq: number;
+  ownerDigest: string | null;
+  /** Live entries that it owns. */
+  published: number;
+  verifiedSeq: number | null;
+  /** Seqs of the server that it has not verified, of all lists and owners. */
+  behind: number;
+  /** Entries of its list that it has not verified; with `lackingMore` there are more. Since when: null if not known. */
+  lacking: number;
+  lackingMore: boolean;
+  lackingSinceMs: number | null;
+  writtenUpTo: number;
+  /** Whether everything that it verified is in its directories, as far as it has said. */
+  written: boolean;
+  nextContactMs: number | null;
+  overdueMs: number | null;
+  /** Silent for longer than the retention: deletions no longer wait for it. */
+  stale: boolean;
+  version: string;
+  olderVersion: boolean;
+  /** Effects that wait for an approval: of its changes, here; and at its own end, as it has said. */
+  heldHere: number;
+  heldThere: number;
+  /** Kept from the lists by the server. */
+  flagged: FlaggedEntry[];
+  flaggedCount: number;
+  /** Refused by its own directories. */
+  refused: FlaggedEntry[];
+  refusedCount: number;
+  unsent: Unsent;
+  counts: RequestorRecord['counts'] | null;
+  attention: AttentionCode[];
+}
+
+/** Message files for one peer that no transport has taken yet. */
+export interface Unsent {
+  messages: number;
+  oldestMs: number | null;
+  attempts: number;
+  nextAttemptMs: number | null;
+  lastError: string | null;
+}
+
+export interface ServerStatus {
+  incarnation: string;
+  seq: number;
+  lives: number;
+  requestors: RequestorStatus[];
+}
+
+export interface Status {
+  postoffice: PostofficeName;
+  role: 'server' | 'requestor';
+  version: string;
+  /** When this was gathered: ages are seen from here. */
+  nowMs: number;
+  own: OwnRecord;
+  directories: DirectoryState[];
+  /** From here to the server. */
+  unsent: Unsent;
+  /** Entries with effects that wait for an approval. */
+  held: { here: number; atServer: number; atRequestors: number };
+  /** Directories here whose first write waits for an approval. */
+  firstWrites: FirstWrite[];
+  server: ServerStatus | null;
+  corrupt: number;
+  attention: AttentionCode[];
+}
+
+export async function gatherStatus(postoffice: Postoffice, configuration: Configuration): Promise<Status> {
+  const corrupt = (await postoffice.spool.list('corrupt')).length;
+  const known = postoffice.server === null ? null : await knownRequestors(postoffice.server, configuration);
+  const nowMs = postoffice.clock.now();
+  return postoffice.store.read(async (tx) => {
+    const names = [...postoffice.publishing, ...postoffice.subscribing].map(({ directory }) => directory.name);
+    const directories: DirectoryState[] = [];
+    for (const name of names) directories.push(await loadDirectoryState(tx, name));
+    const own = await loadOwn(tx);
+    const waiting = await tx.outgoing({ undelivered: true });
+    const server =
+      postoffice.server === null ? null : await gatherServer(tx, postoffice.server, known!, waiting, nowMs);
+    const others = (server?.requestors ?? []).filter(({ name }) => name !== postoffice.name);
+    const held = {
+      here: await heldHere(tx),
+      // The server's own requestor would tell it twice.
+      atServer: server === null ? own.heldAtServer : 0,
+      atRequestors: others.reduce((total, one) => total + one.heldThere, 0),
+    };
+    const firstWrites = await waitingFirstWrites(tx, postoffice);
+    const unsent = unsentTo(waiting, postoffice.requestor.server);
+    return {
+      postoffice: postoffice.name,
+      role: server === null ? 'requestor' : 'server',
+      version: VERSION,
+      nowMs,
+      own,
+      directories,
+      unsent,
+      held,
+      firstWrites,
+      server,
+      corrupt,
+      attention: ownAttention(own, held.here + held.atServer + firstWrites.length, unsent, directories),
+    };
+  });
+}
+
+/** Entries with effects that wait here for `dirpost approve`. */
+async function heldHere(tx: StoreTx): Promise<number> {
+  const { published, replica, collected } = await heldCounts(tx);
+  return published.entries + replica.entries + collected.entries;
+}
+
+function ownAttention(own: OwnRecord, held: number, unsent: Unsent, directories: DirectoryState[]): AttentionCode[] {
+  const refused =
+    own.refused.count +
+    directories.reduce((sum, { read, write }) => sum + (read?.refusedCount ?? 0) + (write?.refusedCount ?? 0), 0);
+  const codes: [AttentionCode, boolean][] = [
+    ['stopped', own.stopped !== null],
+    ['held', held > 0],
+    ['unsent', unsent.attempts > 0],
+    ['refused', refused > 0],
+  ];
+  return codes.filter(([, applies]) => applies).map(([code]) => code);
+}
+
+export interface KnownRequestor {
+  name: PostofficeName;
+  hasKeys: boolean;
+  suspended: boolean;
+}
+
+/** Whoever has keys here or stands in the configuration, whether it was ever heard of or not. */
+export async function knownRequestors(server: ServerContext, configuration: Configuration): Promise<KnownRequestor[]> {
+  const peers = await loadPeers(configuration.dataFolder);
+  const names = new Set([...peers.values()].filter(({ role }) => role === 'requestor').map(({ name }) => name));
+  for (const name of Object.keys(configuration.requestors)) names.add(name);
+  for (const { definition } of server.lists) {
+    if (definition.receivers !== '*') for (const name of definition.receivers) names.add(name);
+  }
+  if (configuration.directories.length > 0) names.add(server.name);
+  return [...names].map((name) => ({
+    name,
+    hasKeys: name === server.name || peers.has(name),
+    suspended: peers.get(name)?.suspended === true,
+  }));
+}
+
+async function gatherServer(
+  tx: StoreTx,
+  context: ServerContext,
+  known: KnownRequestor[],
+  waiting: OutgoingSummary[],
+  nowMs: number,
+): Promise<ServerStatus> {
+  const server = await loadServer(tx);
+  const records = new Map((await allRequestors(tx)).map((record) => [record.name, record]));
+  const lags = await lagsOf(tx, context, server, [...records.values()]);
+  const byName = new Map(known.map((one) => [one.name, one]));
+  const names = [...new Set([...records.keys(), ...byName.keys()])].sort();
+  const requestors = names.map((name): RequestorStatus => {
+    const list = listFor(context.lists, name)?.definition.name ?? null;
+    const { hasKeys = false, suspended = false } = byName.get(name) ?? {};
+    const about = { name, list, hasKeys, suspended, unsent: unsentTo(waiting, name) };
+    const record = records.get(name);
+    const status =
+      record === undefined
+        ? neverHeard(about)
+        : heardOf(about, record, server, lags.get(name) ?? null, { nowMs, retentionMs: context.retentionMs });
+    return { ...status, attention: attentionOf(status) };
+  });
+  return { incarnation: server.incarnation, seq: server.seq, lives: server.lives, requestors };
+}
+
+async function lagsOf(
+  tx: StoreTx,
+  { lists }: ServerContext,
+  server: ServerRecord,
+  records: RequestorRecord[],
+): Promise<Map<PostofficeName, Lag>> {
+  const times: SeqTime[] = await seqTimes(tx);
+  const lags = new Map<PostofficeName, Lag>();
+  for (const list of lists) {
+    const followers = records.filter(({ name }) => listFor(lists, name) === list);
+    if (followers.length === 0) continue;
+    const found = await lagsOfList(tx, list.definition.name, followers, server.seq, times);
+    for (const [name, lag] of found) lags.set(name, lag);
+  }
+  return lags;
+}
+
+type About = Pick<RequestorStatus, 'name' | 'list' | 'hasKeys' | 'suspended' | 'unsent'>;
+type Unjudged = Omit<RequestorStatus, 'attention'>;
+
+function neverHeard(about: About): Unjudged {
+  return {
+    ...about,
+    heard: false,
+    incarnation: null,
+    lastHeardMs: null,
+    lastVerifiedMs: null,
+    acceptedSeq: 0,
+    ownerDigest: null,
+    published: 0,
+    verifiedSeq: null,
+    behind: 0,
+    lacking: 0,
+    lackingMore: false,
+    lackingSinceMs: null,
+    writtenUpTo: 0,
+    written: false,
+    nextContactMs: null,
+    overdueMs: null,
+    stale: false,
+    version: '',
+    olderVersion: false,
+    heldHere: 0,
+    heldThere: 0,
+    flagged: [],
+    flaggedCount: 0,
+    refused: [],
+    refusedCount: 0,
+    counts: null,
+  };
+}
+
+function heardOf(
+  about: About,
+  record: RequestorRecord,
+  server: ServerRecord,
+  lag: Lag | null,
+  { nowMs, retentionMs }: { nowMs: number; retentionMs: number },
+): Unjudged {
+  const { report, lastHeardMs, version } = record;
+  const verifiedSeq = lag?.verifiedSeq ?? null;
+  const { nextContactMs } = report;
+  // Heard of after the time that it named: it has said nothing newer, and is not missed.
+  const missed = nextContactMs !== null && lastHeardMs < nextContactMs && nowMs - nextContactMs > OVERDUE_AFTER_MS;
+  return {
+    ...about,
+    heard: true,
+    incarnation: record.incarnation,
+    lastHeardMs,
+    lastVerifiedMs: record.lastVerifiedMs,
+    acceptedSeq: record.accepted.seq,
+    ownerDigest: record.accepted.digest,
+    published: record.live,
+    verifiedSeq,
+    behind: server.seq - (verifiedSeq ?? 0),
+    lacking: lag?.lacking ?? 0,
+    lackingMore: lag?.more ?? false,
+    lackingSinceMs: lag?.sinceMs ?? null,
+    writtenUpTo: report.writtenUpTo,
+    written: verifiedSeq !== null && report.writtenUpTo >= verifiedSeq,
+    nextContactMs,
+    overdueMs: missed ? nowMs - nextContactMs : null,
+    stale: nowMs - lastHeardMs > retentionMs,
+    version,
+    olderVersion: isOlder(version, VERSION),
+    heldHere: record.holding.held.entries,
+    heldThere: report.heldCount,
+    flagged: record.flagged,
+    flaggedCount: record.flaggedCount,
+    refused: report.refused,
+    refusedCount: report.refusedCount,
+    counts: record.counts,
+  };
+}
+
+function attentionOf(one: Unjudged): AttentionCode[] {
+  if (one.suspended) return ['suspended'];
+  const codes: [AttentionCode, boolean][] = [
+    ['held', one.heldHere + one.heldThere > 0],
+    // Who is silent for so long is not merely late.
+    ['overdue', one.overdueMs !== null && !one.stale],
+    ['stale', one.stale],
+    ['never-heard', !one.heard && one.hasKeys],
+    ['no-keys', !one.hasKeys],
+    ['no-list', one.list === null],
+    ['unsent', one.unsent.attempts > 0],
+    ['refused', one.flaggedCount + one.refusedCount > 0],
+  ];
+  return codes.filter(([, applies]) => applies).map(([code]) => code);
+}
+
+function unsentTo(waiting: OutgoingSummary[], to: PostofficeName): Unsent {
+  const own = waiting.filter((message) => message.to === to);
+  const tried = own.filter(({ lastError }) => lastError !== null);
+  return {
+    messages: own.length,
+    oldestMs: own[0]?.createdMs ?? null,
+    attempts: Math.max(0, ...tried.map(({ attempts }) => attempts)),
+    nextAttemptMs: tried.length === 0 ? null : Math.min(...tried.map(({ nextAttemptMs }) => nextAttemptMs)),
+    lastError: tried[0]?.lastError ?? null,
+  };
+}
+
+/** By the numbers of a version; what is no version is not older. */
+export function isOlder(version: string, than: string): boolean {
+  const numbers = (text: string) => /^(\d+)\.(\d+)\.(\d+)/.exec(text)?.slice(1).map(Number);
+  const [ours, theirs] = [numbers(version), numbers(than)];
+  if (ours === undefined || theirs === undefined) return false;
+  const differing = ours.findIndex((number, i) => number !== theirs[i]);
+  return differing >= 0 && ours[differing]! < theirs[differing]!;
+}

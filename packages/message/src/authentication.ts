@@ -1,0 +1,86 @@
+/**
+ * Whose message file is it? Checked by its signature alone, before anything is decrypted: by `open.ts`, and by a
+ * transport that listens, which takes nothing from strangers. Also the signatures with which a transport proves who it
+ * speaks for: over a hash of another domain than that of message files, so that one never passes for the other.
+ */
+import { createHash, type KeyObject, sign, verify } from 'node:crypto';
+import { DirpostError, type Limits, type RequestSigner } from '@dirpost/core';
+import { cut, type Header, type Pieces } from './header.ts';
+import { authenticationKeyObject, keyId, type PeerKeys, type PrivateKeys, signingKeyObject } from './keys.ts';
+import { signatureInput } from './seal.ts';
+
+const REQUEST_DOMAIN = Buffer.from('dirpost http request 1\0');
+const MAX_PARSED_KEYS = 10_000;
+
+export interface Senders {
+  /** Undefined for a postoffice that is not known. */
+  peers(name: string): PeerKeys | undefined;
+  /** Whether that postoffice was given the invitation of that id, and it is not void. */
+  isInvited?(name: string, invitation: string): boolean;
+}
+
+export class Authenticator {
+  /** Parsed signing keys by their text: parsing one costs as much as using it. */
+  readonly #parsed = new Map<string, { id: Buffer; key: KeyObject }>();
+
+  constructor(readonly senders: Senders) {}
+
+  /** The keys that count for a message with this header. Throws DirpostError `message-sender` where it is nobody's. */
+  keysFor({ envelope, enrolment }: Header): PeerKeys {
+    const peer = this.senders.peers(envelope.from);
+    if (peer?.suspended === true) throw new DirpostError('message-sender', `${envelope.from} is suspended here.`);
+    if (enrolment !== null) {
+      if (this.senders.isInvited?.(envelope.from, enrolment.invitation) === true) {
+        return { signing: [enrolment.signing], recipients: [] };
+      }
+      const problem = `${envelope.from} wants to join by an invitation that it was not given here, or that is void.`;
+      throw new DirpostError('message-sender', problem);
+    }
+    if (peer !== undefined) return peer;
+    throw new DirpostError('message-sender', `The sender ${envelope.from} is not known here.`);
+  }
+
+  /** Throws DirpostError `message-sender`, `message-signature`. */
+  check({ header, signed, signature }: Pieces): void {
+    const { from } = header.envelope;
+    const known = this.#announced(this.keysFor(header)).find(({ id }) => id.equals(header.signingKeyId));
+    if (known === undefined) {
+      throw new DirpostError('message-sender', `The message file is signed with a key that ${from} has not announced.`);
+    }
+    if (!verify(null, signatureInput(signed), known.key, signature)) {
+      throw new DirpostError('message-signature', `The signature of ${from} does not match: the file was altered.`);
+    }
+  }
+
+  /** A whole message file. Throws as `check`, and as cutting it does. */
+  checkFile(bytes: Uint8Array, limits: Limits): void {
+    this.check(cut(bytes, limits));
+  }
+
+  /** Whether one of these keys signed the request. */
+  checkRequest(keys: PeerKeys, request: Uint8Array, signature: Uint8Array): boolean {
+    const input = requestInput(request);
+    return this.#announced(keys).some(({ key }) => verify(null, input, key, signature));
+  }
+
+  #announced(peer: PeerKeys): { id: Buffer; key: KeyObject }[] {
+    return peer.signing.map((signing) => {
+      let known = this.#parsed.get(signing);
+      if (known === undefined) {
+        known = { id: keyId(signing), key: authenticationKeyObject(signing) };
+        if (this.#parsed.size >= MAX_PARSED_KEYS) this.#parsed.clear();
+        this.#parsed.set(signing, known);
+      }
+      return known;
+    });
+  }
+}
+
+export function requestSigner(name: string, keys: PrivateKeys): RequestSigner {
+  const key = signingKeyObject(keys.signing);
+  return { name, sign: (request) => sign(null, requestInput(request), key) };
+}
+
+function requestInput(request: Uint8Array): Buffer {
+  return createHash('sha512').update(REQUEST_DOMAIN).update(request).digest();
+}
