@@ -151,7 +151,7 @@ describe.each(Object.keys(cases) as (keyof typeof cases)[])('effects beyond the 
     await travel(network);
     expect(await expectHeld(network[at], 0, 'held')).toBe('Nothing is held here.\n');
     expect(await seenAt(network[seen], of)).toEqual(NOTHING);
-    await network[at].must('sync');
+    await network[at].must('sync', '--wait', '0');
   });
 });
 
@@ -295,6 +295,13 @@ describe('the first write into a directory', () => {
     await writeFile(oslo.config, (await readFile(oslo.config, 'utf8')).replace('name: network', 'name: others'));
     const renamed = await oslo.run('dispatch');
     expect(renamed).toMatchObject({ code: 3, out: expect.stringMatching(/others: 14 entries are ready/) });
+
+    await writeFile(
+      hq.config,
+      (await readFile(hq.config, 'utf8')).replace('# firstWrite: allowed', 'firstWrite: maybe'),
+    );
+    const wrong = await hq.run('sync');
+    expect(wrong).toMatchObject({ code: 2, err: expect.stringMatching(/firstWrite/) });
   });
 });
 

@@ -180,6 +180,8 @@ async function trust(office: Office, file: string): Promise<void> {
 
 export interface CycleOptions {
   waitSeconds?: number;
+  /** Exit code 3 is no surprise: something is held. */
+  held?: boolean;
   between?: () => Promise<void>;
 }
 
@@ -189,19 +191,24 @@ export interface CycleOptions {
  * lie in the exchange folder. A branch waits no longer than `waitSeconds`: its answer may be among what was lost.
  */
 export async function cycle(offices: Office[], options: CycleOptions = {}): Promise<Ran[]> {
-  const { waitSeconds = 8, between } = options;
+  const { waitSeconds = 8, held = false, between } = options;
+  const must = async (office: Office, ...args: string[]): Promise<Ran> => {
+    const ran = await office.run(...args);
+    if (ran.code === 0 || (held && ran.code === 3)) return ran;
+    throw new CommandFailed(office.name, ran);
+  };
   const [server, ...branches] = offices as [Office, ...Office[]];
   const before = new Set(await server.waiting());
-  const synced = branches.map((branch) => branch.must('sync', '--wait', String(waitSeconds)));
+  const synced = branches.map((branch) => must(branch, 'sync', '--wait', String(waitSeconds)));
   const over = new Set<Promise<Ran>>();
   // Errors are told below, where all are waited for.
   for (const one of synced) one.catch(() => {}).finally(() => over.add(one));
   const haveSent = async () => (await server.waiting()).filter((file) => !before.has(file)).length >= branches.length;
   while (over.size < synced.length && !(await haveSent())) await wait(20);
   await between?.();
-  const processed = await server.must('sync');
+  const processed = await must(server, 'sync');
   await between?.();
   const ran = await Promise.all(synced);
   await between?.();
-  return [...ran, processed, await server.must('dispatch')];
+  return [...ran, processed, await must(server, 'dispatch')];
 }

@@ -26,7 +26,7 @@ async function demo(tell: Narrator, root: string): Promise<void> {
   tell.line('and two branches (oslo, lima). They share nothing but a folder in which message files are laid.');
   tell.step('Three postoffices are made: dirpost init, dirpost peer export, dirpost peer add');
   const names = ['hq', 'oslo', 'lima'];
-  await makeOffices(root, names, runHere);
+  await makeOffices(root, names, runHere, 'held');
   // From here on every sync and dispatch is a process of its own.
   const offices = names.map((name) => new Office(root, name));
   const [hq, oslo, lima] = offices as [Office, Office, Office];

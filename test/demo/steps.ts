@@ -5,7 +5,7 @@
 import { copyFile, cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { contentFaults, digestFaults, readLdif, type Status } from './contents.ts';
-import { cycle, type Office, type Ran, runHere } from './office.ts';
+import { cycle, type CycleOptions, type Office, type Ran, runHere } from './office.ts';
 import { type Narrator, same, unless } from './narrator.ts';
 import { makePerson, makeStaff, personDn, type Staff, uidOf } from './people.ts';
 
@@ -45,9 +45,8 @@ export class Travelled {
 }
 
 /** A cycle in which every message file is counted between being sent and being taken: of oslo, lima, hq, hq again. */
-async function countedCycle({ offices, travelled }: Scene, waitSeconds?: number): Promise<Ran[]> {
-  const between = () => travelled.look(offices);
-  return cycle(offices, { between, ...(waitSeconds === undefined ? {} : { waitSeconds }) });
+async function countedCycle({ offices, travelled }: Scene, options: CycleOptions = {}): Promise<Ran[]> {
+  return cycle(offices, { between: () => travelled.look(offices), ...options });
 }
 
 async function faultsEverywhere({ offices }: Scene): Promise<string[]> {
@@ -88,10 +87,11 @@ export async function setUp(scene: Scene): Promise<void> {
 
 export async function firstCycle(scene: Scene): Promise<void> {
   const { tell, hq, oslo, lima, travelled, offices } = scene;
-  const ran = await countedCycle(scene, 30);
+  const ran = await countedCycle(scene, { waitSeconds: 30, held: true });
   tell.quote('oslo', ran[0]!, /^T/);
   tell.quote('hq', ran[2]!, /^T[02].*(people:|from oslo|from lima)/);
   tell.quote('hq', ran[3]!, /^T2.*verification from/);
+  await approveFirstWrites(scene);
   const cycles = 1 + (await cyclesUntilInStep(scene));
   const statuses = await Promise.all(offices.map((office) => office.status()));
   for (const { postoffice, own } of statuses) {
@@ -105,6 +105,25 @@ export async function firstCycle(scene: Scene): Promise<void> {
   tell.fact(
     `${cycles} cycles, ${travelled.files} message files, ${kilobytes(travelled.bytes)}; sending three LDIF files to two others each would be ${kilobytes(2 * ldif)}`,
   );
+}
+
+/** Nothing is written into a directory before its administrator has said so. */
+async function approveFirstWrites({ tell, offices }: Scene): Promise<void> {
+  const present = await Promise.all(
+    offices.map(({ network }) =>
+      stat(network).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  tell.check('nobody has written a network.ldif yet: the first write into a directory waits for approval', [
+    ...same('written', present, [false, false, false]),
+  ]);
+  for (const office of offices) {
+    const approved = await office.must('approve', 'network');
+    tell.quote(office.name, approved, /^(Approved|T3.*wrote)/);
+  }
 }
 
 export async function changes(scene: Scene): Promise<void> {

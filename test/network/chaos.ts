@@ -5,7 +5,7 @@
  *
  *   join ─▶ in step ─▶ kills, cuts, lines shut, changes ─▶ in step again ─▶ rest ─▶ what was sent, what is left
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -108,6 +108,7 @@ async function chaos(root: string): Promise<number> {
     seconds: Math.round((performance.now() - startedMs) / 1_000),
     violations: violations.length,
   };
+  if (violations.length > 0) await writeFile(join(root, 'violations.txt'), `${violations.join('\n')}\n`);
   tell(table, violations, root);
   return violations.length;
 }
@@ -121,7 +122,7 @@ function tell(table: Record<string, number>, violations: string[], root: string)
   }
   if (violations.length === 0) return;
   console.log(`\n${violations.length} violations:\n  ${violations.slice(0, 20).join('\n  ')}`);
-  console.log(`\nkept: ${root} (logs in ${join(root, 'logs')})`);
+  console.log(`\nkept: ${root} (all of them in violations.txt, the logs in logs)`);
   console.log(`again: npm run chaos -- --seed ${seed} --agents ${agents} --kills ${kills} --cuts ${cuts}`);
 }
 

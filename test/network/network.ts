@@ -62,6 +62,8 @@ export class Network {
   readonly #staffs = new Map<Office, Staff>();
   readonly #agents = new Map<Office, AgentProcess>();
   readonly #options: NetworkOptions;
+  /** Keys of people. */
+  readonly #joinedGroup = new Set<string>();
   #changes = 0;
 
   constructor(options: NetworkOptions) {
@@ -150,14 +152,21 @@ export class Network {
     const staff = this.#staffs.get(office)!;
     const { people, groups } = staff;
     const number = ++this.#changes;
-    // Each value is a new one: what comes again unchanged can be told from what was changed back.
+    // Nothing is ever changed back, so that what comes again unchanged was sent in vain (resent.ts): each title is a new
+    // one, and who joined a group stays.
     dice.oneOf(people).title = `Title ${number}`;
     const kind = dice.below(4);
-    if (kind === 0 && people.length > PEOPLE / 2) people.splice(dice.below(people.length), 1);
+    if (kind === 0 && people.length > PEOPLE / 2) {
+      const leavers = people.filter(({ key }) => !this.#joinedGroup.has(key));
+      if (leavers.length > 0) people.splice(people.indexOf(dice.oneOf(leavers)), 1);
+    }
     if (kind === 1 && people.length < PEOPLE * 2) {
       const newcomer = makePerson(office.name, 1_000 + number);
       people.push(newcomer);
-      dice.oneOf(groups).members.push(newcomer.key);
+      if (dice.below(2) === 0) {
+        dice.oneOf(groups).members.push(newcomer.key);
+        this.#joinedGroup.add(newcomer.key);
+      }
     }
     if (kind === 2) {
       const renamed = dice.oneOf(people);

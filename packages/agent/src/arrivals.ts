@@ -125,7 +125,7 @@ interface Failure {
 /**
  * The transports as the agent uses them: one collects at a time, so that no message file is taken twice by an arrival
  * and a dispatch. One that cannot be reached is left alone for a while, longer and longer, and holds up nothing that
- * comes by the others; one that works again after it failed says so.
+ * comes by the others, unless it delivers or announces something; one that works again after it failed says so.
  */
 export function collectingInTurn(
   transport: Transport,
@@ -153,11 +153,21 @@ export function collectingInTurn(
     last = result.catch(() => {});
     return result;
   };
-  const watch = transport.watch?.bind(transport);
+  const waitNoLonger = (): void => {
+    if (failure !== null) failure.waitMs = 0;
+  };
+  const watch: Transport['watch'] = transport.watch && ((wake, signal) => transport.watch!(announced(wake), signal));
+  const announced = (wake: () => void) => () => {
+    waitNoLonger();
+    wake();
+  };
   return {
     name: transport.name,
     maxMessageBytes: transport.maxMessageBytes,
-    deliver: transport.deliver.bind(transport),
+    async deliver(file, signal) {
+      await transport.deliver(file, signal);
+      waitNoLonger();
+    },
     collect,
     ...(watch && { watch }),
   };

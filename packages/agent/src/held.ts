@@ -94,7 +94,7 @@ export function effectWords(effect: Effect, count: number): string {
 export function measureWords({ effect, approved, of, percent, limit, over }: MeasuredEffect): string {
   if (!over) return 'of entries that are held for more than that';
   const whom = effect === 'lostMembers' ? ' members' : '';
-  const withApproved = approved === 0 ? '' : `with ${number(approved)} that were approved `;
+  const withApproved = approved === 0 ? '' : `with ${number(approved)} approved, `;
   const share = percent === null ? '' : `${withApproved}${percent} % of ${number(of)}${whom}; `;
   return `${share}the limit is ${limit.above} and ${limit.percent} %`;
 }

@@ -4,12 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { DirpostError, type Limits } from '@dirpost/core';
+import type { Identity } from 'age-encryption';
 import { Authenticator, type Senders } from './authentication.ts';
 import { cut, type EnrolmentMark, type Envelope, MESSAGE_ID_BYTES } from './header.ts';
 import { keyId, type PeerKeys, type PrivateKeys, publicKeys, signingKeyObject } from './keys.ts';
 import { unpack } from './scan.ts';
 import { type SealingKeys, sealMessage } from './seal.ts';
-import { identityOf } from './x25519.ts';
+import { ParsedKeys } from './x25519.ts';
 
 export interface OpenedMessage {
   envelope: Envelope;
@@ -52,6 +53,7 @@ export function createSealer(options: SealerOptions): Sealer {
     peers: (peer) => options.peers(peer) ?? (peer === name ? ownPeer : undefined),
     isInvited: (peer, invitation) => options.isInvited?.(peer, invitation) === true,
   });
+  const parsed = new ParsedKeys();
   return {
     outside(bytes) {
       try {
@@ -66,7 +68,7 @@ export function createSealer(options: SealerOptions): Sealer {
       const peer = options.peers(envelope.to) ?? (envelope.to === name ? own.peer : undefined);
       const invitation = options.enrolling?.() ?? null;
       const enrolment = invitation === null ? null : { invitation, signing: own.peer.signing[0]! };
-      const sealedFor = recipients ?? recipientsOf(envelope.to, peer);
+      const sealedFor = (recipients ?? recipientsOf(envelope.to, peer)).map((text) => parsed.recipient(text));
       const bytes = await sealMessage(envelope, payload, own.sealing, sealedFor, enrolment);
       if (bytes.length > limits.maxMessageBytes) {
         throw new DirpostError('message-too-large', `A message file of ${bytes.length} bytes is over the limit.`);
@@ -81,7 +83,10 @@ export function createSealer(options: SealerOptions): Sealer {
       }
       if (envelope.from === name) ownPeer = (await ownKeys()).peer;
       authenticator.check(pieces);
-      const plain = await decrypt(pieces.body, options.keys.identities);
+      const plain = await decrypt(
+        pieces.body,
+        options.keys.identities.map((text) => parsed.identity(text)),
+      );
       const payload = checkInner(plain, envelope, limits);
       const payloadHash = createHash('sha256').update(payload).digest();
       return { envelope, payload, payloadHash, ...(enrolment && { enrolment }) };
@@ -111,11 +116,11 @@ async function loadOwnKeys(keys: PrivateKeys): Promise<{ sealing: SealingKeys; p
   };
 }
 
-async function decrypt(body: Uint8Array, identities: string[]): Promise<Uint8Array> {
+async function decrypt(body: Uint8Array, identities: (string | Identity)[]): Promise<Uint8Array> {
   const { Decrypter } = await import('age-encryption');
   try {
     const decrypter = new Decrypter();
-    for (const identity of identities) decrypter.addIdentity(identityOf(identity));
+    for (const identity of identities) decrypter.addIdentity(identity);
     return await decrypter.decrypt(body);
   } catch (cause) {
     throw new DirpostError(

@@ -3,9 +3,9 @@
  * again inside the sealed body, so that nobody can sign another's ciphertext as his own.
  */
 import { createHash, type KeyObject, sign } from 'node:crypto';
+import type { Recipient } from 'age-encryption';
 import { encodeHeader, encodePrefix, type EnrolmentMark, type Envelope } from './header.ts';
 import { pack } from './scan.ts';
-import { recipientOf } from './x25519.ts';
 
 export interface SealingKeys {
   signing: KeyObject;
@@ -19,14 +19,14 @@ export async function sealMessage(
   envelope: Envelope,
   payload: Uint8Array,
   keys: SealingKeys,
-  recipients: string[],
+  recipients: (string | Recipient)[],
   enrolment: EnrolmentMark | null = null,
 ): Promise<Uint8Array> {
   const inner = encodeInner(envelope);
   // Loaded with the first seal: most commands need none.
   const { Encrypter } = await import('age-encryption');
   const encrypter = new Encrypter();
-  for (const recipient of recipients) encrypter.addRecipient(recipientOf(recipient));
+  for (const recipient of recipients) encrypter.addRecipient(recipient);
   const body = await encrypter.encrypt(Buffer.concat([inner, payload]));
   const critical = enrolment === null ? [] : ['e'];
   const header = encodeHeader({ envelope, signingKeyId: keys.signingKeyId, critical, enrolment });

@@ -25,6 +25,32 @@ const privateDerPrefix = Buffer.from('302e020100300506032b656e04220420', 'hex');
 /** Each wrapping key is used once, therefore with this nonce. */
 const NONCE = Buffer.alloc(12);
 
+const MAX_KEPT = 10_000;
+
+/** Parsed once by their text: parsing a key costs as much as using it. */
+export class ParsedKeys {
+  readonly #recipients = new Map<string, string | Recipient>();
+  readonly #identities = new Map<string, string | Identity>();
+
+  recipient(text: string): string | Recipient {
+    return remember(this.#recipients, text, recipientOf);
+  }
+
+  identity(text: string): string | Identity {
+    return remember(this.#identities, text, identityOf);
+  }
+}
+
+function remember<T>(parsed: Map<string, T>, text: string, parse: (text: string) => T): T {
+  let known = parsed.get(text);
+  if (known === undefined) {
+    known = parse(text);
+    if (parsed.size >= MAX_KEPT) parsed.clear();
+    parsed.set(text, known);
+  }
+  return known;
+}
+
 /** What to give to the library's Encrypter for a recipient. */
 export function recipientOf(text: string): string | Recipient {
   const key = decodeBech32(text, 'age');

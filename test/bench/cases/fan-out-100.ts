@@ -12,6 +12,7 @@ import { addPeer, exportPeer, parsePeer } from 'dirpost';
 import { AgentProcess } from '../agent-process.ts';
 import { organisation, seeded, telephone, toLdif } from '../organisation.ts';
 import type { BenchCase, Figure } from '../run.ts';
+import { Relay } from '../relay.ts';
 import { ThinRequestor } from '../thin-requestor.ts';
 
 const REQUESTORS = 100;
@@ -26,31 +27,34 @@ const bench: BenchCase = {
   describe: `${REQUESTORS} requestors over HTTP, each exchange, update of ${CHANGES.toLocaleString('en')} changes, verification; ${ENTRIES.toLocaleString('en')} entries`,
   async run(): Promise<Figure[]> {
     const server = new AgentProcess();
+    const relay = new Relay();
     try {
       writePeople(server.folder, 0);
       server.init();
       server.command('sync');
       const join100 = await makeRequestors(server);
       await server.start();
-      const requestors = await join100();
+      await relay.listen(server.url);
+      const requestors = await join100(relay.url);
       for (const one of requestors) await one.cycle();
       writePeople(server.folder, CHANGES);
       server.command('sync');
-      return await measure(server, requestors);
+      return await measure(server, relay, requestors);
     } finally {
+      await relay.close();
       await server.close();
     }
   },
 };
 export default bench;
 
-async function measure(server: AgentProcess, requestors: ThinRequestor[]): Promise<Figure[]> {
+async function measure(server: AgentProcess, relay: Relay, requestors: ThinRequestor[]): Promise<Figure[]> {
   for (const one of requestors) one.octets = 0;
-  const [cpu, wire, started] = [server.cpuSeconds(), loopbackBytes(), performance.now()];
+  const [cpu, wire, started] = [server.cpuSeconds(), relay.bytes, performance.now()];
   await inTurns(requestors, 8, (one) => one.cycle());
   const seconds = (performance.now() - started) / 1000;
   const cpuMs = ((server.cpuSeconds() - cpu) / REQUESTORS) * 1000;
-  const kilobytes = (loopbackBytes() - wire) / REQUESTORS / 1000;
+  const kilobytes = (relay.bytes - wire) / REQUESTORS / 1000;
   const sealed = requestors.reduce((sum, { octets }) => sum + octets, 0) / REQUESTORS / 1000;
   const wrong = requestors.filter(({ changes }) => changes !== CHANGES).length;
   if (wrong > 0) throw new Error(`${wrong} requestors did not get ${CHANGES} changes.`);
@@ -65,7 +69,7 @@ async function measure(server: AgentProcess, requestors: ThinRequestor[]): Promi
       goal: { of: 'value', atMost: 10 },
     },
     {
-      what: 'on the wire per requestor, TCP and HTTP included',
+      what: 'on the wire per requestor, HTTP included',
       value: kilobytes,
       unit: 'kB',
       peer,
@@ -92,7 +96,7 @@ function writePeople(folder: string, changed: number): void {
 }
 
 /** Their keys are known to the server before it starts; the requestors themselves are made when it listens. */
-async function makeRequestors(server: AgentProcess): Promise<() => Promise<ThinRequestor[]>> {
+async function makeRequestors(server: AgentProcess): Promise<(url: string) => Promise<ThinRequestor[]>> {
   const names = Array.from({ length: REQUESTORS }, (_, i) => `branch-${String(i + 1).padStart(3, '0')}`);
   const keys = await Promise.all(names.map(() => generateKeys()));
   for (const [i, name] of names.entries()) {
@@ -103,13 +107,13 @@ async function makeRequestors(server: AgentProcess): Promise<() => Promise<ThinR
   const { signing, recipient } = await publicKeys(own);
   const cookies = createCookieJar(createHash('sha256').update('dirpost cookie secret').update(own.signing).digest());
   const digest = await listDigest(server.folder, names[0]!);
-  return async () =>
+  return async (url) =>
     names.map(
       (name, i) =>
         new ThinRequestor({
           name,
           keys: keys[i]!,
-          server: { name: 'hq', url: server.url, keys: { signing: [signing], recipients: [recipient] } },
+          server: { name: 'hq', url, keys: { signing: [signing], recipients: [recipient] } },
           digest,
           cookies,
         }),
@@ -131,12 +135,4 @@ async function inTurns<T>(items: T[], atOnce: number, work: (item: T) => Promise
     for (const item of waiting) await work(item);
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
-}
-
-/** All that passed over the loopback interface, which is received as often as it is sent. */
-function loopbackBytes(): number {
-  const line = readFileSync('/proc/net/dev', 'utf8')
-    .split('\n')
-    .find((one) => one.trim().startsWith('lo:'));
-  return Number(line!.trim().split(/[\s:]+/)[1]);
 }

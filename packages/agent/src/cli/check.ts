@@ -11,9 +11,10 @@ import type { ConfigurationFault } from '../config/faults.ts';
 import { loadKeys } from '../keys.ts';
 import { loadPeers } from '../peers.ts';
 import { counted } from '../events.ts';
+import { checkHttp } from './check-http.ts';
 import { EXIT, type ExitCode, type Invocation } from './command.ts';
 
-interface Finding {
+export interface Finding {
   what: string;
   result: 'ok' | 'warning' | 'fault';
   text: string;
@@ -33,7 +34,7 @@ export async function check(call: Invocation): Promise<ExitCode> {
     { what: 'configuration', result: 'ok', text: call.configFile },
     ...(await checkKeys(configuration)),
     ...(await checkStore(configuration)),
-    ...(await checkTransports(configuration)),
+    ...(await checkTransports(call, configuration)),
   ];
   for (const directory of configuration.directories)
     findings.push(...(await checkDirectory(call, configuration, directory)));
@@ -162,9 +163,10 @@ async function checkStore(configuration: Configuration): Promise<Finding[]> {
   });
 }
 
-async function checkTransports({ transports }: Configuration): Promise<Finding[]> {
-  const found: Finding[] = [];
-  const { folder } = transports;
+async function checkTransports({ signal }: Invocation, configuration: Configuration): Promise<Finding[]> {
+  const { folder, http } = configuration.transports;
+  const found = http === undefined ? [] : await checkHttp(configuration, http, signal);
+  if (folder === undefined && http !== undefined) return found;
   if (folder === undefined) {
     const mend = 'Name one under `transports`; until then only the server’s own directories are served.';
     return [{ what: 'transports', result: 'warning', text: 'no transport is configured', mend }];
@@ -216,7 +218,7 @@ async function checkDirectory(
         found.push({ what, result: batch.certificate!.complete ? 'warning' : 'fault', text: remark });
       }
     }
-    const text = `${counts.publish} entries to publish, ${counts['leave-out']} left out, ${counts.refuse} refused`;
+    const text = `${counted(counts.publish, 'entry')} to publish, ${counts['leave-out']} left out, ${counts.refuse} refused`;
     found.unshift({ what, result: 'ok', text });
     for (const [why, count] of reasons) {
       const [outcome, ...words] = why.split(' ');

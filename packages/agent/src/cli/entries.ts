@@ -6,6 +6,7 @@ import {
   type Entry,
   type EntryTable,
   lookupIn,
+  shownBytes,
   type StoreTx,
 } from '@dirpost/core';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
@@ -61,9 +62,11 @@ async function find(
     const rows = await tx.scanEntries(table, after, BATCH);
     if (rows.length === 0) return { found, more: false };
     for (const row of rows) {
-      if (row.deleted || filter.matches(lookupIn(row.bytes!)) !== true) continue;
+      // What is held is listed as the directories and lists still show it.
+      const bytes = shownBytes(row);
+      if (bytes === null || filter.matches(lookupIn(bytes)) !== true) continue;
       if (found.length === limit) return { found, more: true };
-      found.push(decodeEntry(row.bytes!));
+      found.push(decodeEntry(bytes));
     }
     after = rows.at(-1)!.number;
   }

@@ -6,6 +6,7 @@ import { makeDataFolder, openAgent } from '../agent.ts';
 import { parseConfiguration } from '../config/load.ts';
 import { sampleConfiguration } from '../config/sample.ts';
 import { createKeys } from '../keys.ts';
+import { isLoopback } from './check-http.ts';
 import { EXIT, type ExitCode, folderOf, type Invocation } from './command.ts';
 import type { Screen } from './screen.ts';
 
@@ -17,6 +18,10 @@ interface InitOptions {
   subscribe?: string;
   container?: string;
   folder?: string;
+  listen?: string;
+  address?: string;
+  certificate?: string;
+  certificateKey?: string;
 }
 
 export async function init(call: Invocation, name: string, options: InitOptions): Promise<ExitCode> {
@@ -25,12 +30,14 @@ export async function init(call: Invocation, name: string, options: InitOptions)
   if (options.role === 'requestor' && options.server === undefined) {
     throw new DirpostError('wrong-use', 'A requestor needs the name of its directory server: --server NAME');
   }
+  const tls = certificateOf(options);
   const folder = folderOf(call);
   const { publish, ...rest } = options;
   const text = sampleConfiguration({
     ...rest,
     postoffice: name,
     ...(publish === undefined ? {} : { directory: publish }),
+    ...(tls === undefined ? {} : { tls }),
   });
   const configuration = parseConfiguration(text, folder);
   await makeDataFolder(folder);
@@ -54,6 +61,29 @@ export async function init(call: Invocation, name: string, options: InitOptions)
   if (options.role === 'server') screen.line('  dirpost invite NAME'.padEnd(46) + 'lets a branch join');
   screen.line(`  dirpost peer export --out ${name}.json`.padEnd(46) + 'the file to carry to the other side');
   return EXIT.done;
+}
+
+/** Throws where the options for http do not make one whole. */
+function certificateOf(options: InitOptions): { certificate: string; key: string } | undefined {
+  const { role, listen, address, certificate, certificateKey: key } = options;
+  const given = [listen, address, certificate, key].some((one) => one !== undefined);
+  if (given && role === 'requestor') {
+    throw new DirpostError('wrong-use', 'Only a directory server listens: --listen and what belongs to it is for it.', {
+      hint: 'A requestor gets the address of its server with the invitation: dirpost join',
+    });
+  }
+  if (given && listen === undefined) {
+    throw new DirpostError('wrong-use', 'Say where the server listens, too: --listen 0.0.0.0:8943');
+  }
+  if ((certificate === undefined) !== (key === undefined)) {
+    throw new DirpostError('wrong-use', 'A certificate has two files: --certificate FILE --certificate-key FILE');
+  }
+  if (listen !== undefined && certificate === undefined && !isLoopback(listen)) {
+    throw new DirpostError('wrong-use', `Listening on ${listen}, beyond this machine, needs a certificate.`, {
+      hint: 'Name its files: --certificate FILE --certificate-key FILE. The README says how to make them ("Real machines").',
+    });
+  }
+  return certificate === undefined || key === undefined ? undefined : { certificate, key };
 }
 
 function tellRecoveryKey(screen: Screen, { text, publicKey }: RecoveryKey): void {

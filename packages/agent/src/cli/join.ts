@@ -12,6 +12,7 @@ import { makeDataFolder, openAgent } from '../agent.ts';
 import { type Configuration, loadConfiguration, parseConfiguration } from '../config/load.ts';
 import { sampleConfiguration } from '../config/sample.ts';
 import { dispatch } from '../dispatch.ts';
+import type { CycleEvent } from '../events.ts';
 import { beginEnrolment, describePublish } from '../joining/enrol.ts';
 import { describeEnrolment, type EnrolmentRecord, loadEnrolment } from '../joining/enrolment-record.ts';
 import { type Invitation, parseInvitation } from '../joining/invitation.ts';
@@ -210,11 +211,21 @@ async function enrol(
   waitMs: number,
 ): Promise<{ record: EnrolmentRecord; failed: number }> {
   const startedMs = Date.now();
+  // Until it is known there it may not collect; that is said only if it stays so.
+  let unsaid: CycleEvent | undefined;
+  const tell = (event: CycleEvent): void => {
+    if (event.level === 'warning' && event.details?.['transport'] !== undefined) unsaid = event;
+    else postoffice.tell(event);
+  };
   const { failed } = await sendOutgoing(postoffice, signal, true);
   for (let pollMs = FIRST_POLL_MS, polls = 1; ; pollMs = Math.min(pollMs * 2, LAST_POLL_MS), polls++) {
-    await dispatch(postoffice, { signal });
+    await dispatch({ ...postoffice, tell }, { signal });
     const record = (await postoffice.store.read(loadEnrolment))!;
-    if (record.state !== 'waiting' || failed > 0 || Date.now() - startedMs >= waitMs) return { record, failed };
+    const isWaiting = record.state === 'waiting';
+    if (!isWaiting || failed > 0 || Date.now() - startedMs >= waitMs) {
+      if (isWaiting && failed === 0 && unsaid !== undefined) postoffice.tell(unsaid);
+      return { record, failed };
+    }
     screen.progress({ what: `waiting for the answer of ${postoffice.requestor.server}; polls`, done: polls });
     await sleep(pollMs, undefined, { signal });
   }

@@ -28,6 +28,7 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
       { title: 'new', value: (one) => one.summary?.added, align: 'right' },
       { title: 'changed', value: (one) => one.summary?.changed, align: 'right' },
       { title: 'removed', value: (one) => one.summary?.removed, align: 'right' },
+      { title: 'held', value: (one) => one.summary?.held.entries, align: 'right' },
       { title: 'left out', value: (one) => one.summary?.leftOut, align: 'right' },
       { title: 'refused', value: (one) => one.summary?.refusedCount, align: 'right' },
       { title: 'problem', value: (one) => one.problem ?? 'none' },

@@ -93,11 +93,16 @@ function addSetUp(program: Command, run: Run): void {
         .makeOptionMandatory(),
     )
     .option('--server <name>', 'name of the directory server (for a requestor)')
-    .option('--publish <file>', 'LDIF file with the people of this office')
+    .option('--publish <file>', 'LDIF or CSV file with the people of this office')
     .option('--key <attribute>', 'attribute that an entry keeps for life', 'entryUUID')
-    .option('--subscribe <file>', 'LDIF file to write the people of the others to')
+    .option('--subscribe <file>', 'LDIF or CSV file to write the people of the others to')
     .option('--container <dn>', 'DN under which they are written')
+    .option('--listen <host:port>', 'server: take message files by HTTP here, such as 0.0.0.0:8943')
+    .option('--address <url>', 'server: what requestors call, such as https://hq.example.org:8943')
+    .option('--certificate <file>', 'server: PEM file of its certificate; beyond this machine it needs one')
+    .option('--certificate-key <file>', 'server: PEM file of the private key')
     .option('--folder <path>', 'exchange folder that carries the message files')
+    .addHelpText('after', '\nPaths are seen from the folder of the configuration.')
     .action(run(async () => (await import('./init.ts')).init));
 
   addJoining(program, run);
@@ -145,9 +150,9 @@ function addJoining(program: Command, run: Run): void {
     .description('make a requestor here from an invitation of the server')
     .option('--file <file>', 'file that holds the invitation')
     .option('--name <name>', 'join only if the invitation is for this name')
-    .option('--publish <file>', 'file with the people of this office')
+    .option('--publish <file>', 'LDIF or CSV file with the people of this office')
     .option('--key <attribute>', 'attribute that an entry keeps for life (default: entryUUID)')
-    .option('--subscribe <file>', 'file to write the people of the others to')
+    .option('--subscribe <file>', 'LDIF or CSV file to write the people of the others to')
     .option('--container <dn>', 'DN under which they are written')
     .option('--folder <path>', 'exchange folder, where it has another path here than at the server')
     .option('--wait <seconds>', 'how long to wait for the answer of the server', '30')

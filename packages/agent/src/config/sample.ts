@@ -7,14 +7,19 @@ export interface SampleOptions {
   role: 'server' | 'requestor';
   /** Requestor: name of the directory server postoffice. */
   server?: string;
-  /** The LDIF file that is published. */
+  /** The file that is published: CSV if its name ends so, else LDIF. */
   directory?: string;
   /** The attribute of it that an entry keeps for life. */
   key?: string;
-  /** The LDIF file that the others' entries are written to. */
+  /** The file that the others' entries are written to: CSV if its name ends so, else LDIF. */
   subscribe?: string;
   /** The exchange folder. */
   folder?: string;
+  /** Server: HOST:PORT to take message files at; `address` is what requestors call, where that is another. */
+  listen?: string;
+  address?: string;
+  /** Server: PEM files of its certificate and the private key. */
+  tls?: { certificate: string; key: string };
   /** Requestor: the server's http address; then there is an exchange folder only if one is named. */
   http?: string;
   /** PEM file of what vouches for that address. */
@@ -44,59 +49,107 @@ function head({ postoffice, role, server = 'hq' }: SampleOptions): string[] {
   ];
 }
 
-function directories({
-  directory = 'people.ldif',
-  key = 'entryUUID',
+function directories(options: SampleOptions): string[] {
+  return ['directories:', ...published(options), '', ...network(options), ''];
+}
+
+function published({ directory = 'people.ldif', key = 'entryUUID' }: SampleOptions): string[] {
+  const csv = isCsv(directory);
+  return [
+    '  # What this postoffice publishes: its own people and groups.',
+    '  - name: people',
+    csv ? '    type: csv     # columns that are called like LDAP attributes are published' : '    type: ldif',
+    `    path: ${quoted(directory)}`,
+    '    direction: publish',
+    `    key: ${quoted(key)}     # ${csv ? 'a column' : 'an attribute'} whose value an entry keeps for life`,
+    '    # filter: (!(employeeType=test))     # only entries that match',
+    '    # exclude:',
+    '    #   - { attribute: uid, prefix: svc- }',
+    ...(csv
+      ? [
+          '    # attributes:     # network attribute: column here, a template, or null to drop it',
+          '    #   telephoneNumber: Phone',
+          '    #   displayName: "{First name} {Surname}"',
+        ]
+      : [
+          '    # attributes:     # network attribute: attribute here, a template, or null to drop it',
+          '    #   displayName: "{givenName} {sn|upper}"',
+          '    #   homePhone: null',
+        ]),
+  ];
+}
+
+function network({
   subscribe = 'network.ldif',
   container = 'ou=network,dc=example,dc=org',
   unattended = false,
 }: SampleOptions): string[] {
+  const csv = isCsv(subscribe);
   return [
-    'directories:',
-    '  # What this postoffice publishes: its own people and groups.',
-    '  - name: people',
-    '    type: ldif',
-    `    path: ${quoted(directory)}`,
-    '    direction: publish',
-    `    key: ${key}     # an attribute whose value an entry keeps for life`,
-    '    # filter: (!(employeeType=test))     # only entries that match',
-    '    # exclude:',
-    '    #   - { attribute: uid, prefix: svc- }',
-    '    # attributes:     # network attribute: attribute here, a template, or null to drop it',
-    '    #   displayName: "{givenName} {sn|upper}"',
-    '    #   homePhone: null',
-    '',
     '  # Where the people of the other postoffices go: a file that only dirpost writes.',
     '  - name: network',
-    '    type: ldif',
+    `    type: ${csv ? 'csv' : 'ldif'}`,
     `    path: ${quoted(subscribe)}`,
     '    direction: subscribe',
-    '    dn: container     # or source: each entry with the DN that it has at its owner',
-    `    container: ${quoted(container)}`,
+    ...(csv
+      ? ['    # columns: [cn, mail, { telephoneNumber: Phone }, { postoffice: Office }]']
+      : [
+          '    dn: container     # or source: each entry with the DN that it has at its owner',
+          `    container: ${quoted(container)}`,
+        ]),
     unattended
       ? '    firstWrite: allowed     # nobody is here to approve it; held: it waits for `dirpost approve network`'
       : '    # firstWrite: allowed     # by default the first write waits for `dirpost approve network`',
-    '',
   ];
 }
 
-function transports({ folder, http, ca }: SampleOptions): string[] {
-  const vouched = ca === undefined ? '' : `, ca: ${quoted(ca)}`;
+function isCsv(path: string): boolean {
+  return /\.csv$/i.test(path);
+}
+
+function transports(options: SampleOptions): string[] {
+  return [
+    ...(options.role === 'server' ? serverTransports(options) : requestorTransports(options)),
+    '',
+    '# When `dirpost run` reads the directories and exchanges; what arrives is processed at once.',
+    '# schedule:',
+    '#   every: 1h     # without it once a day',
+    '',
+    '# retry:',
+    '#   exchangeAfter: 15m     # an exchange that nobody answered is sent again',
+  ];
+}
+
+function serverTransports({ folder, listen, address, tls }: SampleOptions): string[] {
+  const settings = { listen, address, tls };
+  const http = listen === undefined ? undefined : `  http: ${flow(settings)}`;
+  if (http === undefined && folder === undefined) {
+    return [
+      '# What carries the message files; until something does nobody can join. One of these, or both:',
+      ...['transports:', EXAMPLE_HTTP, '  folder: { path: ../exchange }'].map((line) => `# ${line}`),
+    ];
+  }
+  return [
+    'transports:',
+    '  # Requestors send to this address, and collect there.',
+    http ?? EXAMPLE_HTTP.replace('  ', '  # '),
+    ...FOLDER_WORDS,
+    folder === undefined ? '  # folder: { path: ../exchange }' : `  folder: { path: ${quoted(folder)} }`,
+  ];
+}
+
+const EXAMPLE_HTTP =
+  '  http: { listen: "0.0.0.0:8943", address: "https://hq.example.org:8943", tls: { certificate: hq.crt, key: hq.key } }';
+const FOLDER_WORDS = ['  # A shared folder or a stick. dirpost never makes it, so that a missing stick is noticed.'];
+
+function requestorTransports({ folder, http, ca }: SampleOptions): string[] {
   const path = folder ?? (http === undefined ? '../exchange' : undefined);
   return [
     'transports:',
     ...(http === undefined
       ? []
-      : ['  # The directory server, where there is a line to it.', `  http: { url: ${quoted(http)}${vouched} }`]),
-    ...(path === undefined
-      ? []
-      : [
-          '  # A shared folder or a stick. dirpost never makes it, so that a missing stick is noticed.',
-          `  folder: { path: ${quoted(path)} }`,
-        ]),
-    '',
-    '# retry:',
-    '#   exchangeAfter: 15m     # an exchange that nobody answered is sent again',
+      : ['  # The directory server, where there is a line to it.', `  http: ${flow({ url: http, ca })}`]),
+    ...(path === undefined ? [] : [...FOLDER_WORDS, `  folder: { path: ${quoted(path)} }`]),
   ];
 }
 
@@ -117,6 +170,19 @@ function serverPart(): string[] {
     '# requestors:',
     '#   oslo: { publish: { kinds: [person, group], mailDomains: [oslo.example.org], maxEntries: 20000 } }',
   ];
+}
+
+interface Flow {
+  [name: string]: string | Flow | undefined;
+}
+
+/** In one line; what is undefined is left out. */
+function flow(settings: Flow): string {
+  const given = Object.entries(settings).flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    return [`${name}: ${typeof value === 'string' ? quoted(value) : flow(value)}`];
+  });
+  return `{ ${given.join(', ')} }`;
 }
 
 /** JSON strings are YAML, whatever stands in them. */

@@ -73,7 +73,7 @@ describe('a certificate that an invitation names', () => {
 describe('an invitation says how the server is reached', () => {
   const server = async (http: string) => {
     await writeFile(join(folder, 'hq.pem'), CERTIFICATE);
-    const text = sampleConfiguration({ postoffice: 'hq', role: 'server' });
+    const text = sampleConfiguration({ postoffice: 'hq', role: 'server', folder: '../exchange' });
     return reachable(parseConfiguration(text.replace('transports:', `transports:\n  http: ${http}`), folder));
   };
   const exchange = () => join(folder, '..', 'exchange');

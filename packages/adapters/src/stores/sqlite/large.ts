@@ -1,7 +1,7 @@
 /**
  * Large transactions, seen from the main thread: each step is a message to a worker thread, which keeps the agent
- * responsive while thousands of rows are written. The thread starts with the first one and never keeps the process
- * alive between them.
+ * responsive while thousands of rows are written. The thread starts with the first one, never keeps the process alive
+ * between them, and ends when there was none for a while: an agent that waits needs no memory for it.
  */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,14 +18,22 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+const IDLE_MS = 20_000;
+
 export class LargeExecutor implements Executor {
   #worker: Worker | undefined;
   #waiting: Waiting[] = [];
+  #idle: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly path: string,
     private readonly options: ConnectionOptions,
+    private readonly idleMs: number = IDLE_MS,
   ) {}
+
+  get isRunning(): boolean {
+    return this.#worker !== undefined;
+  }
 
   async begin(mode: Mode): Promise<void> {
     this.#started().ref();
@@ -38,7 +46,7 @@ export class LargeExecutor implements Executor {
 
   async commit(): Promise<void> {
     await this.#send({ call: 'commit' });
-    this.#worker?.unref();
+    this.#rest();
   }
 
   async rollback(): Promise<void> {
@@ -47,16 +55,32 @@ export class LargeExecutor implements Executor {
     await this.#send({ call: 'rollback' }).catch(async () => {
       await this.#worker?.terminate();
     });
-    this.#worker?.unref();
+    this.#rest();
   }
 
   /** Folds the log into the file. The process may end meanwhile: the log is then read when the store is opened again. */
   async foldLog(): Promise<void> {
     this.#started();
     await this.#send({ call: 'foldLog' });
+    this.#rest();
+  }
+
+  #rest(): void {
+    this.#worker?.unref();
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.#endIdle(), this.idleMs).unref();
+  }
+
+  /** Nothing is under way, so its answer to this is of no interest. */
+  #endIdle(): void {
+    const worker = this.#worker;
+    if (worker === undefined || this.#waiting.length > 0) return;
+    this.#worker = undefined;
+    worker.postMessage({ call: 'close' } satisfies Call);
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#idle);
     const worker = this.#worker;
     if (worker === undefined) return;
     worker.ref();
@@ -66,6 +90,7 @@ export class LargeExecutor implements Executor {
   }
 
   #started(): Worker {
+    clearTimeout(this.#idle);
     if (this.#worker !== undefined) return this.#worker;
     // execArgv: loaders and conditions of the process would lead the thread to sources that it cannot run.
     const worker = new Worker(workerFile(), {
@@ -77,6 +102,7 @@ export class LargeExecutor implements Executor {
     this.#worker = worker;
     worker.unref();
     worker.on('message', (answer: Answer) => {
+      if (this.#worker !== worker) return;
       const waiting = this.#waiting.shift();
       if ('error' in answer) waiting?.reject(carriedError(answer.error));
       else waiting?.resolve(answer.result === null ? undefined : unpack(answer.result));
@@ -85,7 +111,9 @@ export class LargeExecutor implements Executor {
     worker.on('error', (error) => {
       cause = error;
     });
-    worker.on('exit', () => this.#ended(cause));
+    worker.on('exit', () => {
+      if (this.#worker === worker) this.#ended(cause);
+    });
     return worker;
   }
 

@@ -1,0 +1,42 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { StoreTx } from '@dirpost/core';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { openConnection } from './connection.ts';
+import { LargeExecutor } from './large.ts';
+import { runTransaction } from './session.ts';
+
+let folder: string;
+let path: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dirpost-large-'));
+  path = join(folder, 'store.db');
+  openConnection(path, {}).close();
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const write = (executor: LargeExecutor, value: number) =>
+  runTransaction(executor, 'write', (tx: StoreTx) => tx.putDocument('n', value));
+
+it('a thread that was idle has ended, and the next transaction has another', async () => {
+  const executor = new LargeExecutor(path, {}, 0);
+  for (let n = 0; n < 5; n++) {
+    await write(executor, n);
+    expect(executor.isRunning).toBe(true);
+    while (executor.isRunning) await turn();
+  }
+  expect(await runTransaction(executor, 'read', (tx: StoreTx) => tx.getDocument('n'))).toBe(4);
+  await executor.close();
+});
+
+it('a transaction that begins while the thread ends is not disturbed by it', async () => {
+  const executor = new LargeExecutor(path, {}, 0);
+  for (let n = 0; n < 20; n++) {
+    await write(executor, n);
+    if (n % 2 === 0) await turn();
+  }
+  expect(await runTransaction(executor, 'read', (tx: StoreTx) => tx.getDocument('n'))).toBe(19);
+  await executor.close();
+});
