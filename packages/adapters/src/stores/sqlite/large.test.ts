@@ -40,3 +40,15 @@ it('a transaction that begins while the thread ends is not disturbed by it', asy
   expect(await runTransaction(executor, 'read', (tx: StoreTx) => tx.getDocument('n'))).toBe(19);
   await executor.close();
 });
+
+it('folding the log while a transaction runs ends neither the thread nor the process that waits for it', async () => {
+  const executor = new LargeExecutor(path, {}, 0);
+  await runTransaction(executor, 'write', async (tx: StoreTx) => {
+    await executor.foldLog();
+    for (let n = 0; n < 20; n++) await turn();
+    expect(executor.isRunning).toBe(true);
+    await tx.putDocument('n', 1);
+  });
+  expect(await runTransaction(executor, 'read', (tx: StoreTx) => tx.getDocument('n'))).toBe(1);
+  await executor.close();
+});

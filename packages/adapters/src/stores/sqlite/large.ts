@@ -24,6 +24,7 @@ export class LargeExecutor implements Executor {
   #worker: Worker | undefined;
   #waiting: Waiting[] = [];
   #idle: NodeJS.Timeout | undefined;
+  #inTransaction = false;
 
   constructor(
     private readonly path: string,
@@ -36,6 +37,7 @@ export class LargeExecutor implements Executor {
   }
 
   async begin(mode: Mode): Promise<void> {
+    this.#inTransaction = true;
     this.#started().ref();
     await this.#send({ call: 'begin', mode });
   }
@@ -46,10 +48,12 @@ export class LargeExecutor implements Executor {
 
   async commit(): Promise<void> {
     await this.#send({ call: 'commit' });
+    this.#inTransaction = false;
     this.#rest();
   }
 
   async rollback(): Promise<void> {
+    this.#inTransaction = false;
     // A thread that has died has taken its connection, and so its transaction, with it.
     if (this.#worker === undefined) return;
     await this.#send({ call: 'rollback' }).catch(async () => {
@@ -65,7 +69,9 @@ export class LargeExecutor implements Executor {
     this.#rest();
   }
 
+  /** The log may have been folded while a transaction runs, which still needs the thread. */
   #rest(): void {
+    if (this.#inTransaction) return;
     this.#worker?.unref();
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.#endIdle(), this.idleMs).unref();
