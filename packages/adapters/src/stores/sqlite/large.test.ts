@@ -43,8 +43,9 @@ it('a transaction that begins while the thread ends is not disturbed by it', asy
 
 it('folding the log while a transaction runs ends neither the thread nor the process that waits for it', async () => {
   const executor = new LargeExecutor(path, {}, 0);
+  const folding = executor.foldLog();
   await runTransaction(executor, 'write', async (tx: StoreTx) => {
-    await executor.foldLog();
+    await folding;
     for (let n = 0; n < 20; n++) await turn();
     expect(executor.isRunning).toBe(true);
     await tx.putDocument('n', 1);

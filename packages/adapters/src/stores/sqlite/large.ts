@@ -39,7 +39,13 @@ export class LargeExecutor implements Executor {
   async begin(mode: Mode): Promise<void> {
     this.#inTransaction = true;
     this.#started().ref();
-    await this.#send({ call: 'begin', mode });
+    try {
+      await this.#send({ call: 'begin', mode });
+    } catch (error) {
+      this.#inTransaction = false;
+      this.#rest();
+      throw error;
+    }
   }
 
   perform(method: Method, args: unknown[]): Promise<unknown> {
