@@ -150,7 +150,7 @@ describe('preview', () => {
     await oslo.writePeople(staff);
     const before = [rowsOf(join(oslo.data, 'store.db')), filesOf(root)];
     const ran = await oslo.must('preview');
-    expect(ran.out).toMatch(/people +12 +0 +\d +2 +0 +0 +none/);
+    expect(ran.out).toMatch(/people +12 +0 +\d +2 +0 +0 +0 +none/);
     expect(await parsed(oslo, 'preview')).toMatchObject({ publish: [{ summary: { added: 0, removed: 2 } }] });
     const ldif = await oslo.must('preview', '--ldif');
     expect(ldif.out).toBe('');

@@ -12,6 +12,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import { contentFaults, digestFaults } from '../demo/contents.ts';
 import { cycle, ended, makeOffices, Office, runHere, start } from '../demo/office.ts';
+import { holdNothing } from './network.ts';
 import { makePerson, makeStaff, pick, type Staff, uidOf } from '../demo/people.ts';
 
 const KILLS = 50;
@@ -99,6 +100,7 @@ describe('kill -9', () => {
     const names = ['hq', 'oslo', 'lima'];
     await makeOffices(root, names, runHere);
     const offices = names.map((name) => new Office(root, name));
+    await Promise.all(offices.map(holdNothing));
     const staffs = offices.map((office) => makeStaff(office.name, 200, 10));
     for (const [i, office] of offices.entries()) await office.writePeople(staffs[i]!);
 

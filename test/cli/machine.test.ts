@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { contentFaults, digestFaults } from '../demo/contents.ts';
 import { cycle, ended, type Office, start } from '../demo/office.ts';
 import { makeStaff } from '../demo/people.ts';
-import { freshNetwork, temporaryFolder } from './network.ts';
+import { freshNetwork, holdNothing, temporaryFolder } from './network.ts';
 
 /** A `sync` that waits for an answer which nobody gives; resolves when it holds the data folder. */
 async function waitingSync(office: Office) {
@@ -83,6 +83,7 @@ describe('a full disk', () => {
       return context.skip(disk.missing);
     }
     const { oslo, offices } = await freshNetwork(disk.folder);
+    await Promise.all(offices.map(holdNothing));
     const staff = makeStaff('oslo', 1_500, 5);
     await oslo.writePeople(staff);
     let failures = 0;

@@ -2,7 +2,7 @@
  * Two postoffices for tests of the command line: hq and oslo, with a few people each, in step. Made once for a file of
  * tests and copied for each test, so that no test sees what another did. Commands run in this process, by `main`.
  */
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -66,4 +66,10 @@ export async function standing(office: Office): Promise<unknown> {
 export function essence({ own, server }: Status): unknown {
   const requestors = server?.requestors.map(({ name, acceptedSeq, ownerDigest }) => [name, acceptedSeq, ownerDigest]);
   return [own.seq, own.digest, own.replica, own.incarnation, server?.seq, server?.incarnation, requestors];
+}
+
+/** For tests that are not about limits on effects, and change much at once. */
+export async function holdNothing(office: Office): Promise<void> {
+  const sorts = ['removals', 'clearedValues', 'lostMembers', 'renames'].map((sort) => `${sort}: { percent: 100 }`);
+  await appendFile(office.config, `\nholds: { ${sorts.join(', ')} }\n`);
 }

@@ -1,4 +1,5 @@
 /** What the demo prints: numbered steps, one line per fact. A line with ✓ stands for something that was just checked. */
+import type { Agent } from './agent.ts';
 import type { Ran } from './office.ts';
 
 const MAX_FAULTS_SHOWN = 5;
@@ -23,8 +24,15 @@ export class Narrator {
 
   /** The lines of a command that match, as it printed them. */
   quote(who: string, { command, out }: Ran, pattern: RegExp): void {
-    this.line(`   ${who}$ ${command.replace(/--config \S+ /, '')}`);
+    const short = command.replace(/--config \S+ /, '').replaceAll(/\S*\/dirpost-demo-\w+\//g, '');
+    this.line(`   ${this.#cut(`${who}$ ${short}`)}`);
     for (const line of out.split('\n').filter((one) => pattern.test(one))) this.line(`     ${this.#cut(line)}`);
+  }
+
+  /** The last line of its log that matches. */
+  log(who: string, agent: Agent, pattern: RegExp): void {
+    this.line(`   ${who}: the log of its agent`);
+    this.line(`     ${this.#cut(agent.log.findLast((line) => pattern.test(line)) ?? '')}`);
   }
 
   /** Prints the claim if there are no faults; else the demo ends. */

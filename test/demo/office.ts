@@ -98,7 +98,8 @@ export class Office {
   async json<T>(...args: string[]): Promise<T> {
     const runner = this.runner === runBinary ? runHere : this.runner;
     const ran = await runner(['--config', this.config, '--json', ...args]);
-    if (ran.code !== 0) throw new CommandFailed(this.name, ran);
+    // 3: something is held, which is no failure of the question.
+    if (ran.code !== 0 && ran.code !== 3) throw new CommandFailed(this.name, ran);
     return JSON.parse(ran.out) as T;
   }
 

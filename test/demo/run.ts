@@ -1,10 +1,12 @@
 /**
- * `npm run demo [-- --keep]`: a directory server and two branches as real processes in a temporary folder. Exit code 0
- * only if everything that it claims was checked and holds.
+ * `npm run demo [-- --http] [--keep]`: a directory server and two branches as real processes in a temporary folder: by
+ * hand and by a folder, or as agents that run, over HTTP. Exit code 0 only if everything that it claims was checked and holds.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HttpScene } from './http-scene.ts';
+import * as http from './http-steps.ts';
 import { ClaimFailed, Narrator } from './narrator.ts';
 import { CommandFailed, makeOffices, Office, runHere } from './office.ts';
 import {
@@ -20,7 +22,7 @@ import {
   Travelled,
 } from './steps.ts';
 
-async function demo(tell: Narrator, root: string): Promise<void> {
+async function byFolder(tell: Narrator, root: string): Promise<void> {
   const startedMs = Date.now();
   tell.line('dirpost keeps the directories of offices in step by message files. Here are a directory server (hq)');
   tell.line('and two branches (oslo, lima). They share nothing but a folder in which message files are laid.');
@@ -47,6 +49,31 @@ async function demo(tell: Narrator, root: string): Promise<void> {
   await end(scene, startedMs);
 }
 
+async function byHttp(tell: Narrator, root: string): Promise<void> {
+  const startedMs = Date.now();
+  tell.line('dirpost keeps the directories of offices in step by message files. Here are a directory server (hq)');
+  tell.line('and two branches (oslo, lima). Each is an agent that runs (dirpost run); they talk HTTP.');
+  const scene = new HttpScene(tell, root);
+  const steps: [string, (scene: HttpScene) => Promise<void>][] = [
+    ['A server: dirpost init hq --role server --listen …, dirpost run', http.makeServer],
+    ['Branches join by invitation: dirpost invite, dirpost join', http.joinBranches],
+    ['Two more agents, and a word of each administrator: dirpost run, dirpost approve', http.firstCycle],
+    ['People change at lima', http.change],
+    ['The line is cut, and agents are killed', http.cutsAndKills],
+    ['An export breaks off; later, many people leave', http.massRemoval],
+    ['No HTTP for a while', http.withoutHttp],
+    ['How it ends', (one) => http.end(one, startedMs)],
+  ];
+  try {
+    for (const [title, step] of steps) {
+      tell.step(title);
+      await step(scene);
+    }
+  } finally {
+    await scene.close();
+  }
+}
+
 function tellNext(tell: Narrator, root: string, keep: boolean): void {
   tell.line();
   tell.line('What to type next:');
@@ -55,16 +82,18 @@ function tellNext(tell: Narrator, root: string, keep: boolean): void {
     tell.line(`  node packages/agent/bin/dirpost.js -c ${join(root, 'oslo', 'dirpost.yaml')} entries "(cn=*Østby)"`);
   } else {
     tell.line('  npm run demo -- --keep                      the same, and the offices stay for you to look at');
+    if (!overHttp) tell.line('  npm run demo -- --http                      three agents that run, and talk HTTP');
   }
   tell.line('  node packages/agent/bin/dirpost.js --help   the commands');
-  tell.line('  README.md, "Ten minutes with your own file"  the same with your own people');
+  tell.line('  README.md, "Ten minutes on two machines"    the same with your own people');
 }
 
+const overHttp = process.argv.includes('--http');
 const keep = process.argv.includes('--keep');
 const tell = new Narrator(process.stdout);
 const root = await mkdtemp(join(tmpdir(), 'dirpost-demo-'));
 try {
-  await demo(tell, root);
+  await (overHttp ? byHttp : byFolder)(tell, root);
   tellNext(tell, root, keep);
 } catch (error) {
   process.exitCode = 1;

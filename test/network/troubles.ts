@@ -11,7 +11,7 @@ export interface Troubles {
   terms: number;
   /** Times that a branch (or, each fourth time, everybody) is without http for a while. */
   shuts: number;
-  /** Between two kills, on average. */
+  /** Between two kills, on average; each fourth time the agent stays down for some of it. */
   killEachMs: number;
   shutForMs: number;
 }
@@ -80,7 +80,7 @@ export class Chaos {
     while (this.happened[what] < wanted && !this.#isOver) {
       await wait(dice.share() * 2 * eachMs);
       const office = dice.oneOf(this.#network.offices);
-      const downMs = dice.below(4) === 0 ? dice.share() * 2_000 : 0;
+      const downMs = dice.below(4) === 0 ? dice.share() * 2 * killEachMs : 0;
       if (this.#busy.has(office)) continue;
       this.#busy.add(office);
       await stop(office);

@@ -28,7 +28,7 @@ import { CompleteReads } from '../../packages/agent/src/complete-reads.ts';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
 import type { Postoffice } from '../../packages/agent/src/postoffice.ts';
 import { Routes } from '../../packages/agent/src/routes.ts';
-import { DonePruner } from '../../packages/agent/src/spool.ts';
+import { Upkeep } from '../../packages/agent/src/upkeep.ts';
 import { SourceDirectory, TargetContent, TargetDirectory } from './directory.ts';
 import { Gate } from './gate.ts';
 import { gated, type Letter, type Network, SimulatedTransport } from './network.ts';
@@ -192,7 +192,7 @@ export class Machine {
         deliverAfterMs: 60_000,
         deliverAtMostMs: 3_600_000,
       },
-      done: new DonePruner({ maxAgeMs: 14 * DAY_MS, maxFiles: 20, pruneAfterMs: 0 }),
+      upkeep: new Upkeep({ maxAgeMs: 14 * DAY_MS, maxFiles: 20, everyMs: 0 }),
       routes: new Routes(store, (peer) => (memory && peer === name ? [near!] : [line])),
       inbound: memory ? [far!, line] : [line],
       publishing: [

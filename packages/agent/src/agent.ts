@@ -41,13 +41,14 @@ import { loadKeys } from './keys.ts';
 import type { Postoffice } from './postoffice.ts';
 import { Routes } from './routes.ts';
 import { Schedule } from './schedule/schedule.ts';
-import { DonePruner, FileSpool } from './spool.ts';
+import { FileSpool } from './spool.ts';
 import { openTransports, type Transports } from './transports.ts';
+import { Upkeep } from './upkeep.ts';
 import { VERSION } from './version.ts';
 
 /** Sealing adds the header, the age body's framing (16 in 65,536) and the signature. */
 const SEALING_BYTES = 4_096;
-const PRUNE_AFTER_MS = 600_000;
+const UPKEEP_AFTER_MS = 600_000;
 
 export interface Agent {
   postoffice: Postoffice;
@@ -139,7 +140,7 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
     random: randomBytes,
     limits,
     retry,
-    done: new DonePruner({ maxAgeMs: keepDoneMs, maxFiles: keepDoneFiles, pruneAfterMs: PRUNE_AFTER_MS }),
+    upkeep: new Upkeep({ maxAgeMs: keepDoneMs, maxFiles: keepDoneFiles, everyMs: UPKEEP_AFTER_MS }),
     routes: new Routes(store, (peer) => (peer === name ? [memory] : outside), configuration.role === 'server'),
     inbound: configuration.role === 'server' ? [ownEnd, ...outside] : outside,
     publishing: publishing.map((directory) => ({

@@ -29,7 +29,7 @@ import { acceptEnrolment } from './joining/accept-enrolment.ts';
 import { receiveAnswer } from './joining/enrol.ts';
 import { openArrived, refuseSender } from './joining/refused-senders.ts';
 import type { Postoffice } from './postoffice.ts';
-import { forgetAcknowledged, processExchangeFile, processVerificationFile } from './process.ts';
+import { processExchangeFile, processVerificationFile } from './process.ts';
 import { arrivedBy, receive } from './receive.ts';
 import { type Sent, sendOutgoing, submit } from './send.ts';
 import type { SpooledFile } from './spool.ts';
@@ -73,8 +73,7 @@ export async function dispatch(postoffice: Postoffice, options: DispatchOptions)
     addSent(total.sent, await sendOutgoing(postoffice, signal));
     if (left > 0) break;
   }
-  if (postoffice.server !== null && total.processed > 0) await forgetAcknowledged(postoffice, postoffice.server);
-  await postoffice.done.prune(postoffice.spool, postoffice.clock.now());
+  await postoffice.upkeep.run(postoffice);
   return total;
 }
 

@@ -20,7 +20,8 @@ import type { CompleteReads } from './complete-reads.ts';
 import type { CycleEvent } from './events.ts';
 import type { Joining } from './joining/joining.ts';
 import type { Routes } from './routes.ts';
-import type { DonePruner, Spool } from './spool.ts';
+import type { Spool } from './spool.ts';
+import type { Upkeep } from './upkeep.ts';
 
 export interface PublishingDirectory {
   directory: Directory;
@@ -55,7 +56,7 @@ export interface Postoffice {
   random: Random;
   limits: Limits;
   retry: RetryTimes;
-  done: DonePruner;
+  upkeep: Upkeep;
   routes: Routes;
   /** What is collected from. */
   inbound: Transport[];

@@ -10,7 +10,6 @@ import {
   type ProcessOutcome,
   processExchange,
   processVerification,
-  purge,
   type ServerContext,
   type Verification,
 } from '@dirpost/core';
@@ -68,11 +67,6 @@ export async function processVerificationFile(
 async function heldOf({ store }: Postoffice, { holds }: ServerContext, owner: string): Promise<string> {
   const record = await store.read((tx) => findRequestor(tx, owner));
   return heldWords(record?.holding, holds);
-}
-
-/** After a batch of messages, not after each: tombstones that everybody has acknowledged are forgotten. */
-export async function forgetAcknowledged(postoffice: Postoffice, server: ServerContext): Promise<void> {
-  await postoffice.store.transaction((tx) => purge(tx, server));
 }
 
 function tellRestored(postoffice: Postoffice, from: string, { newIncarnation }: ProcessOutcome): void {

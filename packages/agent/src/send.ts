@@ -110,23 +110,28 @@ export async function sendOutgoing(postoffice: Postoffice, signal: AbortSignal, 
   const { store, clock, retry } = postoffice;
   const sent: Sent = { messages: 0, bytes: 0, failed: 0 };
   const unreachable = new Set<string>();
+  const tried = new Tried(postoffice);
   const waiting = await store.read((tx) => tx.outgoing({ undelivered: true }));
-  for (const message of waiting) {
-    signal.throwIfAborted();
-    if (unreachable.has(message.to)) continue;
-    if (!now && hasToWait(message, clock.now(), retry.deliverAtMostMs)) continue;
-    const delivered = await sealAndDeliver(postoffice, message, signal);
-    // Gone meanwhile: a newer message contains what it said.
-    if (delivered === null) continue;
-    if (typeof delivered === 'number') {
-      sent.messages++;
-      sent.bytes += delivered;
-    } else {
-      sent.failed++;
-      unreachable.add(message.to);
-      tellFailed(postoffice, message, delivered);
+  try {
+    for (const message of waiting) {
+      signal.throwIfAborted();
+      if (unreachable.has(message.to)) continue;
+      if (!now && hasToWait(message, clock.now(), retry.deliverAtMostMs)) continue;
+      const delivered = await sealAndDeliver(postoffice, message, signal);
+      // Gone meanwhile: a newer message contains what it said.
+      if (delivered === null) continue;
+      if (typeof delivered === 'number') {
+        sent.messages++;
+        sent.bytes += delivered;
+      } else {
+        sent.failed++;
+        unreachable.add(message.to);
+        tellFailed(postoffice, message, delivered);
+      }
+      await tried.add(message, typeof delivered === 'number' ? null : delivered.problem);
     }
-    await settle(postoffice, message, typeof delivered === 'number' ? null : delivered.problem);
+  } finally {
+    await tried.settle();
   }
   await dropStale(postoffice);
   return sent;
@@ -220,21 +225,48 @@ function tellRoute(postoffice: Postoffice, { to }: OutgoingSummary, transport: s
   postoffice.tell({ time: 'T1', level: problems.length > 0 ? 'warning' : 'info', text, details: { to, transport } });
 }
 
-/** What is delivered is done with, but for the parts of a larger message: they are kept until it is acknowledged. */
-async function settle(postoffice: Postoffice, message: OutgoingSummary, problem: string | null): Promise<void> {
-  const { store, spool, clock, retry } = postoffice;
-  const attempts = message.attempts + 1;
-  await store.transaction(async (tx) => {
-    if (problem !== null) {
-      const waitMs = doubling(retry.deliverAfterMs, attempts - 1, retry.deliverAtMostMs);
-      await tx.updateOutgoing(message.id, { attempts, nextAttemptMs: clock.now() + waitMs, lastError: problem });
-    } else if (message.parts > 1) {
-      await tx.updateOutgoing(message.id, { attempts, deliveredMs: clock.now(), lastError: null });
-    } else {
-      await tx.removeOutgoing([message.id]);
+const SETTLED_TOGETHER = 50;
+
+/**
+ * What was tried, settled together: a crash before that sends again, which changes nothing. What is delivered is done
+ * with, but for the parts of a larger message: they are kept until it is acknowledged.
+ */
+class Tried {
+  readonly #postoffice: Postoffice;
+  #messages: { message: OutgoingSummary; problem: string | null }[] = [];
+
+  constructor(postoffice: Postoffice) {
+    this.#postoffice = postoffice;
+  }
+
+  async add(message: OutgoingSummary, problem: string | null): Promise<void> {
+    this.#messages.push({ message, problem });
+    if (this.#messages.length >= SETTLED_TOGETHER) await this.settle();
+  }
+
+  async settle(): Promise<void> {
+    const tried = this.#messages;
+    if (tried.length === 0) return;
+    this.#messages = [];
+    const { store, spool, clock, retry } = this.#postoffice;
+    await store.transaction(async (tx) => {
+      const nowMs = clock.now();
+      for (const { message, problem } of tried) {
+        const attempts = message.attempts + 1;
+        if (problem !== null) {
+          const waitMs = doubling(retry.deliverAfterMs, attempts - 1, retry.deliverAtMostMs);
+          await tx.updateOutgoing(message.id, { attempts, nextAttemptMs: nowMs + waitMs, lastError: problem });
+        } else if (message.parts > 1) {
+          await tx.updateOutgoing(message.id, { attempts, deliveredMs: nowMs, lastError: null });
+        } else {
+          await tx.removeOutgoing([message.id]);
+        }
+      }
+    });
+    for (const { message, problem } of tried) {
+      if (problem === null && message.attempts > 0) await spool.remove('outgoing', fileName(message.id));
     }
-  });
-  if (problem === null && message.attempts > 0) await spool.remove('outgoing', fileName(message.id));
+  }
 }
 
 /** Sealed files of messages that a newer one has replaced. */

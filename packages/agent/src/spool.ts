@@ -57,33 +57,12 @@ export interface Spool {
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.dpm$/;
 const MAX_NOTE_BYTES = 64 * 1024;
 
-export interface KeepDone {
-  maxAgeMs: number;
-  maxFiles: number;
-  /** How long it may be more. */
-  pruneAfterMs: number;
-}
-
-/** Prunes `done` now and then: looking at each file in it costs more than processing one. */
-export class DonePruner {
-  readonly #keep: KeepDone;
-  #lastMs: number | null = null;
-
-  constructor(keep: KeepDone) {
-    this.#keep = keep;
-  }
-
-  async prune(spool: Spool, nowMs: number): Promise<void> {
-    const { pruneAfterMs } = this.#keep;
-    const sinceMs = nowMs - (this.#lastMs ?? nowMs - pruneAfterMs);
-    if (sinceMs >= 0 && sinceMs < pruneAfterMs) return;
-    this.#lastMs = nowMs;
-    await pruneDone(spool, nowMs, this.#keep);
-  }
-}
-
 /** Removes from `done` what is older than `maxAgeMs`, and the oldest above `maxFiles`; how many. */
-export async function pruneDone(spool: Spool, nowMs: number, keep: Omit<KeepDone, 'pruneAfterMs'>): Promise<number> {
+export async function pruneDone(
+  spool: Spool,
+  nowMs: number,
+  keep: { maxAgeMs: number; maxFiles: number },
+): Promise<number> {
   const files = await spool.list('done');
   const tooMany = files.length - keep.maxFiles;
   const old = files.filter((file, i) => i < tooMany || file.modifiedMs < nowMs - keep.maxAgeMs);

@@ -1,6 +1,6 @@
 /**
  * Where a postoffice stands, and on the server where every requestor stands: gathered from the store, beside a running
- * agent. `dirpost status` shows it; docs/operating.md, "Reading status", names every field of its --json.
+ * agent. `dirpost status` shows it; docs/operating.md, "Status for programs", names every field of its --json.
  */
 import {
   allRequestors,

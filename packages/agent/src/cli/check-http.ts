@@ -64,7 +64,8 @@ async function checkCertificate(tls: { certificate: string; key: string }): Prom
   const days = Math.floor((Date.parse(certificate.validTo) - Date.now()) / DAY_MS);
   if (days >= SOON_DAYS) return [];
   const text = days < 0 ? `${tls.certificate} has run out` : `${tls.certificate} runs out in ${days} days`;
-  const mend = 'Put a new one in its place; it is read again by itself. Who joined by its fingerprint needs the new file.';
+  const mend =
+    'Put a new one in its place; it is read again by itself. Who joined by its fingerprint needs the new file.';
   return [{ what, result: days < 0 ? 'fault' : 'warning', text, mend }];
 }
 

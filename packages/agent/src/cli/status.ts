@@ -32,9 +32,9 @@ function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
   );
   const answered = own.answeredMs === null ? 'never' : time(own.answeredMs);
   screen.facts([
-    ['published', `${own.live} entries, seq ${own.seq}, digest ${own.digest}`],
+    ['published', `${counted(own.live, 'entry')}, seq ${own.seq}, digest ${own.digest}`],
     ['accepted by server', `up to seq ${own.accepted}${own.sendFull ? '; it wants everything again' : ''}`],
-    ['replica', `${own.replica.live} entries, seq ${own.cursor?.seq ?? 0}, digest ${own.replica.digest}`],
+    ['replica', `${counted(own.replica.live, 'entry')}, seq ${own.cursor?.seq ?? 0}, digest ${own.replica.digest}`],
     ['last exchange', `${own.number}, ${time(own.exchangeMs)}; answered ${answered}`],
     ['last verification', time(own.verifiedMs)],
     ['incarnation', own.incarnation],
