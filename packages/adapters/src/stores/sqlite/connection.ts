@@ -2,6 +2,7 @@
  * One connection to one SQLite file, with its prepared statements and the names that it has seen. Everything here is
  * synchronous and throws the driver's errors; session.ts turns them into ours.
  */
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { migrate, requirePresentVersion } from './migrations.ts';
 
@@ -128,6 +129,7 @@ export class Names {
 /** Opens, checks and, if need be, migrates a store file. */
 export function openConnection(path: string, options: ConnectionOptions = {}): Connection {
   const readonly = options.readOnly ?? false;
+  if (!readonly) closeToOthers(path);
   const db = new Database(path, { readonly, fileMustExist: readonly, timeout: BUSY_TIMEOUT_MS });
   return closedOnFailure(db, () => {
     db.pragma(`cache_size = ${-1024 * (options.cacheMib ?? 16)}`);
@@ -143,6 +145,19 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
     db.pragma(`journal_size_limit = ${MAX_LOG_BYTES}`);
     if (options.maxPages !== undefined) db.pragma(`max_page_count = ${options.maxPages}`);
   });
+}
+
+/** It holds people's entries. SQLite gives the files beside it the mode that this one has. */
+function closeToOthers(path: string): void {
+  try {
+    // Never opened where it is there: closing a descriptor frees the locks that the process has on the file (fcntl(2)).
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch {
+    // Of another account, or a folder that may not be written: opening tells what matters of it.
+    try {
+      chmodSync(path, 0o600);
+    } catch {}
+  }
 }
 
 function migrateWithLog(db: Database.Database): void {

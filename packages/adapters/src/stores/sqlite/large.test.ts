@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,4 +53,19 @@ it('folding the log while a transaction runs ends neither the thread nor the pro
   });
   expect(await runTransaction(executor, 'read', (tx: StoreTx) => tx.getDocument('n'))).toBe(1);
   await executor.close();
+});
+
+it('a process that closes the store while the log is folded does not end before', () => {
+  // In a process of its own: one whose loop has run empty ends with code 13.
+  const built = new URL('../../../dist/stores/sqlite/', import.meta.url).href;
+  const script = `
+    const { openConnection } = await import('${built}connection.js');
+    const { LargeExecutor } = await import('${built}large.js');
+    openConnection(process.argv[1], {}).close();
+    const executor = new LargeExecutor(process.argv[1], {});
+    executor.foldLog().catch(() => {});
+    await executor.close();
+    console.log('closed');`;
+  const args = ['--input-type=module', '--eval', script, path];
+  expect(spawnSync(process.execPath, args, { encoding: 'utf8' })).toMatchObject({ status: 0, stdout: 'closed\n' });
 });

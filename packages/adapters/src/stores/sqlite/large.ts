@@ -75,9 +75,9 @@ export class LargeExecutor implements Executor {
     this.#rest();
   }
 
-  /** The log may have been folded while a transaction runs, which still needs the thread. */
+  /** The log may have been folded while a transaction runs, or before the end: they still need the thread. */
   #rest(): void {
-    if (this.#inTransaction) return;
+    if (this.#inTransaction || this.#waiting.length > 0) return;
     this.#worker?.unref();
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.#endIdle(), this.idleMs).unref();
@@ -88,7 +88,7 @@ export class LargeExecutor implements Executor {
     const worker = this.#worker;
     if (worker === undefined || this.#waiting.length > 0) return;
     this.#worker = undefined;
-    worker.postMessage({ call: 'close' } satisfies Call);
+    worker.postMessage({ call: 'close' } satisfies Call, []);
   }
 
   async close(): Promise<void> {

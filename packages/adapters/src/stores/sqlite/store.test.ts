@@ -1,6 +1,6 @@
 /** What the contract suite does not reach: versions, damage, a full disk, the worker thread, plans of queries. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -52,6 +52,17 @@ function row(bytes: number): EntryRow {
 }
 
 const rows = (count: number, bytes = 400) => Array.from({ length: count }, () => row(bytes));
+
+it.skipIf(process.platform === 'win32')('nobody else can read it, nor the log beside it', async () => {
+  const modes = () => [path, `${path}-wal`, `${path}-shm`].map((file) => statSync(file).mode & 0o777);
+  const store = await open();
+  await store.transaction((tx) => tx.putDocument('state', 1));
+  expect(modes()).toEqual([0o600, 0o600, 0o600]);
+  await closed(store);
+  chmodSync(path, 0o644);
+  await open();
+  expect(modes()).toEqual([0o600, 0o600, 0o600]);
+});
 
 describe('opening', () => {
   it('a store of a newer program is refused and left as it is', async () => {
