@@ -1,6 +1,6 @@
 /** Sealed updates from the server to a requestor, as they travel: head, codec, sealer and keys are the real ones. */
 import { randomBytes } from 'node:crypto';
-import { type Change, defaultLimits, type Update } from '@dirpost/core';
+import { defaultLimits, type Update } from '@dirpost/core';
 import { createCodec, createSealer, generateKeys, publicKeys, type Sealer } from '@dirpost/message';
 import { ANCHOR } from './organisation.ts';
 
@@ -60,23 +60,6 @@ export async function makeSealers(): Promise<{ server: Sealer; requestor: Sealer
 export function seal(sealer: Sealer, payload: Uint8Array): Promise<Uint8Array> {
   const envelope = { id: hex(16), from: 'server', to: 'bergen', forIncarnation: `1.${hex(8)}`, createdMs: Date.now() };
   return sealer.seal(envelope, payload);
-}
-
-/** As core cuts parts: by canonical bytes and number of changes. */
-export function cutParts(changes: Change[]): Change[][] {
-  const parts: Change[][] = [[]];
-  let bytes = 0;
-  for (const change of changes) {
-    const part = parts[parts.length - 1]!;
-    if (bytes + change.bytes.length > defaultLimits.maxPartBytes || part.length >= defaultLimits.maxPartChanges) {
-      parts.push([change]);
-      bytes = change.bytes.length;
-    } else {
-      part.push(change);
-      bytes += change.bytes.length;
-    }
-  }
-  return parts;
 }
 
 export function cpuSeconds(since: NodeJS.CpuUsage): number {

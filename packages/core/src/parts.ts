@@ -150,7 +150,7 @@ async function putOutgoing(
 }
 
 /** Gathers batches into parts by decoded size and number of changes. */
-async function* cutParts(
+export async function* cutParts(
   batches: AsyncIterable<Change[]> | Iterable<Change[]>,
   limits: Limits,
 ): AsyncGenerator<Change[]> {
