@@ -153,15 +153,15 @@ describe('not there, because', () => {
     await oslo.writePeople(staff);
     await edit(oslo, 'direction: publish', 'direction: publish\n    exclude: []');
     await writeFile(oslo.config, `${await readFile(oslo.config, 'utf8')}\nholds: { removals: { percent: 100 } }\n`);
-    await oslo.must('sync', '--wait', '0');
-    await hq.must('dispatch');
+    await oslo.run('sync', '--wait', '0');
+    await hq.run('dispatch');
     const { uid } = all[0]!;
     const explanation = await told(hq, uid);
     expect(explanation.server).toMatchObject({ removed: true, held: { effects: ['removals'] }, lists: [{ on: true }] });
     expect(await said(hq, uid)).toMatch(/HELD here since .*: its removal; the lists stay as they were/);
     await edit(hq, 'filter: (objectClass=*)', 'filter: "(postoffice=hq)"');
-    await lima.must('sync', '--wait', '0');
-    await hq.must('dispatch');
+    await lima.run('sync', '--wait', '0');
+    await hq.run('dispatch');
     await lima.run('dispatch');
     expect((await told(lima, uid)).receiver).toMatchObject({
       inReplica: false,

@@ -65,7 +65,7 @@ describe('a postoffice whose people are in a CSV file and whose rooms a program 
       expect(out + err).toContain('ended with exit code 1');
       expect(await entries()).toBe(before);
     }
-    expect((await run('check')).out).toContain('It said: no line');
+    expect((await run('check')).out).toContain('It said: "no line');
   });
 
   it('a row that is wrong is refused by its line, and the others go', async () => {

@@ -130,7 +130,7 @@ describe('a command that fails', () => {
     const { certificate } = await read(text);
     expect(certificate.complete).toBe(false);
     expect(certificate.remarks).toEqual([
-      expect.stringMatching(/ended with exit code 1, so .* not taken as complete\. It said: \[31mno line to db$/),
+      expect.stringMatching(/ended with exit code 1, so .* not taken as complete\. It said: "\[31mno line to db"$/),
     ]);
   });
 

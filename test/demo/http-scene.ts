@@ -5,14 +5,14 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Agent } from './agent.ts';
 import { contentFaults, digestFaults } from './contents.ts';
 import { ClaimFailed, type Narrator } from './narrator.ts';
-import { CONTAINER, Office } from './office.ts';
+import { CONTAINER, Office, runHere } from './office.ts';
 import { makeStaff, type Staff } from './people.ts';
 import { Relay } from './relay.ts';
 
 const SIZES: Record<string, number> = { hq: 100, oslo: 250, lima: 200 };
 const GROUPS = 8;
 const WITHIN_MS = 45_000;
-const LOOK_EACH_MS = 150;
+const LOOK_EACH_MS = 250;
 
 /** So often that somebody who watches does not get bored. */
 const QUICK = `
@@ -46,6 +46,11 @@ export class HttpScene {
 
   agent(office: Office): Agent {
     return this.#agents.get(office)!;
+  }
+
+  /** To set up by commands within this process: what follows is shown by processes. */
+  here({ name }: Office): Office {
+    return new Office(this.root, name, runHere);
   }
 
   async makePeople(): Promise<void> {

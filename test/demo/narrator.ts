@@ -29,10 +29,12 @@ export class Narrator {
     for (const line of out.split('\n').filter((one) => pattern.test(one))) this.line(`     ${this.#cut(line)}`);
   }
 
-  /** The last line of its log that matches. */
+  /** The last line of its log that matches; where there is no room, from the match on. */
   log(who: string, agent: Agent, pattern: RegExp): void {
     this.line(`   ${who}: the log of its agent`);
-    this.line(`     ${this.#cut(agent.log.findLast((line) => pattern.test(line)) ?? '')}`);
+    const said = agent.log.findLast((line) => pattern.test(line)) ?? '';
+    const fits = said.length <= this.#width - 6;
+    this.line(`     ${this.#cut(fits ? said : `… ${said.slice(said.search(pattern))}`)}`);
   }
 
   /** Prints the claim if there are no faults; else the demo ends. */

@@ -80,8 +80,10 @@ function tellNext(tell: Narrator, root: string, keep: boolean): void {
   if (keep) {
     tell.line(`  node packages/agent/bin/dirpost.js -c ${join(root, 'hq', 'dirpost.yaml')} status`);
     tell.line(`  node packages/agent/bin/dirpost.js -c ${join(root, 'oslo', 'dirpost.yaml')} entries "(cn=*Østby)"`);
+    if (overHttp) tell.line(`  node packages/agent/bin/dirpost.js -c ${join(root, 'hq', 'dirpost.yaml')} run`);
   } else {
-    tell.line('  npm run demo -- --keep                      the same, and the offices stay for you to look at');
+    const again = `npm run demo -- ${overHttp ? '--http ' : ''}--keep`;
+    tell.line(`  ${again.padEnd(42)}  the same, and the offices stay for you to look at`);
     if (!overHttp) tell.line('  npm run demo -- --http                      three agents that run, and talk HTTP');
   }
   tell.line('  node packages/agent/bin/dirpost.js --help   the commands');

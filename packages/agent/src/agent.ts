@@ -37,6 +37,7 @@ import type { Configuration } from './config/load.ts';
 import type { CycleEvent } from './events.ts';
 import { admission } from './joining/admission.ts';
 import { Joining, livePublishRules } from './joining/joining.ts';
+import { RefusedRequests } from './joining/refused-requests.ts';
 import { loadKeys } from './keys.ts';
 import type { Postoffice } from './postoffice.ts';
 import { Routes } from './routes.ts';
@@ -72,18 +73,22 @@ export async function openAgent(configuration: Configuration, options: OpenOptio
   const tell = options.tell ?? (() => {});
   let store: Store | undefined;
   let transports: Transports | undefined;
+  let refused: RefusedRequests | undefined;
   const close = async () => {
     await transports?.close();
+    await refused?.write();
     await store?.close();
     lock?.release();
   };
   try {
     store = await openSqliteStore({ path: join(dataFolder, 'store.db'), readOnly });
     const joining = await Joining.open(dataFolder, keys, store);
+    const requests = (refused = new RefusedRequests({ store, peers: joining.peers, tell }));
     transports = openTransports(configuration, {
       keys,
       tell,
       gate: admission(joining, configuration.limits),
+      onRefused: (who, why) => requests.note(who, why),
       isEnrolling: () => joining.enrolling !== null,
     });
     const postoffice = build(configuration, { keys, store, joining, outside: transports.outside, tell });

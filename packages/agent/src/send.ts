@@ -162,7 +162,8 @@ async function sealAndDeliver(
 }
 
 function tellFailed(postoffice: Postoffice, message: OutgoingSummary, { problem }: Failure): void {
-  const text = `${message.kind} ${message.number} to ${message.to} could not be sent, and will be tried again: ${problem}`;
+  const what = message.kind === 'enrolment' ? 'the enrolment' : `${message.kind} ${message.number}`;
+  const text = `${what} to ${message.to} could not be sent, and will be tried again: ${problem}`;
   postoffice.tell({ time: 'T1', level: 'warning', text, details: { id: message.id, to: message.to } });
 }
 

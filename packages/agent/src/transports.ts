@@ -20,6 +20,8 @@ export interface TransportOptions {
   tell: (event: CycleEvent) => void;
   /** Server: whom http lets in. Without it there is no http at the server. */
   gate?: Admission & RequestChecker;
+  /** Server: told of requests that were refused; `who` as stated. */
+  onRefused?: (who: string | null, why: string) => void;
   /** Requestor: whether it is joining, and the server does not know it yet. */
   isEnrolling?: () => boolean;
 }
@@ -67,13 +69,14 @@ function openHttp(
   onProblem: OnProblem,
 ): Opened | undefined {
   if (configuration.role === 'requestor') return openHttpClient(configuration, http, options, onProblem);
-  return options.gate && openHttpServer(configuration, http, options.gate, onProblem);
+  const { gate, onRefused = () => {} } = options;
+  return gate && openHttpServer(configuration, http, { gate, onRefused }, onProblem);
 }
 
 function openHttpServer(
   { postoffice, dataFolder, limits }: Configuration,
   { listen = '127.0.0.1:8943', tls, tlsAtProxy }: HttpConfiguration,
-  gate: Admission & RequestChecker,
+  { gate, onRefused }: Required<Pick<TransportOptions, 'gate' | 'onRefused'>>,
   onProblem: OnProblem,
 ): Opened {
   const colon = listen.lastIndexOf(':');
@@ -89,6 +92,7 @@ function openHttpServer(
     checker: gate,
     admission: gate,
     onProblem,
+    onRefused,
   });
   return { transport, listen: async () => (await transport.listen()).url, close: () => transport.close() };
 }

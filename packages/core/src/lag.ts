@@ -52,7 +52,7 @@ export async function seqTimes(tx: StoreTx): Promise<SeqTime[]> {
   return [...((await tx.getDocument<SeqTime[]>(EARLIER)) ?? []), newest];
 }
 
-/** When this seq was given: never later than that; null where no sample reaches it. */
+/** When this seq was given: no more than a minute later than that; null where no sample reaches it. */
 export function timeOfSeq(times: SeqTime[], seq: number): number | null {
   return times.find((sample) => sample.seq >= seq)?.ms ?? null;
 }

@@ -19,6 +19,16 @@ const DAY_MS = 86_400_000;
 const SOON_DAYS = 30;
 const what = 'http';
 
+const reasons: Record<string, string> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'its name is not known',
+  EAI_AGAIN: 'its name cannot be looked up now',
+  ECONNRESET: 'the connection was cut',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'nobody vouches for its certificate; name it under transports.http.ca',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'nobody vouches for its certificate; name the authority under transports.http.ca',
+  CERT_HAS_EXPIRED: 'its certificate has run out',
+};
+
 export async function checkHttp(
   configuration: Configuration,
   http: HttpConfiguration,
@@ -87,7 +97,8 @@ async function checkReached({ url, ca, proxy }: HttpConfiguration, signal: Abort
     const text = `${url} answers, and not as a dirpost server`;
     return { what, result: 'warning', text, mend: 'Are address and port right? Is there a proxy or a captive portal?' };
   } catch (error) {
-    const text = `${url} does not answer now: ${(error as Error).message || (error as NodeJS.ErrnoException).code}`;
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const text = `${url} does not answer now: ${reasons[code] ?? (message || code)}`;
     const mend = 'Are address and port right, does dirpost run at the server, and does a firewall let it through?';
     return { what, result: 'warning', text, mend };
   }

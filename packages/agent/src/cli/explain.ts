@@ -164,7 +164,7 @@ function showServer(screen: Screen, story: ServerStory): void {
   const heard = story.ownerExchange;
   screen.facts([
     [story.removed ? 'removed' : 'collected', `with seq ${story.seq}, as number ${story.number}`],
-    ['processed', story.processedMs === null ? 'not recorded' : `by ${time(story.processedMs)}`],
+    ['processed', story.processedMs === null ? 'not recorded' : `by about ${time(story.processedMs)}`],
     ['owner', heard === null ? story.owner : `${story.owner}, exchange ${heard.number}, heard ${time(heard.heardMs)}`],
     ['rules', story.refused === null ? 'may be published' : `REFUSED (${story.refused.code}): ${story.refused.reason}`],
   ]);

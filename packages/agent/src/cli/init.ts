@@ -58,8 +58,14 @@ export async function init(call: Invocation, name: string, options: InitOptions)
   screen.line();
   screen.line('Next: look through the configuration, then');
   screen.line('  dirpost check                               finds what is missing');
-  if (options.role === 'server') screen.line('  dirpost invite NAME'.padEnd(46) + 'lets a branch join');
-  screen.line(`  dirpost peer export --out ${name}.json`.padEnd(46) + 'the file to carry to the other side');
+  if (options.role === 'server') {
+    screen.line('  dirpost run'.padEnd(46) + 'is the agent, which takes what arrives');
+    screen.line('  dirpost invite NAME'.padEnd(46) + 'lets a branch join');
+  }
+  screen.line(
+    `  dirpost peer export --out ${name}.json`.padEnd(46) +
+      'makes a file to carry to the other side, where nobody is invited',
+  );
   return EXIT.done;
 }
 
@@ -78,9 +84,10 @@ function certificateOf(options: InitOptions): { certificate: string; key: string
   if ((certificate === undefined) !== (key === undefined)) {
     throw new DirpostError('wrong-use', 'A certificate has two files: --certificate FILE --certificate-key FILE');
   }
-  if (listen !== undefined && certificate === undefined && !isLoopback(listen)) {
+  // What is no HOST:PORT is told with the other faults of the configuration.
+  if (listen !== undefined && listen.includes(':') && certificate === undefined && !isLoopback(listen)) {
     throw new DirpostError('wrong-use', `Listening on ${listen}, beyond this machine, needs a certificate.`, {
-      hint: 'Name its files: --certificate FILE --certificate-key FILE. The README says how to make them ("Real machines").',
+      hint: 'Name its files: --certificate FILE --certificate-key FILE. The README has a line that makes them, under "Machine 1".',
     });
   }
   return certificate === undefined || key === undefined ? undefined : { certificate, key };

@@ -260,10 +260,14 @@ function tellOutcome(
     screen.line('Next: look through the configuration, then');
     screen.line('  dirpost check     finds what is missing');
     screen.line('  dirpost sync      sends the people of this office, and brings the others');
+    screen.line('  dirpost run       is the agent, which does so by itself from then on');
     return EXIT.done;
   }
   if (failed > 0) {
     screen.line(`The enrolment could not be sent to ${server} yet, for the reason above. Mend it, then: dirpost sync`);
+    screen.line(
+      `If ${server} does not let this postoffice enrol: the invitation was used already, replaced by a newer one, or is over. Ask for another.`,
+    );
   } else {
     screen.line(
       `The enrolment is on its way. ${server} answers when it dispatches; with a stick, when it has been there.`,

@@ -196,7 +196,7 @@ async function refuse(applying: Applying, result: 'late' | 'used'): Promise<void
   const { signing, recipient } = request;
   const why = result === 'late' ? 'its invitation has ended' : 'its invitation was used before, by others';
   const print = fingerprint({ signing, recipient });
-  const text = `${name} wanted to join (fingerprint ${print}); refused and told so: ${why}`;
+  const text = `${name} wanted to join (fingerprint ${print}); refused: ${why}`;
   postoffice.tell({ time: 'T2', level: 'warning', text, details: { name, fingerprint: print } });
   joining.noteApplicant(name, { signing: [signing], recipients: [recipient] });
   const answer = await postoffice.store.read((tx) => compose(tx, applying, result));
@@ -205,12 +205,23 @@ async function refuse(applying: Applying, result: 'late' | 'used'): Promise<void
   const createdMs = postoffice.clock.now();
   const envelope = { id, from: postoffice.name, to: name, forIncarnation: incarnation, createdMs };
   const bytes = await postoffice.sealer.seal(envelope, payload, [recipient]);
-  await deliver(postoffice, { id, to: name, bytes });
+  await deliver(postoffice, joining, { id, to: name, bytes });
 }
 
-async function deliver(postoffice: Inviter, file: { id: string; to: string; bytes: Uint8Array }): Promise<void> {
+async function deliver(
+  postoffice: Inviter,
+  joining: Joining,
+  file: { id: string; to: string; bytes: Uint8Array },
+): Promise<void> {
+  // A mailbox is only for the keys that bear the name: there the refusal would wait for ever, and fill it up.
+  const isTaken = joining.peers.get(file.to) !== undefined;
+  const transports = (await postoffice.routes.to(file.to)).filter(({ name }) => !(isTaken && name === 'http'));
+  if (transports.length === 0 && isTaken) {
+    const text = `the refusal is not sent: over http nobody has a mailbox but the ${file.to} that is known here`;
+    return postoffice.tell({ time: 'T2', level: 'info', text });
+  }
   let problem = 'no transport is configured';
-  for (const transport of await postoffice.routes.to(file.to)) {
+  for (const transport of transports) {
     try {
       return await transport.deliver({ ...file, from: postoffice.name }, AbortSignal.timeout(30_000));
     } catch (error) {

@@ -23,11 +23,11 @@ export async function refusedSenders(tx: StoreTx): Promise<RefusedSender[]> {
   return (await tx.getDocument<RefusedSender[]>(REFUSED)) ?? [];
 }
 
-export async function countRefused(tx: StoreTx, name: string, why: string, nowMs: number): Promise<void> {
+export async function countRefused(tx: StoreTx, name: string, why: string, nowMs: number, times = 1): Promise<void> {
   const senders = await refusedSenders(tx);
   const before = senders.find((sender) => sender.name === name)?.count ?? 0;
   const others = senders.filter((sender) => sender.name !== name);
-  await tx.putDocument(REFUSED, [{ name, count: before + 1, lastMs: nowMs, why }, ...others].slice(0, MAX_NAMES));
+  await tx.putDocument(REFUSED, [{ name, count: before + times, lastMs: nowMs, why }, ...others].slice(0, MAX_NAMES));
 }
 
 /** Forgets a name: it belongs to somebody now. */

@@ -160,7 +160,8 @@ export class Program {
     const printable = this.#errors.toString('utf8').replaceAll(/[^\P{C}\n]/gu, ' ');
     const line = printable.trimEnd().split('\n').at(-1)?.trim() ?? '';
     if (line === '') return '';
-    return ` It said: ${line.length > SHOWN_CHARACTERS ? `${line.slice(0, SHOWN_CHARACTERS)}…` : line}`;
+    // In quotation marks: it may name people, and what is quoted does not stand in the log.
+    return ` It said: ${JSON.stringify(line.length > SHOWN_CHARACTERS ? `${line.slice(0, SHOWN_CHARACTERS)}…` : line)}`;
   }
 }
 
