@@ -1,5 +1,6 @@
 /** What the server of transport http does with requests that it must not, or cannot, do: strangers, forgers, floods, nonsense. */
 import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { HttpServerTransport } from '@dirpost/adapters';
 import { isDirpostError } from '@dirpost/core';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -360,4 +361,14 @@ it('a port that is taken is told as such', async () => {
   const error = await failureOf(opened.server({ listen: { host: '127.0.0.1', port } }));
   expect(error).toMatchObject({ code: 'config-invalid', retry: 'operator' });
   expect(error.message).toContain(`127.0.0.1:${port}`);
+});
+
+it('nothing waits any more for a postoffice that was removed', async () => {
+  const { transport, folder } = await opened.server();
+  for (const to of ['oslo', 'bergen']) {
+    await transport.deliver({ id: 'a'.repeat(32), from: 'hq', to, bytes: Buffer.from(to) }, never());
+  }
+  await transport.forget('oslo');
+  expect(await readdir(join(folder, 'mailboxes', 'oslo'))).toEqual([]);
+  expect(await readdir(join(folder, 'mailboxes', 'bergen'))).toHaveLength(1);
 });

@@ -12,6 +12,8 @@ export interface Transports {
   outside: Transport[];
   /** Begins to take connections, where the server is configured to; the address, or null. */
   listen(): Promise<string | null>;
+  /** Drops what waits for a postoffice that was removed. */
+  forget(postoffice: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -48,6 +50,9 @@ export function openTransports(configuration: Configuration, options: TransportO
     async listen() {
       return (await http?.listen?.()) ?? null;
     },
+    async forget(postoffice) {
+      for (const one of ordered) await one.forget?.(postoffice);
+    },
     async close() {
       for (const one of ordered) await one.close?.();
     },
@@ -57,6 +62,7 @@ export function openTransports(configuration: Configuration, options: TransportO
 interface Opened {
   transport: Transport;
   listen?(): Promise<string>;
+  forget?(postoffice: string): Promise<void>;
   close?(): Promise<void>;
 }
 
@@ -94,7 +100,12 @@ function openHttpServer(
     onProblem,
     onRefused,
   });
-  return { transport, listen: async () => (await transport.listen()).url, close: () => transport.close() };
+  return {
+    transport,
+    listen: async () => (await transport.listen()).url,
+    forget: (name) => transport.forget(name),
+    close: () => transport.close(),
+  };
 }
 
 function openHttpClient(

@@ -104,7 +104,7 @@ export async function requestorRemove(call: Invocation, name: string, options: R
       hint: '--keep-entries leaves them on the lists; --withdraw-entries takes them from every branch.',
     });
   }
-  return withAgent(call, {}, async ({ postoffice }, configuration) => {
+  return withAgent(call, {}, async ({ postoffice, transports }, configuration) => {
     const { server, store } = postoffice;
     if (server === null) throw notServer(configuration.server);
     const joining = requireJoining(postoffice);
@@ -121,13 +121,15 @@ export async function requestorRemove(call: Invocation, name: string, options: R
       },
       { large: true },
     );
+    await transports.forget(name);
     const kept = withdrawEntries ? 0 : (record?.live ?? 0) - withdrawn;
     call.screen.data({ requestor: name, kept, withdrawn });
     call.screen.line(`${name} is no requestor any more: its keys and invitations are gone.`);
-    if (!withdrawEntries) call.screen.line(`${counted(kept, 'entry')} of it stay on the lists.`);
+    if (!withdrawEntries)
+      call.screen.line(`${counted(kept, 'entry')} of it ${kept === 1 ? 'stays' : 'stay'} on the lists.`);
     else {
       call.screen.line(
-        `${counted(withdrawn, 'entry')} of it leave the lists; each branch hears of it with its next update.`,
+        `${counted(withdrawn, 'entry')} of it ${withdrawn === 1 ? 'leaves' : 'leave'} the lists; each branch hears of it with its next update.`,
       );
       call.screen.line('Where that is more than a branch lets vanish at once, it waits there for its administrator.');
     }

@@ -171,7 +171,7 @@ async function explainList(
 
 function reasonsOf(row: EntryRow, filter: string): string[] {
   const shown = shownBytes(row);
-  if (shown === null) return ['its owner removed it'];
+  if (shown === null) return ['its owner removed it, or it was withdrawn here with its owner'];
   if (row.note !== null) return ['the publishing rules keep it from all lists'];
   const parts = filterReasons(filter, lookupIn(shown));
   return parts.length > 0 ? parts : ['the definition of the list was changed, and is applied at the next start'];

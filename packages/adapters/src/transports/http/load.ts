@@ -1,6 +1,6 @@
 /**
- * How much of what is posted the server has in hand at once: requests per sender, octets over all; and how many
- * strangers may enrol in a minute. Checked before a body is read.
+ * How much of what is posted the server has in hand at once: requests per sender, octets over all; and how often
+ * strangers may try to enrol in a minute, from one address and from all. Checked before a body is read.
  */
 import type { Refusal } from './refusal.ts';
 
@@ -10,6 +10,7 @@ export interface LoadLimits {
   /** Octets of all that is being received or waits to be spooled. */
   maxBytes: number;
   enrolmentsPerMinute: number;
+  enrolmentsPerMinuteAndAddress: number;
 }
 
 /** Call it when the octets are no longer held; more than once does no harm. */
@@ -19,7 +20,9 @@ export class Load {
   readonly #limits: LoadLimits;
   readonly #inFlight = new Map<string, number>();
   #bytes = 0;
-  #enrolments = 0;
+  /** Address → tries in this minute. */
+  readonly #enrolments = new Map<string, number>();
+  #allEnrolments = 0;
   #minute = 0;
 
   constructor(limits: LoadLimits) {
@@ -49,13 +52,21 @@ export class Load {
     });
   }
 
-  /** All strangers together: to guess an invitation is hopeless. */
-  enrol(nowMs = performance.now()): Refusal | undefined {
+  /** To guess an invitation is hopeless, and one address cannot keep the others from enrolling. */
+  enrol(address: string, nowMs = performance.now()): Refusal | undefined {
     const minute = Math.floor(nowMs / 60_000);
-    if (minute !== this.#minute) this.#enrolments = 0;
+    if (minute !== this.#minute) {
+      this.#enrolments.clear();
+      this.#allEnrolments = 0;
+    }
     this.#minute = minute;
-    if (this.#enrolments >= this.#limits.enrolmentsPerMinute) return { status: 429, why: 'too-many', retryAfterS: 60 };
-    this.#enrolments++;
+    const { enrolmentsPerMinute, enrolmentsPerMinuteAndAddress } = this.#limits;
+    const tries = this.#enrolments.get(address) ?? 0;
+    if (tries >= enrolmentsPerMinuteAndAddress || this.#allEnrolments >= enrolmentsPerMinute) {
+      return { status: 429, why: 'too-many', retryAfterS: 60 };
+    }
+    this.#allEnrolments++;
+    this.#enrolments.set(address, tries + 1);
     return undefined;
   }
 }

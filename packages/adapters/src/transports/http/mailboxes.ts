@@ -8,7 +8,7 @@
 import { type FileHandle, lstat, open, readdir, unlink } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
-import { checkPostofficeName, DirpostError, type MessageFile } from '@dirpost/core';
+import { checkPostofficeName, DirpostError, isPostofficeName, type MessageFile } from '@dirpost/core';
 import { errnoOf, fileError, makeFolder, syncFolder, writeDurably } from '../../durable-file.ts';
 import { isMessageId } from './wire.ts';
 
@@ -92,6 +92,23 @@ export class Mailboxes {
       if (removed > 0) await syncFolder(mailbox);
     } catch (error) {
       throw fileError(error, `remove collected files in ${mailbox}`);
+    }
+  }
+
+  async clear(postoffice: string): Promise<void> {
+    await this.remove(postoffice, await this.#names(postoffice));
+  }
+
+  /** Files that were put before that time, of all postoffices. */
+  async removeOlder(beforeMs: number): Promise<void> {
+    for (const postoffice of await readdir(this.#folder).catch(() => [])) {
+      if (!isPostofficeName(postoffice)) continue;
+      const old: string[] = [];
+      for (const id of await this.#names(postoffice)) {
+        const stat = await lstat(join(this.#of(postoffice), `${id}${SUFFIX}`)).catch(() => undefined);
+        if (stat !== undefined && stat.mtimeMs < beforeMs) old.push(id);
+      }
+      await this.remove(postoffice, old);
     }
   }
 

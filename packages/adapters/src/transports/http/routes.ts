@@ -37,6 +37,8 @@ export interface Passed extends Authorised {
 
 type Handler = (passed: Passed, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
+const STRANGER_IDLE_MS = 10_000;
+
 export function addRoutes(app: FastifyInstance, desk: Desk): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -52,7 +54,7 @@ export function addRoutes(app: FastifyInstance, desk: Desk): void {
     return refuse(reply, { status: 503, why: 'busy', retryAfterS: code === 'disk-full' ? 60 : 5 });
   });
 
-  app.get('/healthz', (_request, reply) => reply.send({ status: 'ok' }));
+  app.get('/healthz', { exposeHeadRoute: true }, (_request, reply) => reply.send({ status: 'ok' }));
   app.get('/v1/nonce', (_request, reply) =>
     reply.header('cache-control', 'no-store').send({ nonce: desk.nonces.give() }),
   );
@@ -139,11 +141,14 @@ function judge(
   if (length > maxBodyBytes) return tooLarge;
   if ((parseContentRange(headers['content-range'] ?? '')?.total ?? 0) > desk.maxMessageBytes) return tooLarge;
   let who: Authorised | Refusal;
-  if (isOpen) who = desk.load.enrol() ?? { postoffice: '', bodyHash: Buffer.alloc(0) };
+  const address = request.raw.socket.remoteAddress ?? '';
+  if (isOpen) who = desk.load.enrol(address) ?? { postoffice: '', bodyHash: Buffer.alloc(0) };
   else who = authorise(desk, { method, url: request.raw.url ?? '', headers });
   if ('status' in who) return who;
   if (!posts) return who;
-  const release = desk.load.enter(who.postoffice, length);
+  // A stranger is known by his address alone, and has no time to spare.
+  if (isOpen) request.raw.setTimeout(STRANGER_IDLE_MS, () => request.raw.destroy());
+  const release = desk.load.enter(isOpen ? `stranger ${address}` : who.postoffice, length);
   return typeof release === 'function' ? { ...who, release } : release;
 }
 

@@ -33,6 +33,8 @@ import { Uploads } from './uploads.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const HOUR_MS = 60 * 60 * 1000;
+/** What nobody collected for so long was composed anew long ago. */
+const MAX_WAITING_MS = 60 * DAY_MS;
 const MAX_CONNECTIONS = 10_000;
 const MAX_HEAD_BYTES = 8 * 1024;
 
@@ -63,7 +65,12 @@ const defaultTimes: HttpServerTimes = {
   certificateMs: 10_000,
 };
 
-const defaultLoad: LoadLimits = { maxInFlight: 4, maxBytes: 64 * MIB, enrolmentsPerMinute: 20 };
+const defaultLoad: LoadLimits = {
+  maxInFlight: 4,
+  maxBytes: 64 * MIB,
+  enrolmentsPerMinute: 200,
+  enrolmentsPerMinuteAndAddress: 20,
+};
 
 export interface HttpServerOptions {
   /** The own name. */
@@ -134,7 +141,7 @@ export class HttpServerTransport implements Transport {
     await makeFolder(folder, 0o700).catch((error: unknown) => {
       throw fileError(error, `make ${folder}`);
     });
-    await this.#removeOldUploads();
+    await this.#removeOld();
     const server = this.#server((request, response) => app.routing(request, response));
     // The server is made here and not by fastify, for its time limits, its certificate and the way in which it ends.
     const app = fastify({
@@ -149,7 +156,7 @@ export class HttpServerTransport implements Transport {
       tls === undefined
         ? () => {}
         : watchCertificate(server as HttpsServer, tls, this.#times.certificateMs, (problem) => this.#tell(problem));
-    const hourly = setInterval(() => void this.#removeOldUploads(), HOUR_MS).unref();
+    const hourly = setInterval(() => void this.#removeOld(), HOUR_MS).unref();
     this.#end = async () => {
       clearInterval(hourly);
       unwatch();
@@ -239,9 +246,15 @@ export class HttpServerTransport implements Transport {
     };
   }
 
-  async #removeOldUploads(): Promise<void> {
+  /** Nothing of a postoffice that is no more stays. */
+  async forget(postoffice: string): Promise<void> {
+    await this.#mailboxes.clear(postoffice);
+  }
+
+  async #removeOld(): Promise<void> {
     try {
       await this.#uploads.removeOlder(Date.now() - DAY_MS);
+      await this.#mailboxes.removeOlder(Date.now() - MAX_WAITING_MS);
     } catch (error) {
       this.#tell(fileError(error, 'remove old uploads'));
     }
