@@ -2,7 +2,7 @@
  * The store of one life of a machine: the real SQLite store in memory, with a gate before the work, before the commit
  * (then everything is rolled back) and after it, and with an ear for what was committed.
  */
-import { DirpostError, type EntryTable, type Outgoing, type Store, type StoreTx } from '@dirpost/core';
+import { DirpostError, type EntryTable, type Outgoing, type OwnRecord, type Store, type StoreTx } from '@dirpost/core';
 import type { Gate } from './gate.ts';
 
 /** What a transaction did that a checker wants to know. */
@@ -11,6 +11,8 @@ export interface Committed {
   tables: Set<EntryTable>;
   /** By id: final heads replace the first ones. */
   outgoing: Map<string, Outgoing>;
+  /** What the requestor remembers, if that was saved. */
+  own: OwnRecord | null;
 }
 
 export interface StoreOptions {
@@ -32,7 +34,7 @@ export class SimulatedStore implements Store {
     const { gate, wrap, diskFull } = this.options;
     gate.pass('transaction');
     if (diskFull()) throw new DirpostError('disk-full', 'The disk is full.', { retry: 'later' });
-    const what: Committed = { tables: new Set(), outgoing: new Map() };
+    const what: Committed = { tables: new Set(), outgoing: new Map(), own: null };
     const result = await this.inner.transaction(async (tx) => {
       const heard = listening(tx, what);
       const done = await work(wrap === undefined ? heard : wrap(heard));
@@ -60,6 +62,7 @@ function listening(tx: StoreTx, what: Committed): StoreTx {
       if (args[1] === undefined || (args[1] as unknown[]).length > 0) what.tables.add(args[0] as EntryTable);
     }
     if (method === 'purgeCollected') what.tables.add('collected');
+    if (method === 'putDocument' && args[0] === 'requestor') what.own = args[1] as OwnRecord;
     if (method === 'putOutgoing') {
       const message = args[0] as Outgoing;
       what.outgoing.set(message.id, message);

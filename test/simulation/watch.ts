@@ -5,7 +5,16 @@
  * An entry may leave a replica only if it was, at some time, off the requestor's list: gone from its owner's directory,
  * or not released as it was or as the list was (a server may still hold an older value of it).
  */
-import { type Codec, findRequestor, loadServer, type Outgoing, type Update } from '@dirpost/core';
+import {
+  type Codec,
+  type EntryTable,
+  findRequestor,
+  generationOf,
+  loadServer,
+  type Outgoing,
+  type OwnRecord,
+  type Update,
+} from '@dirpost/core';
 import { createCodec } from '@dirpost/message';
 import { HoldWatch } from './hold-watch.ts';
 import { type Machine, SERVER, type Surroundings } from './machine.ts';
@@ -26,6 +35,11 @@ export class Watch {
   readonly #values: { office: Office; person: Person; id: string }[] = [];
   readonly #definitions: Definition[] = [];
   readonly #replicas = new Map<Machine, Set<string>>();
+  /** Ids that their owner's directory lacked at some time; those that the server has collected. */
+  readonly #left = new Set<string>();
+  #collected = new Set<string>();
+  /** The highest generation of the server that each has heard, in the present store. */
+  readonly #heard = new Map<Machine, number>();
 
   constructor(
     private readonly around: Surroundings,
@@ -54,6 +68,7 @@ export class Watch {
   }
 
   left(office: Office, key: string): void {
+    this.#left.add(office.idOf(key));
     for (const gone of this.#gone.values()) gone.add(office.idOf(key));
   }
 
@@ -75,12 +90,16 @@ export class Watch {
 
   /** Another disk: what it holds is where watching begins again. */
   async replaced(machine: Machine): Promise<void> {
-    this.#replicas.set(machine, await replicaIds(machine));
+    this.#replicas.set(machine, await idsIn(machine, 'replica'));
+    if (isServer(machine)) this.#collected = await idsIn(machine, 'collected');
+    this.#heard.delete(machine);
     if (this.watchesHolds) await this.holds.replaced(machine);
   }
 
   async committed(machine: Machine, what: Committed): Promise<void> {
+    if (what.own !== null) this.#ownSaved(machine, what.own);
     if (what.tables.has('replica')) await this.#replicaChanged(machine);
+    if (what.tables.has('collected')) await this.#collectedChanged(machine);
     if (this.watchesHolds) await this.holds.committed(machine, what.tables);
     const updates = [...what.outgoing.values()].filter((message) => message.kind === 'update');
     for (const update of updates) await this.#updateComposed(machine, update);
@@ -88,7 +107,7 @@ export class Watch {
 
   async #replicaChanged(machine: Machine): Promise<void> {
     const { name } = machine;
-    const now = await replicaIds(machine);
+    const now = await idsIn(machine, 'replica');
     for (const id of this.#replicas.get(machine) ?? []) {
       if (now.has(id) || this.#gone.get(name)!.has(id)) continue;
       this.violation(`lost: ${machine.label} no longer has ${this.#describe(id)}, who never left`);
@@ -97,6 +116,24 @@ export class Watch {
       if (!this.#everListed.get(name)!.has(id)) this.violation(`leaked: ${machine.label} has ${this.#describe(id)}`);
     }
     this.#replicas.set(machine, now);
+  }
+
+  async #collectedChanged(machine: Machine): Promise<void> {
+    const now = await idsIn(machine, 'collected');
+    for (const id of this.#collected) {
+      if (!now.has(id) && !this.#left.has(id))
+        this.violation(`lost: collected on ${machine.label} no longer has ${this.#describe(id)}, who never left`);
+    }
+    this.#collected = now;
+  }
+
+  /** Rule 1: what a requestor has heard never goes back. */
+  #ownSaved(machine: Machine, { heard }: OwnRecord): void {
+    const now = generationOf(heard?.incarnation ?? null);
+    const before = this.#heard.get(machine) ?? now;
+    if (now < before)
+      this.violation(`heard: ${machine.label} goes back from generation ${before} of the server to ${now}`);
+    this.#heard.set(machine, now);
   }
 
   #describe(id: string): string {
@@ -140,9 +177,11 @@ export class Watch {
   }
 }
 
-async function replicaIds(machine: Machine): Promise<Set<string>> {
-  const rows = await machine.store.read((tx) => tx.scanHashes('replica', 0, 100_000));
-  return new Set(rows.map((row) => Buffer.from(row.id).toString('hex')));
+async function idsIn(machine: Machine, table: EntryTable): Promise<Set<string>> {
+  const rows = await machine.store.read((tx) => tx.scanHashes(table, 0, 100_000));
+  // A removal from a replica that is held keeps its row; in it the directories still have the entry.
+  const present = table === 'replica' ? rows : rows.filter((row) => !row.deleted);
+  return new Set(present.map((row) => Buffer.from(row.id).toString('hex')));
 }
 
 export function isServer(machine: Machine): boolean {

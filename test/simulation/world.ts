@@ -40,8 +40,9 @@ export interface WorldOptions {
   /** Keep the trace, not only its hash. */
   trace?: boolean;
   mutation?: Mutation;
-  /** Other weather than usual. */
+  /** Other weather than usual; and how often a read fails (0.08). */
   weights?: Partial<Weights>;
+  badReads?: number;
 }
 
 export interface WorldResult {
@@ -244,7 +245,7 @@ export class World {
   }
 
   #readFault(): ReadFault | null {
-    if (this.quiet || !this.random.chance(0.08)) return null;
+    if (this.quiet || !this.random.chance(this.options.badReads ?? 0.08)) return null;
     this.count('reads failed');
     return this.random.pick(readFaults);
   }

@@ -112,7 +112,7 @@ export function effectsOver({ held, approved, against }: Holding, limits: HoldLi
 
 /** What others see of it: as it was, while an effect is held. */
 export function shownBytes(row: EntryRow): Uint8Array | null {
-  return row.held?.shown ?? row.bytes;
+  return row.held?.shown ?? (row.deleted ? null : row.bytes);
 }
 
 export interface Tally {
