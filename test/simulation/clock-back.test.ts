@@ -1,6 +1,6 @@
 /**
  * A message that could not be sent has a time for its next try. When the clock goes back after that, it must not wait until
- * then: parts once waited 200 days. Played, for worlds come to it too seldom (none of 110 seeds).
+ * then: parts once waited 200 days. Played, for worlds come to it too seldom (none of 96 seeds).
  */
 import { DirpostError } from '@dirpost/core';
 import { expect, it } from 'vitest';
