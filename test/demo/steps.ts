@@ -9,7 +9,7 @@ import { cycle, type CycleOptions, type Office, type Ran, runHere } from './offi
 import { type Narrator, same, unless } from './narrator.ts';
 import { makePerson, makeStaff, personDn, type Staff, uidOf } from './people.ts';
 
-const SIZES: Record<string, number> = { hq: 400, oslo: 1_000, lima: 700 };
+const SIZES: Record<string, number> = { hq: 1_000, oslo: 1_000, lima: 1_000 };
 const GROUPS = 40;
 /** Cycles after which everything has to be in step again, whatever was lost. */
 const MAX_CYCLES = 6;

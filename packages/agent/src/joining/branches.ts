@@ -122,7 +122,7 @@ function readme(name: string, server: string): string {
   return [
     `1. Copy this folder to ${name}, where it stays: it becomes the data folder. Look through dirpost.yaml, mainly the paths.`,
     `2. In this folder run:  dirpost join --file invitation   It joins ${server}, once; then delete the file invitation.`,
-    '3. Then run:  dirpost check   and   dirpost sync',
+    '3. Then run:  dirpost check   and   dirpost run   (or dirpost sync, once a day)',
     '',
   ].join('\n');
 }
