@@ -58,7 +58,7 @@ async function measure(server: AgentProcess, relay: Relay, requestors: ThinReque
   const sealed = requestors.reduce((sum, { octets }) => sum + octets, 0) / REQUESTORS / 1000;
   const wrong = requestors.filter(({ changes }) => changes !== CHANGES).length;
   if (wrong > 0) throw new Error(`${wrong} requestors did not get ${CHANGES} changes.`);
-  const peer = 'slapd refreshOnly';
+  const peer = 'slapd, measured earlier';
   return [
     {
       what: 'CPU of the server per requestor',

@@ -1,4 +1,5 @@
 /** The part of the configuration for the agent that runs: its times, its log, and the limits on effects. */
+import { defaultHolds, type HoldLimit } from '@dirpost/core';
 import { z } from 'zod';
 import { duration } from './fields.ts';
 import { cronExpression, timeZone } from './times.ts';
@@ -54,17 +55,20 @@ export const log = z
   .prefault({})
   .describe('The log of the agent, on its standard output.');
 
-const holdLimit = z.strictObject({
-  above: z.int().min(0).default(10).describe('Held above so many …'),
-  percent: z.number().min(0).max(100).default(5).describe('… and above so many percent. 100: never.'),
-});
+const holdLimit = (byDefault: HoldLimit) =>
+  z.strictObject({
+    above: z.int().min(0).default(byDefault.above).describe('Held above so many …'),
+    percent: z.number().min(0).max(100).default(byDefault.percent).describe('… and above so many percent. 100: never.'),
+  });
 
 export const holds = z
   .strictObject({
-    removals: holdLimit.prefault({}).describe('Entries that vanish.'),
-    clearedValues: holdLimit.prefault({}).describe('Entries that lose all values of an attribute.'),
-    lostMembers: holdLimit.prefault({}).describe('Members that groups lose.'),
-    renames: holdLimit.prefault({}).describe('Entries that get another DN.'),
+    removals: holdLimit(defaultHolds.removals).prefault({}).describe('Entries that vanish.'),
+    clearedValues: holdLimit(defaultHolds.clearedValues)
+      .prefault({})
+      .describe('Entries that lose all values of an attribute.'),
+    lostMembers: holdLimit(defaultHolds.lostMembers).prefault({}).describe('Members that groups lose.'),
+    renames: holdLimit(defaultHolds.renames).prefault({}).describe('Entries that get another DN.'),
   })
   .prefault({})
   .describe('Limits on effects: what goes beyond is held until `dirpost approve`, at sender, server and receiver.');

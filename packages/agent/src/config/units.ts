@@ -16,12 +16,6 @@ export function parseSize(text: string): number | undefined {
   return parseQuantity(SIZE_PATTERN, sizeUnits, text);
 }
 
-/** The shortest text with a whole number: 900_000 → "15m". */
-export function formatDuration(durationMs: number): string {
-  const [unit, factor] = Object.entries(durationUnits).findLast(([, one]) => durationMs % one === 0) ?? ['ms', 1];
-  return durationMs === 0 ? '0s' : `${durationMs / factor}${unit}`;
-}
-
 function parseQuantity(pattern: RegExp, units: Record<string, number>, text: string): number | undefined {
   const found = pattern.exec(text);
   return found === null ? undefined : Number(found[1]) * units[found[2]!]!;
