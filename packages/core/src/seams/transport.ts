@@ -8,13 +8,28 @@ export interface MessageFile {
   from: string;
   to: string;
   bytes: Uint8Array;
+  /** For transports whose files a person may see on their way (mail). */
+  about?: MessageSummary;
+}
+
+/** What may be said in the open of a sealed message. */
+export interface MessageSummary {
+  kind: 'exchange' | 'update' | 'verification' | 'enrolment';
+  number: number;
+  /** From 0. */
+  part: number;
+  parts: number;
+  /** In all parts; null: not counted. */
+  changes: number | null;
 }
 
 export interface Transport {
   /** For logs and screens: `folder`, `http`, `mail`, `memory`. */
   readonly name: string;
-  /** Largest message file that it takes, bytes. */
+  /** Largest message file that it takes, bytes. May become smaller while it runs. */
   readonly maxMessageBytes: number;
+  /** … where the way to one peer takes less than others. */
+  maxMessageBytesTo?(peer: string): number;
   /** Resolved: the next hop has it durably. May be repeated for the same file. Throws DirpostError `transport-failed`. */
   deliver(file: MessageFile, signal: AbortSignal): Promise<void>;
   /**
