@@ -1,5 +1,6 @@
 /** The part of the store contract about everything but entries and lists. */
 import { isDeepStrictEqual } from 'node:util';
+import type { Placed } from '@dirpost/core';
 import { describe, expect, it } from 'vitest';
 import { association, octets, outgoing, part, read, staged, write, type StoreOf } from './store-samples.ts';
 
@@ -10,6 +11,7 @@ export function tableContract(store: StoreOf): void {
   describe('parts', () => partContract(store));
   describe('staged entries', () => stagedContract(store));
   describe('associations', () => associationContract(store));
+  describe('what was written into a directory', () => placedContract(store));
 }
 
 function documentContract(store: StoreOf): void {
@@ -265,5 +267,50 @@ function associationContract(store: StoreOf): void {
     await write(store(), (tx) => tx.clearAssociations('people'));
     expect(await read(store(), (tx) => tx.scanAssociations('people', '', 9))).toEqual([]);
     expect(await read(store(), (tx) => tx.scanAssociations('other', '', 9))).toHaveLength(1);
+  });
+}
+
+function placedContract(store: StoreOf): void {
+  const stands = (seed: number): Placed => ({
+    id: octets(`id ${seed}`),
+    place: { dn: `cn=Person ${seed},o=target`, anchor: `a${seed}` },
+    hash: octets(`hash ${seed}`),
+    refused: null,
+  });
+  const neverTaken: Placed = { id: octets('id 4'), place: null, hash: null, refused: { code: 'other', reason: 'no' } };
+  const all = [1, 2, 3].map(stands).concat(neverTaken);
+  const byId = all.toSorted((a, b) => Buffer.compare(a.id, b.id));
+
+  it('is found by id, replaced, scanned ascending by id, and counted, per directory', async () => {
+    await write(store(), async (tx) => {
+      await tx.putPlaced('people', all);
+      await tx.putPlaced('other', [stands(1)]);
+    });
+    await read(store(), async (tx) => {
+      expect(await tx.placedById('people', [octets('id 2'), octets('id 9')])).toEqual([stands(2), undefined]);
+      expect(await tx.placedById('none', [octets('id 2')])).toEqual([undefined]);
+      expect(await tx.scanPlaced('people', null, 2)).toEqual(byId.slice(0, 2));
+      expect(await tx.scanPlaced('people', byId[1]!.id, 9)).toEqual(byId.slice(2));
+      expect(await tx.refusedPlaced('people', 9)).toEqual([neverTaken]);
+      expect(await tx.countPlaced('people')).toEqual({ placed: 3, refused: 1 });
+    });
+    const moved = { ...stands(2), place: { dn: 'cn=Elsewhere', anchor: 'a2' }, refused: { code: 'x', reason: 'y' } };
+    await write(store(), (tx) => tx.putPlaced('people', [moved, { ...neverTaken, refused: null }]));
+    await read(store(), async (tx) => {
+      expect(await tx.placedById('people', [moved.id])).toEqual([moved]);
+      expect(await tx.countPlaced('people')).toEqual({ placed: 3, refused: 1 });
+    });
+  });
+
+  it('is removed and cleared in one directory only', async () => {
+    await write(store(), async (tx) => {
+      await tx.putPlaced('people', all);
+      await tx.putPlaced('other', [stands(1)]);
+      await tx.removePlaced('people', [octets('id 1'), octets('id 77')]);
+    });
+    expect(await read(store(), (tx) => tx.scanPlaced('people', null, 9))).toHaveLength(3);
+    await write(store(), (tx) => tx.clearPlaced('people'));
+    expect(await read(store(), (tx) => tx.scanPlaced('people', null, 9))).toEqual([]);
+    expect(await read(store(), (tx) => tx.scanPlaced('other', null, 9))).toHaveLength(1);
   });
 }

@@ -154,7 +154,7 @@ async function changesFor(
     const dn = associations[i]?.dn;
     if (dn === undefined) continue;
     const attributes = await writtenAttributes(tx, options, entry, dn);
-    changes.push({ id: entry.id, action: 'put', dn, attributes });
+    changes.push({ id: entry.id, action: 'put', dn, attributes, kind: entry.kind });
   }
   return changes;
 }
@@ -226,5 +226,6 @@ function containerEntry(directory: string, dn: string): DirectoryChange {
   const type = first!.type.toLowerCase();
   attributes.set('objectclass', [Buffer.from(containerClasses[type] ?? 'organizationalUnit')]);
   attributes.set(type, [Buffer.from(first!.value)]);
-  return { id: deriveEntryId(directory, 'container', Buffer.from(dn)), action: 'put', dn, attributes };
+  const id = deriveEntryId(directory, 'container', Buffer.from(dn));
+  return { id, action: 'put', dn, attributes, kind: 'container' };
 }

@@ -2,7 +2,7 @@
  * Where a postoffice's people live. Reading gives entries plus a read certificate; only a complete read allows
  * deletions (design rule 5). Writing is idempotent and gives one outcome per change: one bad entry never stops the others.
  */
-import type { Attributes } from '../entry.ts';
+import type { Attributes, EntryKind } from '../entry.ts';
 
 /** How far a directory was read: opaque to everybody but the adapter that made it. */
 export type Bookmark = string;
@@ -11,6 +11,8 @@ export interface DirectoryEntry {
   dn: string;
   /** As read, names in lower case; values are octets. */
   attributes: Attributes;
+  /** The source could not be understood here: `dn` only says where, and it may be any entry. It has no key. */
+  unclear?: boolean;
 }
 
 export interface ReadCertificate {
@@ -24,10 +26,16 @@ export interface ReadCertificate {
   source: string;
   /** For the next read; null where every read is a full one. */
   bookmark: Bookmark | null;
+  /** `delta`: what changed since the bookmark; who was not seen stays. Absent: `whole`, who was not seen is gone. */
+  extent?: 'whole' | 'delta';
 }
 
 export interface ReadBatch {
   entries: DirectoryEntry[];
+  /** Values of the anchor: those entries are as they were (`whole`) … */
+  present?: Uint8Array[];
+  /** … and those are gone, or out of scope (`delta`). */
+  gone?: Uint8Array[];
   /** On the last batch, and only there. */
   certificate?: ReadCertificate;
 }
@@ -37,13 +45,27 @@ export interface DirectoryChange {
   id: Uint8Array;
   /** `put`: the entry shall be exactly this. `remove`: it shall be gone. */
   action: 'put' | 'remove';
+  /** Where it shall be. */
   dn: string;
   attributes: Attributes;
+  /** `container`: not an entry of the network; what others lie below. Absent with `remove`. */
+  kind?: EntryKind | 'container';
+  /** `changes` directories: where it stood after the last write; absent: it was never written there. */
+  place?: Place;
+}
+
+/** Where an entry stands in a directory that is written. */
+export interface Place {
+  dn: string;
+  /** Value of the attribute that it keeps there for life, in hexadecimal digits. */
+  anchor: string;
 }
 
 export interface WriteOutcome {
   id: Uint8Array;
   result: 'written' | 'refused';
+  /** `changes` directories, with `written`: where it stands now; absent: it is gone. */
+  place?: Place;
   /** With `refused`: the LDAP result code's name or the adapter's own, and why. */
   code?: string;
   reason?: string;

@@ -7,6 +7,7 @@
  */
 import type { Digest } from '../digest.ts';
 import type { Incarnation } from '../incarnation.ts';
+import type { Place } from './directory.ts';
 
 /**
  * `published`: what this postoffice publishes. `replica`: its copy of the list that it follows. `collected`: on the
@@ -135,6 +136,17 @@ export interface Association {
   normalizedDn: string;
 }
 
+/** What was last written into a directory that is written entry by entry (`changes`), or tried. */
+export interface Placed {
+  id: Uint8Array;
+  /** Where it stands there; null: it never stood there. */
+  place: Place | null;
+  /** Of what was written: 16 octets. null: what stands there is not what it should be, and is to be written. */
+  hash: Uint8Array | null;
+  /** Why the directory did not take it the last time; null: it did. */
+  refused: { code: string; reason: string } | null;
+}
+
 export interface StoreTx {
   /** Small named documents (JSON values): the state of server and requestor. */
   getDocument<T>(name: string): Promise<T | undefined>;
@@ -244,6 +256,17 @@ export interface StoreTx {
   removeAssociations(directory: string, ids: Uint8Array[]): Promise<void>;
   scanAssociations(directory: string, afterNormalizedDn: string, limit: number): Promise<Association[]>;
   clearAssociations(directory: string): Promise<void>;
+
+  placedById(directory: string, ids: Uint8Array[]): Promise<(Placed | undefined)[]>;
+  /** Replaces by id. */
+  putPlaced(directory: string, placed: Placed[]): Promise<void>;
+  removePlaced(directory: string, ids: Uint8Array[]): Promise<void>;
+  /** Ascending by id, from ids > `after` (null: from the first). */
+  scanPlaced(directory: string, after: Uint8Array | null, limit: number): Promise<Placed[]>;
+  /** Those that were refused, ascending by id. */
+  refusedPlaced(directory: string, limit: number): Promise<Placed[]>;
+  countPlaced(directory: string): Promise<{ placed: number; refused: number }>;
+  clearPlaced(directory: string): Promise<void>;
 }
 
 export interface TransactionOptions {

@@ -147,7 +147,21 @@ const heldColumns = (name: string) => `
 
 const second = ['published', 'replica', 'collected'].map(heldColumns).join('');
 
-export const migrations: readonly string[] = [first, second];
+/** Directories that are written entry by entry: what stands there. Few are refused. */
+const third = `
+  CREATE TABLE placed (
+    directory INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    dn TEXT,
+    anchor TEXT,
+    hash BLOB,
+    refused_code TEXT,
+    refused_reason TEXT,
+    PRIMARY KEY (directory, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX placed_refused ON placed (directory, id) WHERE refused_code IS NOT NULL;`;
+
+export const migrations: readonly string[] = [first, second, third];
 
 /** Brings an empty or an older store to the present tables, in one transaction. */
 export function migrate(db: Database.Database, steps: readonly string[] = migrations): void {

@@ -8,6 +8,7 @@ import { documentOperations } from './documents.ts';
 import { entryOperations } from './entries.ts';
 import { listOperations } from './lists.ts';
 import { outgoingOperations } from './outgoing.ts';
+import { placedOperations } from './placed.ts';
 import { stagingOperations } from './staging.ts';
 
 export type Method = keyof StoreTx;
@@ -22,6 +23,7 @@ export function operations(db: Connection): Operations {
     ...entryOperations(db),
     ...listOperations(db),
     ...outgoingOperations(db),
+    ...placedOperations(db),
     ...stagingOperations(db),
   };
 }
@@ -81,6 +83,13 @@ export const access: Record<Method, 'reads' | 'writes'> = {
   removeAssociations: 'writes',
   scanAssociations: 'reads',
   clearAssociations: 'writes',
+  placedById: 'reads',
+  putPlaced: 'writes',
+  removePlaced: 'writes',
+  scanPlaced: 'reads',
+  refusedPlaced: 'reads',
+  countPlaced: 'reads',
+  clearPlaced: 'writes',
 };
 
 export const methods = Object.keys(access) as Method[];
