@@ -36,7 +36,8 @@ export async function associateReplica(store: Store, options: SubscribingOptions
   await forgetGone(store, options.name);
 }
 
-async function associateRows(tx: StoreTx, options: SubscribingOptions, rows: EntryRow[]): Promise<void> {
+/** Gives DNs to these rows of the replica. */
+export async function associateRows(tx: StoreTx, options: SubscribingOptions, rows: EntryRow[]): Promise<void> {
   if (rows.length === 0) return;
   const known = await tx.associationsById(
     options.name,
@@ -162,7 +163,8 @@ async function changesFor(
 /** Operational attributes that say where and as what the entry stands at its owner; written only where it keeps its DN. */
 const OPERATIONAL_AT_SOURCE = ['entryuuid', 'nsuniqueid', 'objectguid'];
 
-async function writtenAttributes(
+/** What is written of an entry under that DN: members as DNs, the values of its RDN among its values. */
+export async function writtenAttributes(
   tx: StoreTx,
   options: SubscribingOptions,
   entry: Entry,
@@ -201,7 +203,8 @@ async function memberDns(tx: StoreTx, options: SubscribingOptions, members: Uint
   return found.filter((dn) => dn !== undefined).map((dn) => Buffer.from(dn));
 }
 
-async function* containers(store: Store, options: SubscribingOptions): AsyncGenerator<DirectoryChange> {
+/** The container, and one for each owner in it. */
+export async function* containers(store: Store, options: SubscribingOptions): AsyncGenerator<DirectoryChange> {
   const owners = new Set<string>();
   for (let after = 0; ; ) {
     const rows = await store.read((tx) => tx.scanHashes('replica', after, 10 * BATCH));

@@ -1,0 +1,116 @@
+/**
+ * What a server lets be written (RFC 4512 §4.1, §4.2): which attributes there are, and which a class must and may have. Read
+ * once per write, so that what it would refuse is left out or told before.
+ */
+import { readEntry, type RootDse } from './root-dse.ts';
+import type { Session } from './session.ts';
+
+export interface ObjectClass {
+  name: string;
+  superiors: string[];
+  must: string[];
+  may: string[];
+}
+
+export class Schema {
+  /** Any name of an attribute type → its first name, all in lower case. */
+  readonly #attributes = new Map<string, string>();
+  readonly #single = new Set<string>();
+  readonly #classes = new Map<string, ObjectClass>();
+
+  constructor(attributeTypes: string[], objectClasses: string[]) {
+    for (const text of attributeTypes) this.#addAttribute(text);
+    for (const text of objectClasses) this.#addClass(text);
+  }
+
+  hasClass(name: string): boolean {
+    return this.#classes.has(name.toLowerCase());
+  }
+
+  hasAttribute(name: string): boolean {
+    return this.#attributes.has(plain(name));
+  }
+
+  isSingleValued(name: string): boolean {
+    return this.#single.has(this.#attributes.get(plain(name)) ?? '');
+  }
+
+  /** Of these classes and those above them; first names, in lower case. */
+  allowedBy(classes: string[]): { must: Set<string>; may: Set<string> } {
+    const must = new Set<string>();
+    const may = new Set<string>();
+    const seen = new Set<string>();
+    const waiting = classes.map((name) => name.toLowerCase());
+    for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+      const found = this.#classes.get(name);
+      if (found === undefined || seen.has(name)) continue;
+      seen.add(name);
+      for (const one of found.must) must.add(this.#firstName(one));
+      for (const one of found.may) may.add(this.#firstName(one));
+      waiting.push(...found.superiors.map((superior) => superior.toLowerCase()));
+    }
+    // It is allowed everything.
+    if (seen.has('extensibleobject')) for (const name of this.#attributes.values()) may.add(name);
+    return { must, may };
+  }
+
+  isAllowed(name: string, { must, may }: { must: Set<string>; may: Set<string> }): boolean {
+    const first = this.#attributes.get(plain(name));
+    return first !== undefined && (must.has(first) || may.has(first));
+  }
+
+  #firstName(name: string): string {
+    return this.#attributes.get(plain(name)) ?? plain(name);
+  }
+
+  #addAttribute(text: string): void {
+    const names = [...namesIn(text), oidIn(text)].map((name) => name.toLowerCase());
+    for (const name of names) this.#attributes.set(name, names[0]!);
+    if (/\bSINGLE-VALUE\b/.test(text)) this.#single.add(names[0]!);
+  }
+
+  #addClass(text: string): void {
+    const names = namesIn(text);
+    const [name = oidIn(text)] = names;
+    const described: ObjectClass = {
+      name,
+      superiors: oidsIn(text, 'SUP'),
+      must: oidsIn(text, 'MUST'),
+      may: oidsIn(text, 'MAY'),
+    };
+    for (const one of [...names, oidIn(text)]) this.#classes.set(one.toLowerCase(), described);
+  }
+}
+
+/** null: the server does not show it, and what it refuses is seen when it is written. */
+export async function readSchema(session: Session, { schema }: RootDse, signal: AbortSignal): Promise<Schema | null> {
+  if (schema === null) return null;
+  const attributes = ['attributeTypes', 'objectClasses'];
+  const entry = await readEntry(session, schema, attributes, { signal, filter: '(objectClass=subschema)' });
+  const texts = (name: string) => (entry?.attributes.get(name) ?? []).map((value) => value.toString());
+  const [types, classes] = [texts('attributetypes'), texts('objectclasses')];
+  return types.length === 0 || classes.length === 0 ? null : new Schema(types, classes);
+}
+
+function plain(name: string): string {
+  return name.toLowerCase().replace(/;.*$/, '');
+}
+
+function oidIn(text: string): string {
+  return /^\(\s*([^\s()']+)/.exec(text)?.[1] ?? '';
+}
+
+/** `NAME 'cn'` or `NAME ( 'cn' 'commonName' )`. */
+function namesIn(text: string): string[] {
+  const found = /\bNAME\s+(?:'([^']*)'|\(([^)]*)\))/.exec(text);
+  if (found === null) return [];
+  return found[1] === undefined ? [...found[2]!.matchAll(/'([^']*)'/g)].map(([, name]) => name!) : [found[1]];
+}
+
+/** `MUST cn` or `MUST ( sn $ cn )`. */
+function oidsIn(text: string, word: string): string[] {
+  // Descriptions may hold anything.
+  const found = new RegExp(`\\b${word}\\s+(?:\\(([^)]*)\\)|([^\\s()]+))`).exec(text.replaceAll(/'[^']*'/g, "''"));
+  if (found === null) return [];
+  return (found[1] ?? found[2]!).split('$').map((name) => name.trim());
+}

@@ -1,0 +1,136 @@
+/**
+ * Which of several servers: in the configured order, or as DNS SRV says (RFC 2782: the lowest priority first, within one by
+ * weight). One that did not answer is asked last for a minute, then first again: so the first is returned to by itself.
+ */
+import { resolveSrv } from 'node:dns/promises';
+import { isIPv4 } from 'node:net';
+import { DirpostError, isDirpostError } from '@dirpost/core';
+import { bind } from './bind.ts';
+import { connectTo, shownServer } from './connect.ts';
+import type { LdapOptions, LdapServer } from './options.ts';
+import type { Session } from './session.ts';
+
+const LEFT_ALONE_MS = 60_000;
+
+export interface SrvRecord {
+  name: string;
+  port: number;
+  priority: number;
+  weight: number;
+}
+
+export interface ServersDependencies {
+  now(): number;
+  /** 0 ≤ value < 1. */
+  random(): number;
+  resolveSrv(name: string): Promise<SrvRecord[]>;
+}
+
+const system: ServersDependencies = { now: () => Date.now(), random: Math.random, resolveSrv };
+
+export class LdapServers {
+  readonly #options: LdapOptions;
+  readonly #system: ServersDependencies;
+  /** Server as shown → when it last did not answer, ms since 1970. */
+  readonly #failed = new Map<string, number>();
+
+  constructor(options: LdapOptions, dependencies: ServersDependencies = system) {
+    this.#options = options;
+    this.#system = dependencies;
+  }
+
+  /**
+   * A bound session with the first that answers; the caller closes it. Throws DirpostError `directory-failed` which tells of
+   * each server why not. A server that answers and refuses the login is not passed over: that is for an administrator.
+   */
+  async open(signal: AbortSignal): Promise<Session> {
+    const failures: DirpostError[] = [];
+    for (const server of await this.#inOrder()) {
+      signal.throwIfAborted();
+      try {
+        const session = await this.openOne(server, signal);
+        this.#failed.delete(shownServer(server));
+        return session;
+      } catch (error) {
+        if (!isDirpostError(error, 'directory-failed') || signal.aborted) throw error;
+        failures.push(error);
+        this.#failed.set(shownServer(server), this.#system.now());
+      }
+    }
+    throw summary(this.#options.name, failures);
+  }
+
+  async openOne(server: LdapServer, signal: AbortSignal): Promise<Session> {
+    const session = await connectTo(server, this.#options, signal);
+    try {
+      const isPrivate = server.tls !== 'none' || isLoopback(server.host);
+      await bind(session, this.#options.bind, { host: server.host, isPrivate, signal });
+      return session;
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+  }
+
+  async #inOrder(): Promise<LdapServer[]> {
+    const { servers } = this.#options;
+    const all = Array.isArray(servers) ? servers : await this.#bySrv(servers.domain, servers.tls);
+    const nowMs = this.#system.now();
+    const isLeftAlone = (server: LdapServer) => {
+      const sinceMs = nowMs - (this.#failed.get(shownServer(server)) ?? -Infinity);
+      // Below 0 the clock went back meanwhile.
+      return sinceMs >= 0 && sinceMs < LEFT_ALONE_MS;
+    };
+    return [...all.filter((server) => !isLeftAlone(server)), ...all.filter(isLeftAlone)];
+  }
+
+  async #bySrv(domain: string, tls: LdapServer['tls']): Promise<LdapServer[]> {
+    const name = `${tls === 'ldaps' ? '_ldaps' : '_ldap'}._tcp.${domain}`;
+    let records: SrvRecord[];
+    try {
+      records = await this.#system.resolveSrv(name);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new DirpostError('directory-failed', `DNS names no LDAP server for ${domain} (${name}): ${why}.`, {
+        retry: 'later',
+        hint: 'Look at DNS on this machine, or name the servers in the configuration.',
+        cause,
+      });
+    }
+    return orderBySrv(records, this.#system.random).map(({ name: host, port }) => ({ host, port, tls }));
+  }
+}
+
+/** RFC 2782, "Usage rules": within a priority each is drawn with a chance that is its weight's part of the sum. */
+export function orderBySrv(records: SrvRecord[], random: () => number): SrvRecord[] {
+  const ordered: SrvRecord[] = [];
+  const priorities = [...new Set(records.map(({ priority }) => priority))].sort((a, b) => a - b);
+  for (const priority of priorities) {
+    // Those of weight 0 first, so that they too have a small chance.
+    const left = records.filter((one) => one.priority === priority).sort((a, b) => a.weight - b.weight);
+    while (left.length > 0) {
+      const sum = left.reduce((total, { weight }) => total + weight, 0);
+      let drawn = Math.floor(random() * (sum + 1));
+      const at = left.findIndex(({ weight }) => (drawn -= weight) <= 0);
+      ordered.push(...left.splice(Math.max(at, 0), 1));
+    }
+  }
+  return ordered;
+}
+
+function summary(directory: string, failures: DirpostError[]): DirpostError {
+  const [first] = failures;
+  if (failures.length === 1) return first!;
+  const message = `No server of ${directory} answers: ${failures.map((one) => one.message).join(' ')}`;
+  // If an administrator can mend one of them, he is to know.
+  const telling = failures.find(({ retry }) => retry === 'operator') ?? first;
+  return new DirpostError('directory-failed', message, {
+    retry: failures.every(({ retry }) => retry === 'operator') ? 'operator' : 'later',
+    ...(telling?.hint !== undefined && { hint: telling.hint }),
+    cause: telling,
+  });
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+}

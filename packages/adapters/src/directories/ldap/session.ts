@@ -1,0 +1,360 @@
+/**
+ * One connection to an LDAP server (RFC 4511 §5): many operations in flight, each answered by its message id. Searches come
+ * as batches of what the line brought, with back-pressure: while nobody takes them the socket is not read.
+ *
+ *   send ─▶ id ─▶ waiting ─┬─ entry, reference, intermediate ─▶ the search's queue ─▶ its reader
+ *                          └─ result ─▶ resolved, forgotten
+ *
+ * An operation that takes too long is abandoned and fails alone. What is not LDAP, and a notice of disconnection, ends
+ * all of them. Nothing here is repeated: that is for those who know what they asked.
+ */
+import { strict as assert } from 'node:assert';
+import type { Duplex } from 'node:stream';
+import { DirpostError } from '@dirpost/core';
+import { BerError, peekElement } from './ber.ts';
+import {
+  encodeAbandon,
+  encodeOperation,
+  encodeSearch,
+  encodeUnbind,
+  type LdapControl,
+  type Operation,
+  type SearchRequest,
+} from './requests.ts';
+import {
+  controlsOf,
+  entryOf,
+  INTERMEDIATE,
+  intermediateOf,
+  type LdapResult,
+  notificationName,
+  referenceOf,
+  type Response,
+  responseIn,
+  resultOf,
+  SEARCH_DONE,
+  SEARCH_ENTRY,
+  SEARCH_REFERENCE,
+  type SearchItem,
+} from './responses.ts';
+
+export interface SessionOptions {
+  /** The server, for messages: `ldap.example.org:636`. */
+  server: string;
+  /** An operation without any answer for so long is abandoned. */
+  operationMs: number;
+  /** One LDAP message: an entry with all its values. */
+  maxMessageBytes: number;
+}
+
+export interface OperationOptions {
+  controls?: LdapControl[];
+  signal?: AbortSignal;
+  /** Instead of the session's; 0: none, for searches that wait for changes. */
+  timeoutMs?: number;
+}
+
+export interface SearchBatch {
+  items: SearchItem[];
+  /** With the last batch, and only there; whatever its code. */
+  result?: LdapResult;
+}
+
+interface Waiting {
+  /** Of a search: takes items; returns how many octets wait to be read. */
+  take?(item: SearchItem, octets: number): void;
+  resolve(result: LdapResult): void;
+  fail(error: DirpostError): void;
+  /** Something came for it. */
+  touch(): void;
+  /** No answer is awaited any more. */
+  forget(): void;
+  signal: AbortSignal | undefined;
+}
+
+/** Octets of results that wait for their reader, before the socket is not read any more. */
+const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
+const SMALLEST_MESSAGE = 7;
+/** RFC 4511 §4.4.1. */
+const NOTICE_OF_DISCONNECTION = '1.3.6.1.4.1.1466.20036';
+
+export class Session {
+  readonly server: string;
+  readonly #options: SessionOptions;
+  #socket: Duplex;
+  #chunks: Buffer[] = [];
+  #have = 0;
+  #need = SMALLEST_MESSAGE;
+  #lastId = 0;
+  readonly #waiting = new Map<number, Waiting>();
+  /** One listener for all operations of a signal. */
+  readonly #signals = new Set<AbortSignal>();
+  /** Octets in the queues of all searches. */
+  #queued = 0;
+  #ended: DirpostError | null = null;
+
+  constructor(socket: Duplex, options: SessionOptions) {
+    this.server = options.server;
+    this.#options = options;
+    this.#socket = socket;
+    this.#listen(socket);
+  }
+
+  /** Why it can be used no longer; null: it can. */
+  get ended(): DirpostError | null {
+    return this.#ended;
+  }
+
+  /** The result, whatever its code. Throws DirpostError `directory-failed` where there is none. */
+  request(operation: Operation, options: OperationOptions = {}): Promise<LdapResult> {
+    return new Promise((resolve, reject) => {
+      this.#start((id) => encodeOperation(id, operation, options.controls), options, { resolve, fail: reject });
+    });
+  }
+
+  /** Ends with a batch that has the result. Leaving it early abandons the search. Throws as request. */
+  async *search(request: SearchRequest, options: OperationOptions = {}): AsyncGenerator<SearchBatch> {
+    let items: SearchItem[] = [];
+    let octets = 0;
+    let result: LdapResult | null = null;
+    let failure: DirpostError | null = null;
+    let wake = () => {};
+    const id = this.#start((given) => encodeSearch(given, request, options.controls), options, {
+      take: (item, bytes) => {
+        items.push(item);
+        octets += bytes;
+        this.#queue(bytes);
+        wake();
+      },
+      resolve: (given) => {
+        result = given;
+        wake();
+      },
+      fail: (error) => {
+        failure = error;
+        wake();
+      },
+    });
+    try {
+      for (;;) {
+        if (items.length === 0 && result === null && failure === null) {
+          await new Promise<void>((resolve) => (wake = resolve));
+        }
+        if (failure !== null) throw failure as DirpostError;
+        const batch: SearchBatch = { items };
+        const bytes = octets;
+        items = [];
+        octets = 0;
+        if (result !== null) {
+          this.#queue(-bytes);
+          yield { ...batch, result };
+          return;
+        }
+        if (batch.items.length > 0) yield batch;
+        this.#queue(-bytes);
+      }
+    } finally {
+      this.#queue(-octets);
+      if (result === null && this.#waiting.has(id)) this.#abandon(id);
+    }
+  }
+
+  /**
+   * After a StartTLS that the server agreed to (RFC 4511 §4.14.1): `upgrade` makes the TLS socket over the plain one. No
+   * operation may be in flight.
+   */
+  async secure(upgrade: (plain: Duplex) => Promise<Duplex>): Promise<void> {
+    assert(this.#waiting.size === 0, 'operations in flight while TLS begins');
+    const plain = this.#socket;
+    plain.removeAllListeners('data').removeAllListeners('close').removeAllListeners('error');
+    // RFC 4511 §4.14.1: whatever came before TLS is not to be believed.
+    this.#chunks = [];
+    this.#have = 0;
+    this.#need = SMALLEST_MESSAGE;
+    try {
+      this.#socket = await upgrade(plain);
+    } catch (error) {
+      this.#end(error instanceof DirpostError ? error : this.#cut(error));
+      throw error;
+    }
+    this.#listen(this.#socket);
+  }
+
+  /** Says goodbye; what is in flight fails. */
+  close(): void {
+    if (this.#ended === null && !this.#socket.destroyed) this.#socket.write(encodeUnbind(++this.#lastId));
+    this.#end(new DirpostError('directory-failed', `The connection to ${this.server} was closed.`, { retry: 'later' }));
+  }
+
+  #listen(socket: Duplex): void {
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('error', (error) => this.#end(this.#cut(error)));
+    socket.on('close', () => this.#end(this.#cut(null)));
+  }
+
+  #start(
+    encode: (id: number) => Buffer,
+    { signal, timeoutMs = this.#options.operationMs }: OperationOptions,
+    handler: Pick<Waiting, 'take' | 'resolve' | 'fail'>,
+  ): number {
+    const id = ++this.#lastId;
+    const refusal = this.#ended ?? (signal?.aborted ? interrupted(signal) : null);
+    if (refusal !== null) {
+      handler.fail(refusal);
+      return id;
+    }
+    const timer = timeoutMs === 0 ? null : setTimeout(() => this.#giveUp(id, this.#tooLong(timeoutMs)), timeoutMs);
+    if (signal !== undefined) this.#listenTo(signal);
+    const forget = () => {
+      if (timer !== null) clearTimeout(timer);
+      this.#waiting.delete(id);
+    };
+    this.#waiting.set(id, {
+      ...(handler.take && { take: handler.take }),
+      resolve: (result) => {
+        forget();
+        handler.resolve(result);
+      },
+      fail: (error) => {
+        forget();
+        handler.fail(error);
+      },
+      touch: () => timer?.refresh(),
+      forget,
+      signal,
+    });
+    let octets: Buffer;
+    try {
+      octets = encode(id);
+    } catch (cause) {
+      const message = `A request to ${this.server} cannot be made: ${cause instanceof Error ? cause.message : String(cause)}.`;
+      this.#waiting.get(id)!.fail(new DirpostError('wrong-use', message, { cause }));
+      return id;
+    }
+    this.#socket.write(octets);
+    return id;
+  }
+
+  #listenTo(signal: AbortSignal): void {
+    if (this.#signals.has(signal)) return;
+    this.#signals.add(signal);
+    signal.addEventListener('abort', this.#onAbort);
+  }
+
+  #onAbort = (): void => {
+    for (const [id, { signal }] of this.#waiting) if (signal?.aborted) this.#giveUp(id, interrupted(signal));
+  };
+
+  #giveUp(id: number, error: DirpostError): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    this.#abandon(id);
+    waiting.fail(error);
+  }
+
+  #abandon(id: number): void {
+    this.#waiting.get(id)?.forget();
+    if (this.#ended === null) this.#socket.write(encodeAbandon(++this.#lastId, id));
+  }
+
+  #take(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#have += chunk.length;
+    if (this.#have < this.#need) return;
+    const octets = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#have);
+    let rest: Buffer;
+    try {
+      rest = octets.subarray(this.#takeMessages(octets));
+    } catch (cause) {
+      if (!(cause instanceof BerError)) throw cause;
+      const message = `${this.server} sent what is not LDAP: ${cause.message}.`;
+      const hint = 'Does an LDAP server listen at that port, and is it ldap or ldaps?';
+      return this.#end(new DirpostError('directory-failed', message, { retry: 'later', hint, cause }));
+    }
+    this.#chunks = rest.length === 0 ? [] : [rest];
+    this.#have = rest.length;
+  }
+
+  /** Where the first message begins that is not there as a whole. */
+  #takeMessages(octets: Buffer): number {
+    this.#need = SMALLEST_MESSAGE;
+    for (let at = 0; ; ) {
+      const message = peekElement(octets, at);
+      if (message === null) return at;
+      if (message.end - at > this.#options.maxMessageBytes)
+        throw new BerError(`a message of ${message.end - at} octets`);
+      if (message.end > octets.length) {
+        this.#need = message.end - at;
+        return at;
+      }
+      this.#dispatch(octets, responseIn(octets, message), message.end - at);
+      at = message.end;
+    }
+  }
+
+  #dispatch(octets: Buffer, response: Response, bytes: number): void {
+    if (response.id === 0) return this.#notified(octets, response);
+    const waiting = this.#waiting.get(response.id);
+    // Abandoned meanwhile.
+    if (waiting === undefined) return;
+    waiting.touch();
+    switch (response.operation.tag) {
+      case SEARCH_ENTRY:
+        return waiting.take?.(entryOf(octets, response), bytes);
+      case SEARCH_REFERENCE:
+        return waiting.take?.(referenceOf(octets, response), bytes);
+      case INTERMEDIATE:
+        return waiting.take?.(intermediateOf(octets, response), bytes);
+      default: {
+        const isSearch = waiting.take !== undefined;
+        if (isSearch !== (response.operation.tag === SEARCH_DONE)) throw new BerError('an answer of another kind');
+        waiting.resolve(resultOf(octets, response));
+      }
+    }
+  }
+
+  #notified(octets: Buffer, response: Response): void {
+    if (notificationName(octets, response) !== NOTICE_OF_DISCONNECTION) return;
+    const { message } = resultOf(octets, { ...response, end: response.operation.end });
+    const why = message === '' ? '' : `: ${message}`;
+    this.#end(
+      new DirpostError('directory-failed', `${this.server} ended the connection${why}.`, {
+        retry: 'later',
+        context: { controls: controlsOf(octets, response).length },
+      }),
+    );
+  }
+
+  #queue(bytes: number): void {
+    this.#queued += bytes;
+    if (this.#queued > MAX_QUEUED_BYTES) this.#socket.pause();
+    else if (this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  #end(error: DirpostError): void {
+    if (this.#ended !== null) return;
+    this.#ended = error;
+    this.#socket.destroy();
+    for (const signal of this.#signals) signal.removeEventListener('abort', this.#onAbort);
+    for (const waiting of this.#waiting.values()) waiting.fail(error);
+  }
+
+  #cut(cause: unknown): DirpostError {
+    const why = cause instanceof Error ? `: ${cause.message}` : '';
+    return new DirpostError('directory-failed', `The connection to ${this.server} was cut${why}.`, {
+      retry: 'later',
+      cause,
+    });
+  }
+
+  #tooLong(timeoutMs: number): DirpostError {
+    return new DirpostError('directory-failed', `${this.server} did not answer within ${timeoutMs / 1_000} s.`, {
+      retry: 'later',
+      hint: 'The server is overloaded, or the line is; or an index is missing there.',
+    });
+  }
+}
+
+function interrupted(signal: AbortSignal): DirpostError {
+  return new DirpostError('interrupted', 'Interrupted.', { retry: 'later', cause: signal.reason });
+}

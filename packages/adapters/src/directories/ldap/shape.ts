@@ -1,0 +1,106 @@
+/**
+ * The form in which an entry of the network stands in a target: its object classes, what they demand, and only what they and
+ * the server's schema allow. What does not fit is left out and named; only what is demanded and cannot be made refuses an entry.
+ */
+import type { Attributes, DirectoryChange } from '@dirpost/core';
+import { isNeverWritten } from './never-written.ts';
+import type { LdapTarget } from './options.ts';
+import type { Schema } from './schema.ts';
+
+export interface Shaped {
+  attributes: Attributes;
+  /** Attributes that the target has no place for. */
+  leftOut: string[];
+}
+
+type Kind = NonNullable<DirectoryChange['kind']>;
+
+const person = ['top', 'person', 'organizationalPerson', 'inetOrgPerson'];
+const standard: Record<Exclude<Kind, 'container'>, string[]> = {
+  person,
+  contact: person,
+  resource: person,
+  edit: person,
+  group: ['top', 'groupOfNames'],
+};
+const contact = ['top', 'person', 'organizationalPerson', 'contact'];
+const activeDirectory: Record<Exclude<Kind, 'container'>, string[]> = {
+  person: contact,
+  contact,
+  resource: contact,
+  edit: contact,
+  group: ['top', 'group'],
+};
+
+/** Universal distribution group (MS-ADTS 2.2.12): it gives nobody any right. */
+const DISTRIBUTION_GROUP = '8';
+
+export function shapeEntry(
+  { attributes: given, kind = 'person' }: Pick<DirectoryChange, 'attributes' | 'kind'>,
+  { shape, container }: Pick<LdapTarget, 'shape' | 'container'>,
+  schema: Schema | null,
+): Shaped {
+  if (kind === 'container') return { attributes: given, leftOut: [] };
+  const classes = (shape === 'ad-contact' ? activeDirectory : standard)[kind];
+  const attributes: Attributes = new Map();
+  const leftOut: string[] = [];
+  const allowed = schema?.allowedBy(classes);
+  for (const [name, values] of given) {
+    if (name === 'objectclass' || values.length === 0) continue;
+    const fits = schema === null || schema.isAllowed(name, allowed!);
+    if (isNeverWritten(name) || !fits) leftOut.push(name);
+    else attributes.set(name, schema?.isSingleValued(name) ? values.slice(0, 1) : values);
+  }
+  attributes.set(
+    'objectclass',
+    classes.map((name) => Buffer.from(name)),
+  );
+  if (shape === 'ad-contact') addExchange(attributes, kind, schema, allowed);
+  else addDemanded(attributes, kind, container);
+  return { attributes, leftOut };
+}
+
+/** RFC 2256 §7.7, RFC 4519 §3.5: what persons and groups must have. */
+function addDemanded(attributes: Attributes, kind: Kind, container: string): void {
+  if (kind === 'group') {
+    // A group without members is none to this class; the container is nobody, and is there.
+    if (!attributes.has('member')) attributes.set('member', [Buffer.from(container)]);
+  } else if (!attributes.has('sn')) {
+    const name = firstText(attributes, ['displayname', 'cn', 'uid', 'mail']);
+    attributes.set('sn', [Buffer.from(name.split(/\s+/).at(-1) || name)]);
+  }
+  if (!attributes.has('cn')) {
+    attributes.set('cn', [Buffer.from(firstText(attributes, ['displayname', 'uid', 'mail', 'sn']))]);
+  }
+}
+
+/** How Exchange and Outlook know a contact: where mail goes to, and what it may be called. */
+function addExchange(
+  attributes: Attributes,
+  kind: Kind,
+  schema: Schema | null,
+  allowed: { must: Set<string>; may: Set<string> } | undefined,
+): void {
+  if (kind === 'group') {
+    attributes.set('grouptype', [Buffer.from(DISTRIBUTION_GROUP)]);
+    return;
+  }
+  const mail = firstText(attributes, ['mail'], '');
+  const has = (name: string) => schema === null || allowed === undefined || schema.isAllowed(name, allowed);
+  if (mail === '') return;
+  if (has('targetaddress')) attributes.set('targetaddress', [Buffer.from(`SMTP:${mail}`)]);
+  if (has('proxyaddresses') && !attributes.has('proxyaddresses')) {
+    attributes.set('proxyaddresses', [Buffer.from(`SMTP:${mail}`)]);
+  }
+  if (has('mailnickname') && !attributes.has('mailnickname')) {
+    attributes.set('mailnickname', [Buffer.from(mail.replace(/@.*$/, '').replaceAll(/[^A-Za-z0-9._-]/g, '-'))]);
+  }
+}
+
+function firstText(attributes: Attributes, names: string[], otherwise = 'unnamed'): string {
+  for (const name of names) {
+    const [value] = attributes.get(name) ?? [];
+    if (value !== undefined && value.length > 0) return Buffer.from(value).toString();
+  }
+  return otherwise;
+}

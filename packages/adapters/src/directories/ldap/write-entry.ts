@@ -1,0 +1,199 @@
+/**
+ * One change of the replica for one entry of an LDAP directory: what stands there, which operations lead to what is wanted,
+ * and what the server said. An entry is found again by the anchor, wherever an administrator moved it.
+ */
+import { isWithin, normalizeDn, parentDn, parseDn, rdnOf } from '@dirpost/core';
+import type { Attributes, DirectoryChange, Place, WriteOutcome } from '@dirpost/core';
+import { modificationsFor } from './modifications.ts';
+import type { LdapOptions, LdapTarget } from './options.ts';
+import type { Operation } from './requests.ts';
+import type { FoundEntry, LdapResult } from './responses.ts';
+import { ENTRY_ALREADY_EXISTS, NO_SUCH_OBJECT, resultWord, SUCCESS } from './results.ts';
+import { findEntries, readEntry } from './root-dse.ts';
+import type { Schema } from './schema.ts';
+import type { Session } from './session.ts';
+import { shapeEntry } from './shape.ts';
+
+export interface WriteContext {
+  session: Session;
+  options: LdapOptions;
+  schema: Schema | null;
+  signal: AbortSignal;
+}
+
+export interface Draft {
+  change: DirectoryChange;
+  operations: Operation[];
+  /** Where the entry stands afterwards; null: nowhere. */
+  place: Place | null;
+  /** Known already, and nothing is to be done. */
+  outcome: WriteOutcome | null;
+}
+
+const UNTOUCHABLE = ['admincount', 'iscriticalsystemobject'];
+
+export class EntryWriter {
+  readonly session: Session;
+  readonly signal: AbortSignal;
+  readonly #options: LdapOptions;
+  readonly #target: LdapTarget;
+  readonly #schema: Schema | null;
+
+  constructor({ session, options, schema, signal }: WriteContext) {
+    if (options.target === undefined) throw new TypeError(`${options.name} is not written`);
+    this.session = session;
+    this.signal = signal;
+    this.#options = options;
+    this.#target = options.target;
+    this.#schema = schema;
+  }
+
+  async draft(change: DirectoryChange): Promise<Draft> {
+    const { place } = change;
+    if (!isWithin(change.dn, this.#target.container)) {
+      return refusal(change, 'outsideContainer', `"${change.dn}" is not below "${this.#target.container}"`);
+    }
+    // The first time it is simply created; if something stands there the server says so.
+    if (place === undefined) return change.action === 'remove' ? nothing(change, null) : this.#create(change);
+    const found = await this.#find(place);
+    if (change.action === 'remove') return this.#remove(change, found);
+    return found === null ? this.#create(change) : this.#update(change, found);
+  }
+
+  /** One operation after another, outside of a transaction. */
+  async carryOut(draft: Draft): Promise<WriteOutcome> {
+    const { change, operations, place } = draft;
+    if (draft.outcome !== null) return draft.outcome;
+    for (const operation of operations) {
+      const result = await this.session.request(operation, { signal: this.signal });
+      if (result.code === SUCCESS) continue;
+      if (result.code === ENTRY_ALREADY_EXISTS && operation.type === 'add') return this.#adopt(change);
+      if (result.code === NO_SUCH_OBJECT && operation.type === 'delete') continue;
+      return refused(change, result);
+    }
+    return { id: change.id, result: 'written', ...(place !== null && { place }) };
+  }
+
+  /**
+   * Something stands where the entry belongs, in the container that is dirpost's own: an earlier write of which nobody
+   * heard any more.
+   */
+  async #adopt(change: DirectoryChange): Promise<WriteOutcome> {
+    const found = await this.#look(change.dn);
+    if (found === null) return { id: change.id, result: 'refused', code: 'noSuchObject', reason: 'it vanished' };
+    const draft = change.kind === 'container' ? nothing(change, this.#placeOf(found)) : this.#update(change, found);
+    for (const operation of draft.operations) {
+      const result = await this.session.request(operation, { signal: this.signal });
+      if (result.code !== SUCCESS) return refused(change, result);
+    }
+    return draft.outcome ?? { id: change.id, result: 'written', ...(draft.place !== null && { place: draft.place }) };
+  }
+
+  #create(change: DirectoryChange): Draft {
+    const { dn, kind } = change;
+    const isContainer = kind === 'container';
+    if (!isContainer && !this.#target.allowed.create) return refusal(change, 'notAllowed', 'creating is switched off');
+    if (isContainer && !this.#target.makeContainer) return nothing(change, { dn, anchor: '' });
+    const { attributes } = this.#shaped(change);
+    const operation: Operation = { type: 'add', dn, attributes };
+    return { change, operations: [operation], place: { dn, anchor: '' }, outcome: null };
+  }
+
+  #update(change: DirectoryChange, found: FoundEntry): Draft {
+    const { allowed, policies } = this.#target;
+    const untouchable = UNTOUCHABLE.find((name) => isTrue(found.attributes.get(name)));
+    if (untouchable !== undefined) return refusal(change, 'notAllowed', `it is an entry with ${untouchable}`);
+    const operations: Operation[] = [];
+    const moves = normalizeDn(found.dn) !== normalizeDn(change.dn);
+    if (moves && !allowed.rename) return refusal(change, 'notAllowed', 'renaming is switched off');
+    if (moves) operations.push(renameTo(found.dn, change.dn));
+    const { attributes } = this.#shaped(change);
+    const rdnTypes = new Set(parseDn(change.dn)[0]!.map(({ type }) => type.toLowerCase()));
+    const changes = modificationsFor(found.attributes, attributes, { policies, rdnTypes });
+    if (changes.length > 0 && !allowed.update) return refusal(change, 'notAllowed', 'changing is switched off');
+    if (changes.length > 0) operations.push({ type: 'modify', dn: change.dn, changes });
+    const place = { dn: change.dn, anchor: this.#anchorOf(found) };
+    return operations.length === 0 ? nothing(change, place) : { change, operations, place, outcome: null };
+  }
+
+  #remove(change: DirectoryChange, found: FoundEntry | null): Draft {
+    const { allowed, removal } = this.#target;
+    // An administrator was faster.
+    if (found === null) return nothing(change, null);
+    if (!allowed.delete) return refusal(change, 'notAllowed', 'removing is switched off');
+    if (UNTOUCHABLE.some((name) => isTrue(found.attributes.get(name)))) {
+      return refusal(change, 'notAllowed', 'it is an entry that the system needs');
+    }
+    const operation: Operation =
+      removal === 'delete'
+        ? { type: 'delete', dn: found.dn }
+        : { type: 'rename', dn: found.dn, rdn: rdnOf(found.dn), keepOldRdn: true, superior: removal.moveTo };
+    return { change, operations: [operation], place: null, outcome: null };
+  }
+
+  #shaped(change: DirectoryChange): { attributes: Attributes } {
+    return shapeEntry(change, this.#target, this.#schema);
+  }
+
+  /** By the DN of the last write, if it is still the same entry; else wherever its anchor is now. */
+  async #find({ dn, anchor }: Place): Promise<FoundEntry | null> {
+    const found = await this.#look(dn);
+    if (found !== null && (anchor === '' || this.#anchorOf(found) === anchor)) return found;
+    if (anchor === '') return null;
+    const filter = `(${this.#options.anchor}=${escapedOctets(Buffer.from(anchor, 'hex'))})`;
+    const base = this.#target.container;
+    const attributes = ['*', this.#options.anchor];
+    const [moved] = await findEntries(
+      this.session,
+      { base, scope: 'sub', filter, attributes },
+      { signal: this.signal },
+    );
+    return moved ?? null;
+  }
+
+  #look(dn: string): Promise<FoundEntry | null> {
+    return readEntry(this.session, dn, ['*', this.#options.anchor], { signal: this.signal });
+  }
+
+  #placeOf(found: FoundEntry): Place {
+    return { dn: found.dn, anchor: this.#anchorOf(found) };
+  }
+
+  #anchorOf({ attributes }: FoundEntry): string {
+    return attributes.get(this.#options.anchor)?.[0]?.toString('hex') ?? '';
+  }
+}
+
+function renameTo(from: string, to: string): Operation {
+  const [before, after] = [parentDn(from), parentDn(to)];
+  const stays = before !== null && after !== null && normalizeDn(before) === normalizeDn(after);
+  return { type: 'rename', dn: from, rdn: rdnOf(to), keepOldRdn: false, superior: stays ? null : after };
+}
+
+function nothing(change: DirectoryChange, place: Place | null): Draft {
+  const outcome: WriteOutcome = { id: change.id, result: 'written', ...(place !== null && { place }) };
+  return { change, operations: [], place, outcome };
+}
+
+function refusal(change: DirectoryChange, code: string, reason: string): Draft {
+  const outcome: WriteOutcome = { id: change.id, result: 'refused', code, reason };
+  return { change, operations: [], place: null, outcome };
+}
+
+function refused({ id }: DirectoryChange, { code, message }: LdapResult): WriteOutcome {
+  const reason = message
+    .replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ')
+    .trim()
+    .slice(0, 300);
+  return { id, result: 'refused', code: resultWord(code), reason };
+}
+
+function isTrue(values: Buffer[] | undefined): boolean {
+  const [value] = values ?? [];
+  return value !== undefined && value.toString() !== '0' && value.toString().toUpperCase() !== 'FALSE';
+}
+
+/** RFC 4515 §3: each octet as a pair of hexadecimal digits is always right. */
+function escapedOctets(value: Uint8Array): string {
+  return Array.from(value, (octet) => `\\${octet.toString(16).padStart(2, '0')}`).join('');
+}
