@@ -17,12 +17,18 @@ export {
   writeLdif,
 } from './ldif/write.ts';
 export * from './durable-file.ts';
+export { readLocalFile, statLocalFile, writeLocalFile } from './local-file.ts';
 export { parseCsv } from './table.ts';
 export * from './transports/folder.ts';
 export * from './transports/http/client.ts';
 export type { HttpClientTimes } from './transports/http/line.ts';
 export type { RefusalReason } from './transports/http/refusal.ts';
 export * from './transports/http/server.ts';
+export { type Profile, profileOf } from './transports/mail/profiles.ts';
+export { formatArmour, parseArmour } from './transports/mail/armour.ts';
+export type * from './transports/mail/options.ts';
+export type { SmtpContext } from './transports/mail/smtp-failures.ts';
+export { type MailDependencies, type MailFacts, MailTransport } from './transports/mail/transport.ts';
 export * from './transports/memory.ts';
 export { backUpStore } from './stores/sqlite/backup.ts';
 export * from './stores/sqlite/lock.ts';

@@ -22,8 +22,10 @@ export interface MailTransportOptions {
   /** PEM file of the private authority that signed the certificates of the mail servers. Read anew for each connection. */
   ca?: string;
   attachment: AttachmentOptions;
-  /** Largest message file, octets before base64. */
+  /** Largest message file that is sent, octets before base64. */
   maxMessageBytes: number;
+  /** … and that is taken. Default: the same. */
+  maxReceivedBytes?: number;
   /** Folder of this transport below the data folder; made when it is missing. */
   folder: string;
   /** Authenticates what the own mails say about themselves when a bounce returns it: 32 octets, never sent. */
@@ -35,7 +37,8 @@ export interface MailTransportOptions {
   onBounce(bounce: Bounce): void;
 }
 
-export type Judgement = { take: true } | { take: false; why: string };
+/** `isForAnother`: who may share the mailbox, so the mail stays where it is; `why` is told once, and not of each mail. */
+export type Judgement = { take: true } | { take: false; why: string; isForAnother?: boolean };
 
 export type ProfileName = 'generic' | 'microsoft365' | 'google';
 
@@ -94,6 +97,8 @@ export interface Bounce {
   /** Of the message file: 32 hexadecimal digits; null where the notification does not name it. */
   messageId: string | null;
   peer: PostofficeName | null;
+  /** Of the exchange or update, as the mark of the mail names it. */
+  number?: number | null;
   /** Mail address that was not reached. */
   recipient: string | null;
   /** RFC 3464 §2.3.3. `delayed`: the mail server goes on trying. */
