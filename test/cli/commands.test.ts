@@ -294,6 +294,10 @@ describe('entries, export', () => {
     expect([...exported.keys()].sort()).toEqual([...owned.keys()].sort());
     expect((await oslo.must('export')).out).toBe(await readFile(file, 'utf8'));
     expect(await oslo.run('export', join(root, 'no', 'such', 'folder.ldif'))).toMatchObject({ code: 1 });
+    const asJson = await oslo.json<{ dn: string; attributes: Record<string, string[]> }[]>('export');
+    expect(asJson.map(({ dn }) => dn).sort()).toEqual([...exported.keys()].sort());
+    const [one] = asJson.filter(({ attributes }) => attributes['uid'] !== undefined);
+    expect(exported.get(one!.dn)!.get('uid')).toEqual(one!.attributes['uid']);
   });
 });
 
@@ -305,6 +309,14 @@ describe('unlink, recover', () => {
     expect(await oslo.run('unlink', 'network', dn!)).toMatchObject({ code: 2 });
     expect(await oslo.run('unlink', 'nothing', dn!)).toMatchObject({ code: 2 });
     expect(await oslo.run('unlink', 'network', 'not a dn')).toMatchObject({ code: 2 });
+  });
+
+  it('a command that fails tells it as JSON only where --json is an option, and no argument', async () => {
+    const { oslo } = await freshNetwork();
+    const inWords = await oslo.run('unlink', 'network', '--', '--json');
+    expect(inWords).toMatchObject({ code: 2, err: expect.stringMatching(/^dirpost: "--json" is not a DN/) });
+    const asJson = await oslo.run('--json', 'unlink', 'network', 'cn=x');
+    expect(JSON.parse(asJson.err)).toMatchObject({ error: { code: 'wrong-use' } });
   });
 
   it('recover lets this copy go on, and needs the word of the administrator', async () => {

@@ -125,5 +125,6 @@ describe('check of a requestor', () => {
     const ran = await checked('http://hq.example.org:8943');
     expect(ran.code).toBe(1);
     expect(ran.out).toMatch(/fault: http: .*without TLS\n {2}Write https:/);
+    expect(ran.out.match(/^fault: .*without TLS/gm)).toHaveLength(1);
   });
 });

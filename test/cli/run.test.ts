@@ -147,6 +147,37 @@ describe('run', () => {
     expect((await server.stop('SIGINT')).code).toBe(0);
   });
 
+  it('check tells that the agent was started before the configuration changed, but not for a comment', async () => {
+    const { hq } = pair;
+    const server = await ready(hq);
+    const same = await hq.must('check');
+    expect(same.out).toMatch(/^agent +ok +runs with this configuration/m);
+    const text = await readFile(hq.config, 'utf8');
+    await writeFile(hq.config, `${text}\n# a comment\n`);
+    expect((await hq.must('check')).out).toMatch(/^agent +ok/m);
+    await writeFile(hq.config, `${text}\nlog: { level: warning }\n`);
+    const other = await hq.must('check');
+    expect(other.out).toMatch(/^warning: agent: .*was started before the configuration changed\n {2}Restart it/m);
+    await server.stop();
+    expect((await hq.must('check')).out).not.toMatch(/^agent/m);
+  });
+
+  it('a command that waits keeps neither the agent nor other commands', async () => {
+    const { hq, oslo } = pair;
+    const branch = await ready(oslo);
+    await branch.says(/T1 info {4}exchange \d+ to hq/);
+    const from = branch.out.length;
+    const waiting = oslo.run('sync', '--wait', '60');
+    await branch.says(/exchange \d+ to hq/, from);
+    const ended = vi.fn<() => void>();
+    void waiting.finally(ended);
+    expect((await oslo.must('dispatch')).err).toBe('');
+    expect(ended).not.toHaveBeenCalled();
+    const server = await ready(hq);
+    expect((await waiting).out).toMatch(/In step with hq: digests agree\./);
+    for (const agent of [branch, server]) expect((await agent.stop()).code).toBe(0);
+  });
+
   it('Ctrl-C at a command cancels it in the agent, which goes on', async () => {
     const { oslo } = pair;
     const branch = await ready(oslo);
@@ -157,7 +188,6 @@ describe('run', () => {
     await branch.says(/exchange \d+ to hq/, from);
     child.kill('SIGINT');
     await closed;
-    // Its turn has ended: the next command is done, and not after a minute.
     await oslo.must('sync', '--wait', '0');
     expect((await branch.stop()).code).toBe(0);
   });

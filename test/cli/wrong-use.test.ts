@@ -55,6 +55,16 @@ describe('wrong use', () => {
     },
   );
 
+  it('an invitation in a file that is not there', async () => {
+    const folder = await temporaryFolder();
+    const missing = join(folder, 'invitation');
+    const { code, err } = await runHere(['-c', join(folder, 'dirpost.yaml'), 'join', '--file', missing]);
+    expect(code).toBe(1);
+    expect(err).toBe(
+      `dirpost: There is no file ${missing}.\n  Name the file that the invitation was saved in, as it is called here; or run  dirpost join -  and paste it.\n`,
+    );
+  });
+
   it('a number of seconds that is none', async () => {
     const { oslo } = await freshNetwork();
     const { code, err } = await oslo.run('sync', '--wait', 'long');

@@ -61,7 +61,7 @@ describe('an LDIF file', () => {
         `${entry('a')}\nsearch: 2\nresult: 4 Size limit exceeded\n`,
         'ended with "4 Size limit exceeded"',
       ],
-      ['a reference', `${entry('a')}\nref: ldap://other/dc=y\n`, 'elsewhere (ldap://other/dc=y)'],
+      ['a reference', `${entry('a')}\nref: ldap://other/dc=y\n`, 'elsewhere ("ldap://other/dc=y")'],
       ['a DN that is none', `${entry('a')}\ndn: nothing\ncn: b\n`, 'Line 6: "nothing" is not a DN'],
       ['one DN twice', `${entry('a')}\n${entry('A')}`, 'is there twice, in lines 1 and 6'],
     ])('%s is not complete', async (_what, text, remark) => {

@@ -315,7 +315,10 @@ it('an enrolment without an open invitation is refused, and one that is too larg
   const closed = { ...admission, admit: () => null };
   const { url, folder } = await opened.server({ admission: closed });
   const client = opened.client(url, { signer: signerOf('malmo'), enrolling: true });
-  expect(await failureOf(client.deliver(fileOf('malmo'), never()))).toMatchObject({ context: { status: 403 } });
+  expect(await failureOf(client.deliver(fileOf('malmo'), never()))).toMatchObject({
+    hint: expect.stringMatching(/used already, replaced by a newer one, or over;.* Ask .* for another/),
+    context: { status: 403 },
+  });
   const large = { method: 'PUT', body: fileOf('malmo', 65 * KIB).bytes };
   expect((await fetch(`${url}/v1/enrolments/${'a'.repeat(32)}`, large)).status).toBe(413);
   expect(await failureOf(client.deliver(fileOf('malmo', 65 * KIB), never()))).toMatchObject({

@@ -2,6 +2,7 @@
 import { createMemoryStore } from '@dirpost/adapters';
 import {
   approve,
+  findRequestor,
   heldEntries,
   loadOwn,
   loadRequestor,
@@ -64,6 +65,19 @@ async function expectShownAsItIs(network: HeldNetwork): Promise<void> {
   expect(seen['p3']!.phone).toBeNull();
   expect((await held(network)).counts.entries).toBe(0);
 }
+
+it('the verification of the update that is held says how much is held', async () => {
+  const network = await openHeld('replica');
+  const reported = async () => (await network.stores.hq.read((tx) => findRequestor(tx, 'lima')))!.report.heldCount;
+  expect(await reported()).toBe(6);
+  network.people.push({ uid: 'p0', name: 'Person 0', phone: '+0' });
+  network.people.push({ uid: 'p1', name: 'Person 1', phone: '+1' });
+  await network.read();
+  await network.cycle('oslo');
+  await network.cycle('lima');
+  expect(await reported()).toBe((await held(network)).counts.entries);
+  expect(await reported()).toBeLessThan(6);
+});
 
 describe('at the server', () => {
   it('a full submission obeys the same limits, and does not release what is held', async () => {

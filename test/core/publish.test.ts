@@ -151,6 +151,59 @@ it('two entries with one key are refused both, and what was published stays', as
   expect([...decodeEntry(row!.bytes!).attributes.keys()]).not.toContain('mail');
 });
 
+describe('who is refused', () => {
+  const large = () => person('anna', { cn: 'x'.repeat(defaultLimits.maxValueBytes + 1) });
+  const withoutKey = (uid: string) => {
+    const entry = person(uid);
+    entry.attributes.delete('entryuuid');
+    return entry;
+  };
+  const unclear: DirectoryEntry = { dn: 'cn=line 7', attributes: new Map(), unclear: true };
+
+  it('stays published as he was, and is told', async () => {
+    await read([person('anna'), person('bo')]);
+    const before = await rows();
+    const summary = await read([large(), person('bo')]);
+    expect(summary).toMatchObject({ refusedCount: 1, removed: 0, changed: 0, published: 1 });
+    expect(summary.refused).toMatchObject([{ dn: 'uid=anna,dc=oslo', code: 'too-large' }]);
+    expect(await rows()).toEqual(before);
+    expect(await read([person('anna', { mail: 'a@x' }), person('bo')])).toMatchObject({ added: 0, changed: 1 });
+    await digestAgrees();
+  });
+
+  it('stays with another who has the same key', async () => {
+    await read([person('anna')]);
+    expect(await read([large(), person('anna', { mail: 'a@x' })])).toMatchObject({ refusedCount: 2, published: 0 });
+    expect(await read([person('anna', { mail: 'a@x' }), large()])).toMatchObject({ refusedCount: 2, published: 0 });
+    expect((await rows()).map(({ seq }) => seq)).toEqual([1]);
+  });
+
+  it('without a key is known by his DN', async () => {
+    await read([person('anna'), person('bo')]);
+    expect(await read([withoutKey('anna'), withoutKey('cy')])).toMatchObject({ refusedCount: 2, removed: 1 });
+    const live = (await rows()).filter(({ deleted }) => !deleted).map(({ bytes }) => decodeEntry(bytes!).attributes);
+    expect(live.map((attributes) => String(attributes.get('uid')![0]))).toEqual(['anna']);
+    await digestAgrees();
+  });
+
+  it('without a key, under the DN of somebody who moved, leaves him alone', async () => {
+    await read([person('anna')]);
+    const moved = { ...person('anna'), dn: 'uid=anna,ou=new,dc=oslo' };
+    expect(await read([withoutKey('anna'), moved])).toMatchObject({ refusedCount: 1, changed: 1, removed: 0 });
+  });
+
+  it('and might be anybody holds the removals, however few, until they are approved or all is clear', async () => {
+    await read([person('anna'), person('bo')]);
+    const summary = await read([person('bo'), unclear]);
+    expect(summary).toMatchObject({ removed: 0, held: { removals: 1 } });
+    expect((await own()).heldAtCollect['people']).toMatchObject({ unclear: 1, held: { removals: 1 } });
+    expect(await read([person('anna'), person('bo'), unclear])).toMatchObject({ held: { removals: 0 } });
+    await read([person('bo'), unclear]);
+    expect(await read([person('bo')])).toMatchObject({ removed: 1 });
+    expect((await own()).heldAtCollect).toEqual({});
+  });
+});
+
 it('two directories do not publish the same entry, and do not remove those of the other', async () => {
   await read([person('anna')]);
   expect(await read([person('anna'), person('bo')], { directory: 'more' })).toMatchObject({

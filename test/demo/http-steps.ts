@@ -4,16 +4,17 @@
  */
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { AgentScene } from './agent-scene.ts';
 import { readLdif } from './contents.ts';
 import type { HttpScene } from './http-scene.ts';
 import { same, unless } from './narrator.ts';
 import type { Office } from './office.ts';
 import { makePerson, type Person, personDn, uidOf } from './people.ts';
 
-const inStep = 'digests are equal everywhere, and every network.ldif holds exactly what the others own';
+export const inStep = 'digests are equal everywhere, and every network.ldif holds exactly what the others own';
 
 /** Otherwise hq and oslo would each hold what was approved at lima, and want a word of their own. */
-const LEAVE_IT_TO_THE_SENDER = 'holds: { removals: { percent: 100 }, lostMembers: { percent: 100 } }\n';
+export const LEAVE_IT_TO_THE_SENDER = 'holds: { removals: { percent: 100 }, lostMembers: { percent: 100 } }\n';
 
 /** Where a person of `owner` stands at the others. */
 const place = (person: Person, { name }: Office) =>
@@ -65,7 +66,7 @@ export async function joinBranches(scene: HttpScene): Promise<void> {
   );
 }
 
-export async function firstCycle(scene: HttpScene): Promise<void> {
+export async function firstCycle(scene: AgentScene): Promise<void> {
   const { tell, offices, oslo, lima } = scene;
   await scene.run(oslo, lima);
   await scene.until('both have the people of the others', async () => {
@@ -90,7 +91,7 @@ export async function firstCycle(scene: HttpScene): Promise<void> {
   tell.check(inStep, await scene.faults());
 }
 
-export async function change(scene: HttpScene): Promise<void> {
+export async function change(scene: AgentScene): Promise<void> {
   const { tell, lima, oslo, hq, staff } = scene;
   const people = staff.get(lima)!;
   for (const person of people.people.slice(100, 130))
@@ -121,15 +122,15 @@ export async function change(scene: HttpScene): Promise<void> {
 
 export async function cutsAndKills(scene: HttpScene): Promise<void> {
   const { tell, relay, hq, oslo, lima, staff } = scene;
-  const cutsBefore = relay.cuts;
-  relay.cutNext(2);
+  const cutsBefore = relay.cutCount;
+  relay.cutNext('posted', 0.5, 2);
   const people = staff.get(oslo)!;
   for (const person of people.people.slice(0, 80)) person.title = 'Director';
   await oslo.writePeople(people);
-  await scene.until('two connections are cut', () => unless(relay.cuts >= cutsBefore + 2, `${relay.cuts} cut`));
+  await scene.until('two connections are cut', () => unless(relay.cutCount >= cutsBefore + 2, `${relay.cutCount} cut`));
   tell.check(
     'oslo changes 80 titles; the line is cut twice, in the middle of a message file',
-    same('cuts', relay.cuts - cutsBefore, 2),
+    same('cuts', relay.cutCount - cutsBefore, 2),
   );
   const killed = [hq, lima, oslo];
   for (const office of killed) {
@@ -161,7 +162,7 @@ const removalsHeld = async (office: Office): Promise<number> => {
     .reduce((sum, { effect, held }) => sum + (effect === 'removals' ? held : 0), 0);
 };
 
-export async function massRemoval(scene: HttpScene): Promise<void> {
+export async function massRemoval(scene: AgentScene): Promise<void> {
   const { tell, lima, hq, oslo, staff } = scene;
   const people = staff.get(lima)!;
   const whole = [...people.people];
@@ -226,7 +227,7 @@ export async function withoutHttp(scene: HttpScene): Promise<void> {
   tell.check('HTTP is back, and taken again by itself', await scene.faults());
 }
 
-export async function end(scene: HttpScene, startedMs: number): Promise<void> {
+export async function end(scene: AgentScene, startedMs: number): Promise<void> {
   const { tell, offices } = scene;
   const statuses = await Promise.all(offices.map((office) => office.status()));
   for (const { postoffice, own } of statuses) {

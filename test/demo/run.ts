@@ -1,12 +1,18 @@
 /**
- * `npm run demo [-- --http] [--keep]`: a directory server and two branches as real processes in a temporary folder: by
- * hand and by a folder, or as agents that run, over HTTP. Exit code 0 only if everything that it claims was checked and holds.
+ * `npm run demo [-- --http | --mail] [--keep]`: a directory server and two branches as real processes in a temporary
+ * folder: by hand and by a folder, or as agents that run, over HTTP or by mail. Exit code 0 only if everything that it
+ * claims was checked and holds.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { mailServers } from '../servers/mail/programs.ts';
+import { INSTALL } from '../servers/programs.ts';
+import type { AgentScene } from './agent-scene.ts';
 import { HttpScene } from './http-scene.ts';
 import * as http from './http-steps.ts';
+import { MailScene } from './mail-scene.ts';
+import * as mail from './mail-steps.ts';
 import { ClaimFailed, Narrator } from './narrator.ts';
 import { CommandFailed, makeOffices, Office, runHere } from './office.ts';
 import {
@@ -53,8 +59,7 @@ async function byHttp(tell: Narrator, root: string): Promise<void> {
   const startedMs = Date.now();
   tell.line('dirpost keeps the directories of offices in step by message files. Here are a directory server (hq)');
   tell.line('and two branches (oslo, lima). Each is an agent that runs (dirpost run); they talk HTTP.');
-  const scene = new HttpScene(tell, root);
-  const steps: [string, (scene: HttpScene) => Promise<void>][] = [
+  await play(tell, new HttpScene(tell, root), [
     ['A server: dirpost init hq --role server --listen …, dirpost run', http.makeServer],
     ['Branches join by invitation: dirpost invite, dirpost join', http.joinBranches],
     ['Two more agents, and a word of each administrator: dirpost run, dirpost approve', http.firstCycle],
@@ -63,7 +68,38 @@ async function byHttp(tell: Narrator, root: string): Promise<void> {
     ['An export breaks off; later, many people leave', http.massRemoval],
     ['No HTTP for a while', http.withoutHttp],
     ['How it ends', (one) => http.end(one, startedMs)],
-  ];
+  ]);
+}
+
+async function byMail(tell: Narrator, root: string): Promise<void> {
+  const lacking = mailServers.lacks();
+  if (lacking.length > 0) throw new ClaimFailed(`${mailServers.name} are installed (${INSTALL} does it)`, lacking);
+  const startedMs = Date.now();
+  tell.line('dirpost keeps the directories of offices in step by message files. Here are a directory server (hq)');
+  tell.line('and two branches (oslo, lima). Each is an agent that runs (dirpost run); they share nothing but mail.');
+  const scene = new MailScene(tell, root);
+  await scene.startMail();
+  await play(tell, scene, [
+    [
+      'A mail system (Exim, Dovecot) and a server: dirpost init hq --role server, dirpost check, dirpost run',
+      mail.makeServer,
+    ],
+    ['Branches join by mail: dirpost invite, dirpost join', mail.joinBranches],
+    ['Two more agents, and a word of each administrator: dirpost run, dirpost approve', http.firstCycle],
+    ['People change at lima', http.change],
+    ['What lies in the mailbox of oslo', mail.look],
+    ['The mail system is killed, and an agent with it', mail.kills],
+    ['A gateway does what gateways do to mails', mail.footers],
+    ['A mailbox is full', mail.bounces],
+    ['How it ends', (one) => http.end(one, startedMs)],
+  ]);
+}
+
+async function play<S extends AgentScene>(
+  tell: Narrator,
+  scene: S,
+  steps: [string, (scene: S) => Promise<void>][],
+): Promise<void> {
   try {
     for (const [title, step] of steps) {
       tell.step(title);
@@ -80,22 +116,25 @@ function tellNext(tell: Narrator, root: string, keep: boolean): void {
   if (keep) {
     tell.line(`  node packages/agent/bin/dirpost.js -c ${join(root, 'hq', 'dirpost.yaml')} status`);
     tell.line(`  node packages/agent/bin/dirpost.js -c ${join(root, 'oslo', 'dirpost.yaml')} entries "(cn=*Østby)"`);
-    if (overHttp) tell.line(`  node packages/agent/bin/dirpost.js -c ${join(root, 'hq', 'dirpost.yaml')} run`);
+    if (way === '--http') tell.line(`  node packages/agent/bin/dirpost.js -c ${join(root, 'hq', 'dirpost.yaml')} run`);
   } else {
-    const again = `npm run demo -- ${overHttp ? '--http ' : ''}--keep`;
+    const again = `npm run demo -- ${way === undefined ? '' : `${way} `}--keep`;
     tell.line(`  ${again.padEnd(42)}  the same, and the offices stay for you to look at`);
-    if (!overHttp) tell.line('  npm run demo -- --http                      three agents that run, and talk HTTP');
+    if (way !== '--http')
+      tell.line('  npm run demo -- --http                      three agents that run, and talk HTTP');
+    if (way !== '--mail')
+      tell.line('  npm run demo -- --mail                      … and share nothing but mail (Exim, Dovecot)');
   }
   tell.line('  node packages/agent/bin/dirpost.js --help   the commands');
   tell.line('  README.md, "Ten minutes on two machines"    the same with your own people');
 }
 
-const overHttp = process.argv.includes('--http');
+const way = (['--http', '--mail'] as const).find((one) => process.argv.includes(one));
 const keep = process.argv.includes('--keep');
 const tell = new Narrator(process.stdout);
 const root = await mkdtemp(join(tmpdir(), 'dirpost-demo-'));
 try {
-  await (overHttp ? byHttp : byFolder)(tell, root);
+  await (way === '--http' ? byHttp : way === '--mail' ? byMail : byFolder)(tell, root);
   tellNext(tell, root, keep);
 } catch (error) {
   process.exitCode = 1;

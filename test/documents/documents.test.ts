@@ -20,22 +20,33 @@ describe('examples are configurations without a fault', () => {
   });
 });
 
-describe('examples fit together', () => {
+describe.each([
+  { network: 'by http and folders', serverFile: 'server.yaml', isOf: (name: string) => !name.startsWith('mail-') },
+  { network: 'by mail', serverFile: 'mail-server.yaml', isOf: (name: string) => name.startsWith('mail-') },
+])('examples fit together: $network', ({ serverFile, isOf }) => {
   const example = (name: string) => parseConfiguration(read(`deploy/examples/${name}`), resolve('/etc/dirpost'));
-  const server = example('server.yaml');
-  const requestors = examples.filter((name) => name !== 'server.yaml').map((name) => ({ name, ...example(name) }));
+  const server = example(serverFile);
+  const branches = examples.filter((name) => isOf(name) && name !== serverFile);
+  const requestors = branches.map((name) => ({ name, ...example(name) }));
 
   it('there is one server', () => {
     expect(server.role).toBe('server');
-    expect(server.transports.http).toMatchObject({ listen: expect.any(String), tls: expect.any(Object) });
+    expect(requestors.length).toBeGreaterThan(0);
+    const { http, mail } = server.transports;
+    expect(mail ?? http).toMatchObject(
+      mail === undefined ? { listen: expect.any(String), tls: expect.any(Object) } : { address: expect.any(String) },
+    );
   });
 
   it.each(requestors)('$name: its server knows it, gives it a list, and is reached where it listens', (requestor) => {
     expect(requestor).toMatchObject({ role: 'requestor', server: server.postoffice });
     expect(Object.keys(server.requestors)).toContain(requestor.postoffice);
-    expect(server.lists.filter(({ receivers }) => receivers.includes(requestor.postoffice))).toHaveLength(1);
-    const { http } = requestor.transports;
+    expect(
+      server.lists.filter(({ receivers }) => receivers === '*' || receivers.includes(requestor.postoffice)),
+    ).toHaveLength(1);
+    const { http, mail } = requestor.transports;
     if (http !== undefined) expect(http.url).toBe(server.transports.http?.address);
+    if (mail !== undefined) expect(mail.peers).toEqual({ hq: server.transports.mail?.address });
   });
 
   it.each(requestors)('$name: the server lets it publish the kinds that it publishes', (requestor) => {

@@ -4,11 +4,14 @@
  * be; then the folder is kept, and the seed is told.
  *
  *   join ─▶ in step ─▶ kills, cuts, lines shut, changes ─▶ in step again ─▶ rest ─▶ what was sent, what is left
+ *
+ * With --mail it is another network: chaos-by-mail.ts.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { chaosByMail } from '../interop/chaos-by-mail.ts';
 import { Network } from './network.ts';
 import { countFaults, remainsOf, waitingIn } from './remains.ts';
 import { resentFaults } from './resent.ts';
@@ -17,12 +20,16 @@ import { Chaos } from './troubles.ts';
 const HELP = `npm run chaos -- [--agents 20] [--kills 200] [--cuts 200] [--seed N] [--json] [--keep]
   --agents   the server and its branches          --kills   SIGKILL of random agents at random moments
   --cuts     connections cut in the middle        --seed    decides who, when (in which time) and where
-  --json     the summary for machines             --keep    the folder stays, also when all is well`;
+  --json     the summary for machines             --keep    the folder stays, also when all is well
+npm run chaos -- --mail [--agents 4] [--exchanges 200] [--kills 20] [--seed N] [--json] [--keep]
+  by mail, over Exim and Dovecot, which are killed, too; --kills of each`;
 
 const { values } = parseArgs({
   options: {
-    agents: { type: 'string', default: '20' },
-    kills: { type: 'string', default: '200' },
+    mail: { type: 'boolean', default: false },
+    agents: { type: 'string' },
+    kills: { type: 'string' },
+    exchanges: { type: 'string', default: '200' },
     cuts: { type: 'string', default: '200' },
     seed: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
@@ -37,13 +44,15 @@ const JOIN_WITHIN_MS = 300_000;
 const AGREE_WITHIN_MS = 300_000;
 const REST_WITHIN_MS = 120_000;
 
+const startedMs = performance.now();
+
+function say(text: string): void {
+  const seconds = ((performance.now() - startedMs) / 1_000).toFixed(0).padStart(4);
+  if (!values.json) console.log(`${seconds} s  ${text}`);
+}
+
 async function chaos(root: string): Promise<number> {
-  const [agents, kills, cuts] = [Number(values.agents), Number(values.kills), Number(values.cuts)];
-  const startedMs = performance.now();
-  const say = (text: string) => {
-    const seconds = ((performance.now() - startedMs) / 1_000).toFixed(0).padStart(4);
-    if (!values.json) console.log(`${seconds} s  ${text}`);
-  };
+  const [agents, kills, cuts] = [Number(values.agents ?? 20), Number(values.kills ?? 200), Number(values.cuts)];
   say(`seed ${values.seed}, folder ${root}`);
   const network = new Network({ root, branches: agents - 1, seed: values.seed, every: '3s' });
   const violations: string[] = [];
@@ -108,13 +117,30 @@ async function chaos(root: string): Promise<number> {
     seconds: Math.round((performance.now() - startedMs) / 1_000),
     violations: violations.length,
   };
+  return await tell(table, violations, root);
+}
+
+async function byMail(root: string): Promise<number> {
+  say(`seed ${values.seed}, folder ${root}`);
+  const [agents, rounds, exchanges] = [
+    Number(values.agents ?? 4),
+    Number(values.kills ?? 20),
+    Number(values.exchanges),
+  ];
+  const { table, violations } = await chaosByMail(root, { agents, rounds, exchanges, seed: values.seed }, say);
+  const seconds = Math.round((performance.now() - startedMs) / 1_000);
+  return await tell({ ...table, seconds, violations: violations.length }, violations, root);
+}
+
+/** How many violations there are. */
+async function tell(table: Record<string, number>, violations: string[], root: string): Promise<number> {
   if (violations.length > 0) await writeFile(join(root, 'violations.txt'), `${violations.join('\n')}\n`);
-  tell(table, violations, root);
+  print(table, violations, root);
   return violations.length;
 }
 
-function tell(table: Record<string, number>, violations: string[], root: string): void {
-  const { seed, agents, kills, cuts } = values;
+function print(table: Record<string, number>, violations: string[], root: string): void {
+  const { seed } = values;
   if (values.json) return console.log(JSON.stringify({ seed, ...table, failures: violations, root }));
   console.log();
   for (const [what, count] of Object.entries(table)) {
@@ -123,13 +149,15 @@ function tell(table: Record<string, number>, violations: string[], root: string)
   if (violations.length === 0) return;
   console.log(`\n${violations.length} violations:\n  ${violations.slice(0, 20).join('\n  ')}`);
   console.log(`\nkept: ${root} (all of them in violations.txt, the logs in logs)`);
-  console.log(`again: npm run chaos -- --seed ${seed} --agents ${agents} --kills ${kills} --cuts ${cuts}`);
+  console.log(
+    `again: npm run chaos -- ${process.argv.slice(2).join(' ')}${process.argv.includes('--seed') ? '' : ` --seed ${seed}`}`,
+  );
 }
 
 async function main(): Promise<void> {
   if (values.help) return console.log(HELP);
   const root = await mkdtemp(join(tmpdir(), 'dirpost-chaos-'));
-  const violations = await chaos(root);
+  const violations = await (values.mail ? byMail : chaos)(root);
   if (violations > 0) process.exitCode = 1;
   else if (!values.keep) await rm(root, { recursive: true, force: true });
   else console.log(`\nkept: ${root}`);

@@ -2,7 +2,7 @@
  * A network of real agents for tests: a directory server and branches as processes (`dirpost run`), each branch with a
  * line of its own to the server's http and the exchange folder as its second way. They join by invitations.
  *
- *   people.ldif ─▶ branch ── http, over line.ts ──▶ server       killed, started, shut off and cut by the test
+ *   people.ldif ─▶ branch ── http, over a Line ─▶ server       killed, started, shut off and cut by the test
  *                     └───── exchange folder ───────┘
  */
 import { appendFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { contentFaults, digestFaults, type Status } from '../demo/contents.ts';
 import { CONTAINER, Office, runHere } from '../demo/office.ts';
 import { makePerson, makeStaff, pick, type Staff, uidOf } from '../demo/people.ts';
 import { AgentProcess, type Ended, type LogLine } from './agent-process.ts';
-import { Line } from './line.ts';
+import { Line } from '../relay/line.ts';
 
 const PEOPLE = 10;
 const GROUPS = 1;
@@ -26,6 +26,10 @@ export interface NetworkOptions {
   seed: string;
   /** Of all agents: a cycle this often, such as `2s`. */
   every: string;
+  /** Other ways than http over a line and the exchange folder: `transports` of the configuration. */
+  transports?(office: Office): object;
+  /** Of each office. */
+  people?: number;
 }
 
 /** Numbers that follow from a seed and their order alone. */
@@ -58,6 +62,8 @@ export class Network {
   /** Agents that ended without being asked to, and other things that must not happen. */
   readonly surprises: string[] = [];
   starts = 0;
+  /** Told of each line at once. */
+  heard: (office: Office, line: LogLine) => void = () => {};
   readonly #root: string;
   readonly #staffs = new Map<Office, Staff>();
   readonly #agents = new Map<Office, AgentProcess>();
@@ -83,11 +89,11 @@ export class Network {
     for (const office of this.offices) {
       await mkdir(join(this.#root, 'directories', office.name), { recursive: true });
       await mkdir(office.data, { mode: 0o700 });
-      this.#staffs.set(office, makeStaff(office.name, PEOPLE, GROUPS));
+      this.#staffs.set(office, makeStaff(office.name, this.#options.people ?? PEOPLE, GROUPS));
       await office.writePeople(this.#staffs.get(office)!);
     }
     await hq.must('init', hq.name, '--role', 'server');
-    for (const branch of this.branches) {
+    for (const branch of this.#options.transports === undefined ? this.branches : []) {
       const line = new Line();
       await line.open();
       this.lines.set(branch, line);
@@ -97,13 +103,16 @@ export class Network {
     await this.#until('the server listens', () => Promise.resolve(this.isReady(hq)), 30_000);
     for (const { name, data } of this.branches) await hq.must('invite', name, '--out', join(data, 'invitation'));
     for (let i = 0; i < this.branches.length; i += JOIN_AT_ONCE) {
-      await Promise.all(this.branches.slice(i, i + JOIN_AT_ONCE).map((branch) => this.#join(branch)));
+      await Promise.all(this.branches.slice(i, i + JOIN_AT_ONCE).map((branch) => this.join(branch)));
     }
   }
 
   /** For the agents that start from now on. */
   async configure(every: string): Promise<void> {
-    for (const office of this.offices) await writeFile(office.config, configurationOf(this, office, every));
+    const { transports = (office: Office) => httpAndFolder(this, office) } = this.#options;
+    for (const office of this.offices) {
+      await writeFile(office.config, configurationOf(this.hq, office, every, transports(office)));
+    }
   }
 
   isReady(office: Office): boolean {
@@ -115,6 +124,7 @@ export class Network {
     const lines = this.told.get(office)!;
     const agent = new AgentProcess(office, join(this.#root, 'logs', `${office.name}.log`), (line) => {
       lines.push(line);
+      this.heard(office, line);
       if (office === this.hq && typeof line['address'] === 'string') this.#serverIsAt(line['address']);
     });
     this.#agents.set(office, agent);
@@ -208,7 +218,7 @@ export class Network {
   }
 
   /** It has asked when this resolves; its agent takes the answer. */
-  async #join(branch: Office): Promise<void> {
+  protected async join(branch: Office): Promise<void> {
     await branch.must('join', '--file', join(branch.data, 'invitation'), '--wait', '0');
     this.start(branch);
   }
@@ -231,8 +241,13 @@ export class Network {
   }
 }
 
+function httpAndFolder({ hq, lines }: Network, office: Office): object {
+  const http = office === hq ? { listen: '127.0.0.1:0' } : { url: lines.get(office)!.url };
+  return { http, folder: { path: '../exchange' } };
+}
+
 /** JSON is YAML. */
-function configurationOf({ hq, lines }: Network, office: Office, every: string): string {
+function configurationOf(hq: Office, office: Office, every: string, transports: object): string {
   const file = (name: string) => `../directories/${office.name}/${name}`;
   const never = { percent: 100 };
   const people = { name: 'people', type: 'ldif', path: file('people.ldif'), direction: 'publish' };
@@ -241,12 +256,11 @@ function configurationOf({ hq, lines }: Network, office: Office, every: string):
   const own = isServer
     ? { role: 'server', lists: [{ name: 'all', receivers: '*' }] }
     : { role: 'requestor', server: hq.name };
-  const http = isServer ? { listen: '127.0.0.1:0' } : { url: lines.get(office)!.url };
   const text = JSON.stringify({
     postoffice: office.name,
     ...own,
     directories: [people, { ...network, container: CONTAINER, firstWrite: 'allowed' }],
-    transports: { http, folder: { path: '../exchange' } },
+    transports,
     schedule: { every, poll: '1s' },
     retry: { exchangeAfter: '3s', exchangeAtMost: '6s', deliverAfter: '1s', deliverAtMost: '3s' },
     holds: { removals: never, clearedValues: never, lostMembers: never, renames: never },

@@ -109,7 +109,8 @@ function watchUp(name: string, told: readonly LogLine[], updates: Sent[], watche
     if (/^update \d+ .*from /.test(line.msg) && line['verdict'] !== 'ignored') {
       acceptedSeq = Math.max(acceptedSeq, accepted.get(Number(line['number'])) ?? 0);
     }
-    if (!/^exchange \d+ to /.test(line.msg) || acceptedSeq === 0) continue;
+    // Of an exchange that was not composed just now, but came back or could not be sent, it is not told.
+    if (!/^exchange \d+ to /.test(line.msg) || line['from'] === undefined || acceptedSeq === 0) continue;
     watched.submissions++;
     const { seq } = line['from'] as { seq: number };
     const which = `exchange ${String(line['number'])} of ${name}, after a receipt for seq ${acceptedSeq},`;

@@ -1,7 +1,7 @@
 /** What happens to a network meanwhile, from a seed: agents are killed, connections cut, lines shut, people change. */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Office } from '../demo/office.ts';
-import { cutPlaces } from './line.ts';
+import { cutPlaces } from '../relay/line.ts';
 import { Dice, type Network } from './network.ts';
 
 export interface Troubles {

@@ -17,6 +17,7 @@ import {
   type Limits,
   loadOwn,
   loadServer,
+  type MessageFile,
   type OwnRecord,
   saveServer,
   type ServerContext,
@@ -40,6 +41,8 @@ import { type Committed, SimulatedStore } from './store.ts';
 
 export const SERVER = 'hq';
 export const DAY_MS = 24 * 3_600_000;
+/** More than sealer.ts adds. */
+const SEALING_BYTES = 240;
 
 /** What every machine of a world shares. */
 export interface Surroundings {
@@ -53,6 +56,10 @@ export interface Surroundings {
   /** The server's own requestor: by the real memory transport, or by the network with its faults. */
   ownLine: 'memory' | 'network';
   lineFails(): boolean;
+  /** Largest message file that the network takes to that postoffice now. */
+  takes(peer: string): number;
+  /** null: it did not, or was known to be. */
+  turnsOutTooLarge(file: MessageFile): 'refused' | 'lost' | null;
   writeFails(): boolean;
   diskFull(): boolean;
   tell(machine: Machine, event: CycleEvent): void;
@@ -158,7 +165,7 @@ export class Machine {
       clock,
       random: (bytes: number) => random.bytes(bytes),
       limits,
-      maxPayloadBytes: () => 8 * 1024 * 1024,
+      maxPayloadBytes: (to: string) => Math.min(8 * 1024 * 1024, around.takes(to) - SEALING_BYTES),
     };
     const line = new SimulatedTransport(
       around.network,
@@ -166,6 +173,7 @@ export class Machine {
       gate,
       () => around.lineFails(),
       (letter) => this.#spooled(letter, line.name),
+      around,
     );
     const [near, far] = connectMemoryTransports().map((end) => gated(end, around.network, gate));
     const memory = name === SERVER && around.ownLine === 'memory';

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { DirpostError, type MessageFile, type Transport } from '@dirpost/core';
 import type { Gate } from './gate.ts';
+import type { Surroundings } from './machine.ts';
 
 export interface Letter {
   to: string;
@@ -53,12 +54,19 @@ export class SimulatedTransport implements Transport {
     private readonly gate: Gate,
     private readonly fails: () => boolean,
     private readonly spooled: (letter: Letter) => void,
+    private readonly sizes: Pick<Surroundings, 'takes' | 'turnsOutTooLarge'>,
   ) {}
+
+  maxMessageBytesTo(peer: string): number {
+    return this.sizes.takes(peer);
+  }
 
   async deliver(file: MessageFile): Promise<void> {
     this.gate.pass('deliver');
     if (this.fails()) throw new DirpostError('transport-failed', 'The line is down.', { retry: 'later' });
-    this.network.post(file);
+    const tooLarge = this.sizes.turnsOutTooLarge(file);
+    if (tooLarge === 'refused') throw new DirpostError('transport-failed', 'It is too large.', { retry: 'later' });
+    if (tooLarge === null) this.network.post(file);
     this.gate.pass('deliver, done');
   }
 

@@ -5,11 +5,12 @@
 import { parseArgs } from 'node:util';
 import { World, type WorldResult } from './world.ts';
 
-const HELP = `npm run sim -- [--seed FIRST] [--seeds COUNT] [--steps M] [--requestors K] [--clones] [--calm] [--holds] [--trace] [--json]
+const HELP = `npm run sim -- [--seed FIRST] [--seeds COUNT] [--steps M] [--requestors K] [--clones] [--calm] [--holds] [--narrow] [--trace] [--json]
   --seed        the first seed (1)                  --seeds   how many (1)
   --steps       things that happen in each (220)    --requestors  besides the server's own (3)
   --clones      machines are copied, too            --calm    no faults
   --holds       small limits on effects, changes of many at once, approvals
+  --narrow      ways that take less than before
   --trace       print what happened (with one seed always)    --json    the totals for machines`;
 
 const { values } = parseArgs({
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     clones: { type: 'boolean', default: false },
     calm: { type: 'boolean', default: false },
     holds: { type: 'boolean', default: false },
+    narrow: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -53,13 +55,14 @@ function add(totals: Totals, result: WorldResult): void {
 }
 
 function replayCommand(seed: number): string {
-  const { steps, requestors, clones, calm, holds } = values;
+  const { steps, requestors, clones, calm, holds, narrow } = values;
   const options = [`--seed ${seed}`];
   if (steps !== '220') options.push(`--steps ${steps}`);
   if (requestors !== '3') options.push(`--requestors ${requestors}`);
   if (clones) options.push('--clones');
   if (calm) options.push('--calm');
   if (holds) options.push('--holds');
+  if (narrow) options.push('--narrow');
   return `npm run sim -- ${options.join(' ')}`;
 }
 
@@ -79,8 +82,16 @@ async function main(): Promise<void> {
     cycles: {},
     counts: {},
   };
-  const { clones, calm, holds } = values;
-  const options = { clones, calm, holds, trace, steps: Number(values.steps), requestors: Number(values.requestors) };
+  const { clones, calm, holds, narrow } = values;
+  const options = {
+    clones,
+    calm,
+    holds,
+    narrow,
+    trace,
+    steps: Number(values.steps),
+    requestors: Number(values.requestors),
+  };
   const startedMs = performance.now();
   for (let seed = first; seed < first + seeds; seed++) {
     const result = await new World({ ...options, seed }).run();

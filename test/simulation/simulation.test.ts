@@ -25,6 +25,7 @@ describe('whatever happens to message files, disks, directories and clocks, noth
 
 /** Few, for they take longer: npm run sim -- --holds runs more. */
 const HELD_SEEDS = 4;
+const NARROW_SEEDS = 4;
 
 it('with limits on effects nothing goes beyond them unapproved, and all agree all the same', {
   timeout: 120_000,
@@ -36,6 +37,17 @@ it('with limits on effects nothing goes beyond them unapproved, and all agree al
     for (const [what, count] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + count;
   }
   for (const place of ['published', 'collected', 'replica']) expect(counts[`approved ${place}`]).toBeGreaterThan(0);
+});
+
+it('where ways turn out to take less all agree all the same, in smaller parts', { timeout: 120_000 }, async () => {
+  const counts: Record<string, number> = {};
+  for (let seed = 1; seed <= NARROW_SEEDS; seed++) {
+    const result = await new World({ seed, steps: STEPS, narrow: true }).run();
+    expect(result.violations, `npm run sim -- --seed ${seed} --steps ${STEPS} --narrow`).toEqual([]);
+    for (const [what, count] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + count;
+  }
+  for (const what of ['refused', 'lost']) expect(counts[`too large, ${what}`]).toBeGreaterThan(0);
+  expect(counts['composed anew']).toBeGreaterThan(0);
 });
 
 it('without faults two quiet cycles are enough, and no update fails to add up', async () => {

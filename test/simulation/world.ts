@@ -8,7 +8,7 @@
  *   replay: message files of the quiet come again, and change nothing
  */
 import { createHash } from 'node:crypto';
-import { defaultLimits, DirpostError, type Limits } from '@dirpost/core';
+import { DirpostError } from '@dirpost/core';
 import { collect } from '../../packages/agent/src/collect.ts';
 import { catchUpOwn, dispatch } from '../../packages/agent/src/dispatch.ts';
 import { sendOutgoing, submit } from '../../packages/agent/src/send.ts';
@@ -19,10 +19,12 @@ import { Disasters } from './disasters.ts';
 import { SimulatedCrash } from './gate.ts';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
 import { DAY_MS, Machine, type Mutation, SERVER, type Surroundings } from './machine.ts';
+import { NarrowWays } from './narrow-ways.ts';
 import { type Letter, Network } from './network.ts';
 import { changedPerson, type Definition, FIRST_DEFINITION, isKeeper, KEYS, newPerson, Office } from './organisation.ts';
 import { SeededRandom } from './random.ts';
 import { Watch } from './watch.ts';
+import { smallLimits, type Weights, weightsOf } from './weather.ts';
 
 /** Quiet cycles within which all have to agree. */
 export const MOST_QUIET_CYCLES = 14;
@@ -35,6 +37,8 @@ export interface WorldOptions {
   clones?: boolean;
   /** Limits on effects that strike, administrators who approve, and owners who change many people at once. */
   holds?: boolean;
+  /** Ways that take less than before, also while the parts of a message are under way. */
+  narrow?: boolean;
   /** No faults of any kind. */
   calm?: boolean;
   /** Keep the trace, not only its hash. */
@@ -62,24 +66,6 @@ const BRANCHES = ['oslo', 'lima', 'bonn', 'riga', 'kiel', 'genf'];
 /** Of the message files that were delivered since the last restore so many come again at the very end. */
 const REPEATS_AT_THE_END = 15;
 
-/** How often each thing happens, against the others. */
-const ORDINARY = { people: 25, cycle: 16, deliver: 46, dispatch: 3 };
-const FAULTS = {
-  backup: 3,
-  restore: 1.2,
-  redefine: 0.8,
-  recover: 1,
-  clone: 0.3,
-  wipe: 0.2,
-  clock: 0.6,
-  refuse: 0.5,
-  restart: 0.5,
-  reinstall: 0.1,
-};
-/** With `holds` only. */
-const HOLDS = { crowd: 6, takeBack: 3, approve: 5 };
-export type Weights = typeof ORDINARY & typeof FAULTS & typeof HOLDS;
-
 export class World {
   readonly machines: Machine[] = [];
   readonly offices: Office[];
@@ -97,6 +83,7 @@ export class World {
   delivered: Letter[] = [];
   readonly #disasters = new Disasters(this);
   readonly #crowds = new Crowds(this);
+  readonly #ways: NarrowWays;
   #fresh = 0;
 
   constructor(readonly options: WorldOptions) {
@@ -104,6 +91,7 @@ export class World {
     this.random = new SeededRandom(seed, 1);
     this.quiet = options.calm ?? false;
     this.offices = [SERVER, ...BRANCHES.slice(0, options.requestors ?? 3)].map((name, i) => new Office(name, i + seed));
+    this.#ways = new NarrowWays(this);
     const faulty = (probability: number) => !this.quiet && this.random.chance(probability);
     this.around = {
       network: this.network,
@@ -115,6 +103,8 @@ export class World {
       definition: () => this.definition,
       ownLine: this.random.chance(0.5) ? 'memory' : 'network',
       lineFails: () => faulty(0.02) && this.count('lines down'),
+      takes: (peer) => this.#ways.takes(peer),
+      turnsOutTooLarge: (file) => this.#ways.turnsOutTooLarge(file),
       writeFails: () => faulty(0.1) && this.count('writes failed'),
       diskFull: () => faulty(0.002) && this.count('disks full'),
       tell: (machine, event) => this.#told(machine, event),
@@ -131,6 +121,7 @@ export class World {
   }
 
   #told(machine: Machine, { time, text, details }: CycleEvent): void {
+    if (text.includes('composed anew')) this.count('composed anew');
     this.say(`${machine.label} ${time} ${text}`);
     if ((this.options.calm ?? false) && details?.['verdict'] === 'mismatch')
       this.watch.violation(`mismatch: ${machine.label} got an update that does not add up, and nothing went wrong`);
@@ -162,11 +153,7 @@ export class World {
 
   async #step(): Promise<void> {
     this.nowMs += 60_000 * (1 + this.random.int(120));
-    const calm = this.options.calm ?? false;
-    const faults = calm ? zero(FAULTS) : FAULTS;
-    const holds = (this.options.holds ?? false) ? HOLDS : zero(HOLDS);
-    const weights: Weights = { ...ORDINARY, ...faults, ...holds, ...this.options.weights };
-    switch (this.random.weighted(weights)) {
+    switch (this.random.weighted(weightsOf(this.options))) {
       case 'people':
         return this.#changePeople(this.random.pick(this.offices));
       case 'cycle':
@@ -196,6 +183,8 @@ export class World {
         return;
       case 'reinstall':
         return this.#disasters.reinstall(this.random.pick(this.machines));
+      case 'widen':
+        return this.#ways.widen(this.random.pick(this.offices).name);
       case 'crowd':
         return this.#crowds.change(this.random.pick(this.offices));
       case 'takeBack':
@@ -316,6 +305,7 @@ export class World {
 
   async #settle(): Promise<number> {
     this.quiet = true;
+    if (this.options.narrow ?? false) this.#ways.narrowForGood();
     const holds = this.options.holds ?? false;
     if (holds) await this.#until('agreed while held', async () => disagreementsWhileHeld(this.machines, this.server));
     const { cycles, agreed } = await this.#until('converged', async () => {
@@ -380,21 +370,4 @@ export class World {
       this.watch.violation(`needless: ${this.watch.changesSent - sent} changes sent for repeats`);
     for (const text of await disagreements(this.machines, this.server)) this.watch.violation(`resurrected: ${text}`);
   }
-}
-
-/** Small enough that updates and submissions come in parts and checkpoints are forgotten. */
-function smallLimits(random: SeededRandom): Limits {
-  return {
-    ...defaultLimits,
-    maxPartChanges: random.pick([2, 4, 1_000]),
-    maxPartBytes: 16_384,
-    maxEntryBytes: 8_192,
-    maxRefusedNamed: 2,
-    maxOutgoing: 20,
-    checkpointsKept: random.pick([3, 6, 12]),
-  };
-}
-
-function zero<K extends string>(weights: Record<K, number>): Record<K, number> {
-  return Object.fromEntries(Object.keys(weights).map((key) => [key, 0])) as Record<K, number>;
 }

@@ -57,10 +57,15 @@ export async function syncFolder(folder: string): Promise<void> {
   try {
     await handle.sync();
   } catch (error) {
-    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EBADF'].includes(errnoOf(error) ?? '')) throw error;
+    if (!isSyncRefused(error)) throw error;
   } finally {
     await handle.close();
   }
+}
+
+/** The system has no such thing for folders. */
+export function isSyncRefused(error: unknown): boolean {
+  return ['EINVAL', 'ENOTSUP', 'EISDIR', 'EBADF'].includes(errnoOf(error) ?? '');
 }
 
 /** Makes one folder, not its parents; content with one that is there. */

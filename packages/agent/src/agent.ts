@@ -22,6 +22,7 @@ import {
   createCookieJar,
   createRequestor,
   createServer,
+  dropReadHolds,
   type Directory,
   loadServer,
   noteSeqTime,
@@ -29,8 +30,10 @@ import {
   saveServer,
   type ServerContext,
   type Store,
+  type Transport,
 } from '@dirpost/core';
 import { createCodec, createSealer, type PrivateKeys } from '@dirpost/message';
+import { Bounces } from './bounces.ts';
 import { CompleteReads } from './complete-reads.ts';
 import { type PublishDirectory, type SubscribeDirectory, wantedColumns } from './config/directory.ts';
 import type { Configuration } from './config/load.ts';
@@ -40,15 +43,20 @@ import { Joining, livePublishRules } from './joining/joining.ts';
 import { RefusedRequests } from './joining/refused-requests.ts';
 import { loadKeys } from './keys.ts';
 import type { Postoffice } from './postoffice.ts';
+import { Probes } from './probes.ts';
 import { Routes } from './routes.ts';
 import { Schedule } from './schedule/schedule.ts';
+import { largestTo } from './send.ts';
 import { FileSpool } from './spool.ts';
 import { openTransports, type Transports } from './transports.ts';
 import { Upkeep } from './upkeep.ts';
 import { VERSION } from './version.ts';
 
-/** Sealing adds the header, the age body's framing (16 in 65,536) and the signature. */
+/** Sealing adds the header, the age body's framing (16 octets in 65,536) and the signature. */
 const SEALING_BYTES = 4_096;
+const SEALING_SHARE = 1 / 2_048;
+/** A head may be as large (the bucket digests of an exchange have 16 KiB): no way is believed to take less. */
+const SMALLEST_PAYLOAD_BYTES = 32 * 1_024;
 const UPKEEP_AFTER_MS = 600_000;
 
 export interface Agent {
@@ -74,8 +82,10 @@ export async function openAgent(configuration: Configuration, options: OpenOptio
   let store: Store | undefined;
   let transports: Transports | undefined;
   let refused: RefusedRequests | undefined;
+  let bounces: Bounces | undefined;
   const close = async () => {
     await transports?.close();
+    await bounces?.settled();
     await refused?.write();
     await store?.close();
     lock?.release();
@@ -83,15 +93,21 @@ export async function openAgent(configuration: Configuration, options: OpenOptio
   try {
     store = await openSqliteStore({ path: join(dataFolder, 'store.db'), readOnly });
     const joining = await Joining.open(dataFolder, keys, store);
+    const isServer = configuration.role === 'server';
+    const returned = (bounces = new Bounces({ store, clock: systemClock, retry: configuration.retry, isServer, tell }));
     const requests = (refused = new RefusedRequests({ store, peers: joining.peers, tell }));
+    const probes = new Probes();
     transports = openTransports(configuration, {
       keys,
       tell,
       gate: admission(joining, configuration.limits),
       onRefused: (who, why) => requests.note(who, why),
       isEnrolling: () => joining.enrolling !== null,
+      joining,
+      probes,
+      onBounce: (bounce) => returned.note(bounce),
     });
-    const postoffice = build(configuration, { keys, store, joining, outside: transports.outside, tell });
+    const postoffice = build(configuration, { keys, store, joining, transports, bounces, probes, tell });
     if (!readOnly) await prepare(postoffice);
     return { postoffice, joining, transports, close };
   } catch (error) {
@@ -104,25 +120,30 @@ interface Opened {
   keys: PrivateKeys;
   store: Store;
   joining: Joining;
-  outside: Transports['outside'];
+  transports: Transports;
+  bounces: Bounces;
+  probes: Probes;
   tell: (event: CycleEvent) => void;
 }
+
+const systemClock = { now: () => Date.now() };
 
 function build(configuration: Configuration, opened: Opened): Postoffice {
   const { keepDoneMs, keepDoneFiles } = configuration.spool;
   const schedule = new Schedule(configuration);
-  const { keys, store, joining, outside, tell } = opened;
+  const { keys, store, joining, transports, bounces, probes, tell } = opened;
+  const { outside } = transports;
   const { postoffice: name, server, limits, retry, dataFolder } = configuration;
   const { peers, invitations } = joining;
-  const clock = { now: () => Date.now() };
+  const clock = systemClock;
   const [memory, ownEnd] = connectMemoryTransports({ maxMessageBytes: limits.maxMessageBytes });
-  const smallest = Math.min(limits.maxMessageBytes, ...outside.map((transport) => transport.maxMessageBytes));
+  const waysTo = (peer: string) => (peer === name ? [memory] : transports.to(peer));
   const workshop = {
     codec: createCodec(limits),
     clock,
     random: randomBytes,
     limits,
-    maxPayloadBytes: () => smallest - SEALING_BYTES,
+    maxPayloadBytes: (to: string) => largestPayloadTo(to, waysTo(to), limits.maxMessageBytes),
   };
   const publishing = configuration.directories.filter((directory) => directory.direction === 'publish');
   const subscribing = configuration.directories.filter((directory) => directory.direction === 'subscribe');
@@ -146,7 +167,9 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
     limits,
     retry,
     upkeep: new Upkeep({ maxAgeMs: keepDoneMs, maxFiles: keepDoneFiles, everyMs: UPKEEP_AFTER_MS }),
-    routes: new Routes(store, (peer) => (peer === name ? [memory] : outside), configuration.role === 'server'),
+    routes: new Routes(store, waysTo, configuration.role === 'server', (peer, way) => bounces.avoids(peer, way)),
+    bounces,
+    probes,
     inbound: configuration.role === 'server' ? [ownEnd, ...outside] : outside,
     publishing: publishing.map((directory) => ({
       directory: openDirectory(directory, configuration),
@@ -167,6 +190,12 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
     server: configuration.role === 'server' ? serverContext(configuration, workshop, opened) : null,
     tell,
   };
+}
+
+/** So that any way may be taken, as it is now: transports learn what a peer takes. */
+export function largestPayloadTo(peer: string, ways: Transport[], maxMessageBytes: number): number {
+  const fileBytes = Math.min(maxMessageBytes, ...ways.map((way) => largestTo(way, peer)));
+  return Math.max(SMALLEST_PAYLOAD_BYTES, Math.floor(fileBytes * (1 - SEALING_SHARE)) - SEALING_BYTES);
 }
 
 type Workshop = Pick<ServerContext, 'codec' | 'clock' | 'random' | 'limits' | 'maxPayloadBytes'>;
@@ -215,12 +244,18 @@ function distinct<T>(values: T[]): T[] {
 }
 
 /** First start, or a changed configuration. */
-async function prepare({ store, spool, random, server, tell }: Postoffice): Promise<void> {
+async function prepare({ store, spool, random, server, publishing, tell }: Postoffice): Promise<void> {
   if (spool instanceof FileSpool) await spool.prepare();
-  await store.transaction(async (tx) => {
+  const read = new Set(publishing.map(({ directory }) => directory.name));
+  const dropped = await store.transaction(async (tx) => {
     await createRequestor(tx, random);
     if (server !== null) await createServer(tx, random);
+    return dropReadHolds(tx, (directory) => read.has(directory));
   });
+  for (const directory of dropped) {
+    const text = `${directory} is not published from any more: what was held of its read stays as it was published`;
+    tell({ time: 'T0', level: 'info', text, details: { directory } });
+  }
   if (server === null) return;
   const changed = await store.transaction(
     async (tx) => {

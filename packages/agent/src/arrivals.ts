@@ -163,7 +163,11 @@ export function collectingInTurn(
   };
   return {
     name: transport.name,
-    maxMessageBytes: transport.maxMessageBytes,
+    // It may become smaller.
+    get maxMessageBytes() {
+      return transport.maxMessageBytes;
+    },
+    ...(transport.maxMessageBytesTo && { maxMessageBytesTo: (to: string) => transport.maxMessageBytesTo!(to) }),
     async deliver(file, signal) {
       await transport.deliver(file, signal);
       waitNoLonger();

@@ -4,7 +4,7 @@
  */
 import {
   type FlaggedEntry,
-  heldCounts,
+  heldAtThisEnd,
   loadOwn,
   type PostofficeName,
   type ReadSummary,
@@ -63,7 +63,7 @@ export async function makeReport(tx: StoreTx, postoffice: Postoffice): Promise<R
     writtenUpTo,
     refusedCount,
     refused: refused.slice(0, postoffice.limits.maxRefusedNamed),
-    heldCount: (await heldCounts(tx)).report,
+    heldCount: heldAtThisEnd(own),
     nextContactMs: postoffice.nextContact?.() ?? null,
   };
 }

@@ -17,11 +17,13 @@ import {
   loadOwn,
   loadServer,
   type MessageHead,
+  type ProcessOutcome,
   processUpdate,
   type Update,
   type Verification,
 } from '@dirpost/core';
 import type { OpenedMessage } from '@dirpost/message';
+import { forgetBounces } from './forget-bounces.ts';
 import { makeReport } from './directory-state.ts';
 import { counted, type CycleEvent, type Progress } from './events.ts';
 import { heldWords } from './held.ts';
@@ -156,23 +158,24 @@ async function processFile(postoffice: Postoffice, name: string, total: Dispatch
   const head = requestor.codec.head(opened.payload);
   const { payload, payloadHash, envelope } = opened;
   const { from } = envelope;
+  let verdict: DispatchOutcome['verdict'] | ProcessOutcome['verdict'] | null = null;
   if (head.kind === 'enrolment' || opened.enrolment !== undefined) {
     await dispatchEnrolment(postoffice, opened, head);
   } else if (head.kind === 'update') {
     if (from !== requestor.server) throw notFor(opened, `${from} is not the directory server of this postoffice`);
-    total.updates.push(await dispatchUpdate(postoffice, { from, head, payload, payloadHash }));
+    const outcome = await dispatchUpdate(postoffice, { from, head, payload, payloadHash });
+    total.updates.push(outcome);
+    verdict = outcome.verdict;
   } else if (server === null) {
     throw notFor(opened, 'this postoffice is not a directory server');
   } else if (head.kind === 'exchange') {
-    await processExchangeFile(postoffice, server, { from, head: head satisfies Exchange, payload, payloadHash });
+    const arrival = { from, head: head satisfies Exchange, payload, payloadHash };
+    verdict = (await processExchangeFile(postoffice, server, arrival)).verdict;
   } else {
-    await processVerificationFile(postoffice, server, {
-      from,
-      head: head satisfies Verification,
-      payload,
-      payloadHash,
-    });
+    const arrival = { from, head: head satisfies Verification, payload, payloadHash };
+    verdict = (await processVerificationFile(postoffice, server, arrival)).verdict;
   }
+  await forgetBounces(postoffice, { from, transport, head, verdict });
 }
 
 /** What is signed by a key that only an invitation vouches for may be nothing but an enrolment. */

@@ -66,6 +66,10 @@ export interface MeasuredEffect {
   limit: HoldLimit;
   /** false: held only because the same entries are over another limit. */
   over: boolean;
+  /** Of a read: so many entries that could not be told may be those who are missing, so that these wait. */
+  unclear: number;
+  /** Of cleared values, where it is known for all together: which attributes, the most frequent first. */
+  attributes: string[];
 }
 
 export function measuredEffects(holding: Holding, limits: HoldLimits): MeasuredEffect[] {
@@ -74,8 +78,17 @@ export function measuredEffects(holding: Holding, limits: HoldLimits): MeasuredE
     const [held, approved] = [holding.held[effect], holding.approved[effect]];
     const of = effect === 'lostMembers' ? holding.against.members : holding.against.entries;
     const percent = of === 0 ? null : Number((((held + approved) * 100) / of).toFixed(1));
-    return { effect, held, approved, of, percent, limit: limits[effect], over: (over & effectBit(effect)) !== 0 };
+    const unclear = effect === 'removals' ? (holding.unclear ?? 0) : 0;
+    const attributes = effect === 'clearedValues' ? mostFrequent(holding.cleared ?? {}) : [];
+    const isOver = (over & effectBit(effect)) !== 0;
+    return { effect, held, approved, of, percent, limit: limits[effect], over: isOver, unclear, attributes };
   });
+}
+
+function mostFrequent(counts: Record<string, number>): string[] {
+  return Object.entries(counts)
+    .sort(([, a], [, b]) => b - a)
+    .map(([name]) => name);
 }
 
 const NOUNS: Record<Effect, string> = {
@@ -90,8 +103,18 @@ export function effectWords(effect: Effect, count: number): string {
   return counted(count, NOUNS[effect]).replace(/^\d+/, number);
 }
 
+const SHOWN_ATTRIBUTES = 5;
+
+/** "12 cleared values of mail, title" */
+export function heldEffectWords({ effect, held, attributes }: MeasuredEffect): string {
+  if (attributes.length === 0) return effectWords(effect, held);
+  const more = attributes.length > SHOWN_ATTRIBUTES ? ', …' : '';
+  return `${effectWords(effect, held)} of ${attributes.slice(0, SHOWN_ATTRIBUTES).join(', ')}${more}`;
+}
+
 /** "6 % of 1,000; the limit is 10 and 5 %" */
-export function measureWords({ effect, approved, of, percent, limit, over }: MeasuredEffect): string {
+export function measureWords({ effect, approved, of, percent, limit, over, unclear }: MeasuredEffect): string {
+  if (unclear > 0) return `${counted(unclear, 'entry')} could not be understood, and may be theirs`;
   if (!over) return 'of entries that are held for more than that';
   const whom = effect === 'lostMembers' ? ' members' : '';
   const withApproved = approved === 0 ? '' : `with ${number(approved)} approved, `;
@@ -102,9 +125,7 @@ export function measureWords({ effect, approved, of, percent, limit, over }: Mea
 /** For the end of an event: "; held: 60 removals (…)", or nothing. */
 export function heldWords(holding: Holding | undefined, limits: HoldLimits): string {
   if (holding === undefined || holding.held.entries === 0) return '';
-  const words = measuredEffects(holding, limits).map(
-    (one) => `${effectWords(one.effect, one.held)} (${measureWords(one)})`,
-  );
+  const words = measuredEffects(holding, limits).map((one) => `${heldEffectWords(one)} (${measureWords(one)})`);
   return `; held: ${words.join(', ')}`;
 }
 

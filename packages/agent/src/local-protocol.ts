@@ -5,7 +5,9 @@
  *   command ▶ {"v":1,"argv":["sync","--wait","5"],"cwd":"/srv/oslo","columns":120,"tty":{"out":true,"err":true}}
  *   agent   ▶ {"out":"…"} {"err":"…"} …            ▶ {"exit":0}  or  {"refused":"…"}
  *
- * A command that goes away is cancelled.
+ * A command that goes away is cancelled. What only wants to know with which configuration the agent was started asks:
+ *
+ *   {"v":1,"about":true}  ▶  {"configuration":"<fingerprint>","pid":712}
  */
 import { createHash } from 'node:crypto';
 import { lstat, mkdir } from 'node:fs/promises';
@@ -30,6 +32,12 @@ export const localRequest = z.object({
   tty: z.object({ out: z.boolean(), err: z.boolean() }).default({ out: false, err: false }),
 });
 export type LocalRequest = z.output<typeof localRequest>;
+
+export const localQuestion = z.object({ v: z.literal(LOCAL_PROTOCOL_VERSION), about: z.literal(true) });
+
+/** `configuration`: config/load.ts, fingerprintOf. */
+export const aboutAgent = z.object({ configuration: z.string(), pid: z.int() });
+export type AboutAgent = z.output<typeof aboutAgent>;
 
 export const localAnswer = z.union([
   z.object({ out: z.string() }),

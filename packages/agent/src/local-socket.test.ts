@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Invocation } from './cli/command.ts';
-import { runInsteadOf } from './cli/remote.ts';
+import { askAgent, runInsteadOf } from './cli/remote.ts';
 import { Screen } from './cli/screen.ts';
 import { DirpostError } from '@dirpost/core';
 import { LineReader, localAddress, makeOwnFolder, MAX_REQUEST_BYTES } from './local-protocol.ts';
 import { type CommandHandler, listenLocally, type LocalSocket } from './local-socket.ts';
 
+const ABOUT = { configuration: '00ff', pid: 712 };
 const folders: string[] = [];
 const sockets: LocalSocket[] = [];
 afterEach(async () => {
@@ -27,7 +28,7 @@ async function dataFolder(name = ''): Promise<string> {
 }
 
 async function listen(folder: string, handler: CommandHandler): Promise<LocalSocket> {
-  const socket = await listenLocally(folder, handler);
+  const socket = await listenLocally(folder, handler, ABOUT);
   sockets.push(socket);
   return socket;
 }
@@ -200,6 +201,28 @@ describe('garbage', () => {
     const request = '{"v":1,"argv":["sync"],"cwd":"/"}\n';
     const { answer } = await rawly(path, request + request + request);
     expect([answer, ran]).toEqual(['{"exit":0}\n', 1]);
+  });
+});
+
+describe('a question about the agent', () => {
+  it('is answered, and runs nothing', async () => {
+    const folder = await dataFolder();
+    const handler = vi.fn<CommandHandler>(async () => 0);
+    await listen(folder, handler);
+    expect(await askAgent(folder)).toEqual(ABOUT);
+    expect(handler).not.toHaveBeenCalled();
+  });
+
+  it('has no answer where no agent runs, or one that does not understand it', async () => {
+    const folder = await dataFolder();
+    expect(await askAgent(folder)).toBeNull();
+    const older = createServer(
+      (socket) => void socket.resume().end('{"refused":"this agent understands version 1 only"}\n'),
+    );
+    older.listen(localAddress(folder).path);
+    await once(older, 'listening');
+    expect(await askAgent(folder)).toBeNull();
+    await new Promise((resolve) => older.close(resolve));
   });
 });
 

@@ -6,10 +6,12 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { DirpostError } from '@dirpost/core';
 import {
+  type AboutAgent,
   LineReader,
   LOCAL_PROTOCOL_VERSION,
   type LocalAnswer,
   localAddress,
+  localQuestion,
   localRequest,
   type LocalRequest,
   makeOwnFolder,
@@ -41,14 +43,18 @@ export interface LocalSocket {
  * To be called by the one who holds the lock of the data folder: a socket that lies there is that of a dead agent.
  * Throws DirpostError `file-denied`, `file-failed`.
  */
-export async function listenLocally(dataFolder: string, handler: CommandHandler): Promise<LocalSocket> {
+export async function listenLocally(
+  dataFolder: string,
+  handler: CommandHandler,
+  about: AboutAgent,
+): Promise<LocalSocket> {
   const { path, folder } = localAddress(dataFolder);
   if (folder !== null) await makeOwnFolder(folder);
   const isFile = process.platform !== 'win32';
   if (isFile) await rm(path, { force: true });
   const talks = new Set<Talk>();
   const server = createServer((socket) => {
-    const talk = new Talk(socket, handler);
+    const talk = new Talk(socket, handler, about);
     talks.add(talk);
     void talk.ended.finally(() => talks.delete(talk));
   });
@@ -82,13 +88,15 @@ class Talk {
   readonly ended: Promise<void>;
   readonly #socket: Socket;
   readonly #handler: CommandHandler;
+  readonly #about: AboutAgent;
   readonly #lines = new LineReader(MAX_REQUEST_BYTES);
   readonly #abort = new AbortController();
   #running: Promise<void> | null = null;
 
-  constructor(socket: Socket, handler: CommandHandler) {
+  constructor(socket: Socket, handler: CommandHandler, about: AboutAgent) {
     this.#socket = socket;
     this.#handler = handler;
+    this.#about = about;
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     // Who has gone needs no error: the close that follows cancels the command.
     socket.on('error', () => {});
@@ -118,6 +126,7 @@ class Talk {
     }
     const [line] = lines;
     if (line === undefined) return;
+    if (parseLine(line, localQuestion) !== undefined) return this.#end(this.#about);
     const request = parseLine(line, localRequest);
     if (request === undefined) return this.#refuse(`this agent understands version ${LOCAL_PROTOCOL_VERSION} only`);
     this.#running = this.#run(request);
@@ -141,15 +150,19 @@ class Talk {
     if (this.#abort.signal.aborted) this.#socket.destroySoon();
   }
 
-  #say(answer: LocalAnswer): void {
+  #say(answer: LocalAnswer | AboutAgent): void {
     if (this.#socket.destroyed) return;
     this.#socket.write(`${JSON.stringify(answer)}\n`);
     if (this.#socket.writableLength > MAX_UNREAD_BYTES) this.#socket.destroy();
   }
 
-  #refuse(why: string): void {
-    this.#say({ refused: why });
+  #end(answer: LocalAnswer | AboutAgent): void {
+    this.#say(answer);
     this.#socket.destroySoon();
+  }
+
+  #refuse(why: string): void {
+    this.#end({ refused: why });
   }
 }
 

@@ -72,6 +72,19 @@ describe('public keys', () => {
     for (const secret of [keys.signing, ...keys.identities]) expect(text).not.toContain(secret);
   });
 
+  it('keep the mail address that joining told, also when they are replaced; it is not in the file that travels', async () => {
+    await addPeer(data, await peer(), { own: 'hq' });
+    const known = (await loadPeers(data)).get('oslo')!;
+    await savePeer(data, { ...known, mail: 'dirpost@oslo.example.org' });
+    await addPeer(data, await peer(), { own: 'hq', replace: true });
+    expect((await loadPeers(data)).get('oslo')).toMatchObject({ mail: 'dirpost@oslo.example.org' });
+    const withMail = JSON.stringify({ ...JSON.parse(await exported()), mail: 'a@b.c' });
+    expect(() => parsePeer(withMail, 'x.json')).toThrow(/not a file of public keys/);
+    const path = join(data, 'peers', 'oslo.json');
+    await writeFile(path, (await readFile(path, 'utf8')).replace('dirpost@', 'Eve <eve@'));
+    await expect(loadPeers(data)).rejects.toMatchObject({ code: 'peer-invalid' });
+  });
+
   it('that were added are known after a restart', async () => {
     expect(await loadPeers(data)).toEqual(new Map());
     const [oslo, lima] = [await peer('oslo'), await peer('lima')];

@@ -15,6 +15,7 @@ import { errnoOf, fileError, readBounded, writeDurably } from '@dirpost/adapters
 import {
   checkPostofficeName,
   DirpostError,
+  isMailAddress,
   isPostofficeName,
   type PostofficeName,
   type PublishRule,
@@ -38,6 +39,8 @@ export interface Peer extends PeerKeys {
   publish?: PublishRule;
   /** When it joined by an invitation. */
   joinedAtMs?: number;
+  /** Its mail address, as joining told it. */
+  mail?: string;
 }
 
 const PUBLIC_KEY = /^[A-Za-z0-9+/]{43}=$/;
@@ -68,6 +71,7 @@ const peerFile = publicFile.extend({
     })
     .optional(),
   joinedAt: z.iso.datetime().optional(),
+  mail: z.string().refine(isMailAddress, 'is no mail address').optional(),
 });
 
 /** The text of the own public file. */
@@ -97,7 +101,7 @@ function readPeer(text: string, source: string, schema: typeof publicFile | type
   const parsed = schema.safeParse(parseJson(text, source));
   if (!parsed.success) throw invalid(source, explain(parsed.error));
   const file: z.output<typeof peerFile> = parsed.data;
-  const { name, role, keys, madeAt, recoveryKey, state, publish, joinedAt } = file;
+  const { name, role, keys, madeAt, recoveryKey, state, publish, joinedAt, mail } = file;
   for (const one of keys) {
     try {
       parsePublicKeys(JSON.stringify(one));
@@ -120,6 +124,7 @@ function readPeer(text: string, source: string, schema: typeof publicFile | type
     ...(state === 'suspended' ? { suspended: true } : {}),
     ...(publish === undefined ? {} : { publish: withoutUndefined(publish) }),
     ...(joinedAt === undefined ? {} : { joinedAtMs: Date.parse(joinedAt) }),
+    ...(mail === undefined ? {} : { mail }),
   };
 }
 
@@ -183,7 +188,7 @@ export class Peers {
   }
 
   async reload(): Promise<void> {
-    await this.#changes.note();
+    this.#changes.note();
     this.#peers = await loadPeers(this.dataFolder);
     this.#changed();
   }
@@ -205,7 +210,7 @@ export class Peers {
 
   /** Reads the files again if one of them was written; cheap where none was. */
   async refresh(): Promise<void> {
-    if (await this.#changes.happened()) await this.reload();
+    if (this.#changes.happened()) await this.reload();
   }
 
   #changed(): void {
@@ -244,8 +249,8 @@ export async function addPeer(
   }
   checkRecoveryKey(known, peer);
   // Other keys lift no suspension, and give no other rights.
-  const { suspended, publish, joinedAtMs, recoveryKey } = known ?? {};
-  const kept = { suspended, publish, joinedAtMs, recoveryKey };
+  const { suspended, publish, joinedAtMs, recoveryKey, mail } = known ?? {};
+  const kept = { suspended, publish, joinedAtMs, recoveryKey, mail };
   await savePeer(dataFolder, { ...withoutUndefined(kept), ...peer });
   return known === undefined ? 'added' : 'replaced';
 }
@@ -318,6 +323,7 @@ function formatPeer(peer: Peer): string {
     ...(peer.suspended === true ? { state: 'suspended' } : {}),
     ...(peer.publish === undefined ? {} : { publish: peer.publish as z.input<typeof peerFile>['publish'] }),
     ...(peer.joinedAtMs === undefined ? {} : { joinedAt: new Date(peer.joinedAtMs).toISOString() }),
+    ...(peer.mail === undefined ? {} : { mail: peer.mail }),
   };
   return `${JSON.stringify(file, null, 2)}\n`;
 }

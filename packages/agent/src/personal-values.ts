@@ -46,10 +46,16 @@ function cleanDetails(details: Record<string, unknown>): Record<string, unknown>
 
 const QUOTED = /"(?:[^"\\]|\\.)*"|“[^”]*”|«[^»]*»/g;
 const MAIL = /[^\s<>"',;:()]+@[^\s<>"',;:()]+/g;
-/** One or more RDNs (RFC 4514), up to where a sentence goes on; values may hold spaces. */
-const DN =
-  /\b(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)=(?:\\.|[^,\\:;"]*[^,\\:;"\s])(?:\s*[,+]\s*(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)=(?:\\.|[^,+\\:;"])*)*/g;
+const TYPE = String.raw`(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)`;
+/** Values may hold spaces, quotation marks, and anything behind a backslash; a sentence goes on behind ": " or "; ". */
+const VALUE = String.raw`(?:\\.|[:;](?!\s|$)|[^,+\\:;])*`;
+/** One or more RDNs (RFC 4514), up to where a sentence goes on. */
+const DN = new RegExp(String.raw`\b${TYPE}=(?=\S)${VALUE}(?:\s*[,+;]\s*${TYPE}=${VALUE})*`, 'g');
 
+/**
+ * The rule for texts: what comes out of an entry stands in quotation marks (JSON.stringify), since a name or a cell has no
+ * form of its own. DNs and mail addresses are found also without.
+ */
 function cleanText(text: string): string {
   return text.replaceAll(QUOTED, '"…"').replaceAll(DN, '(a DN)').replaceAll(MAIL, '(an address)');
 }

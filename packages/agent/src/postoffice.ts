@@ -16,9 +16,11 @@ import type {
   Transport,
 } from '@dirpost/core';
 import type { Sealer } from '@dirpost/message';
+import type { Bounces } from './bounces.ts';
 import type { CompleteReads } from './complete-reads.ts';
 import type { CycleEvent } from './events.ts';
 import type { Joining } from './joining/joining.ts';
+import type { Probes } from './probes.ts';
 import type { Routes } from './routes.ts';
 import type { Spool } from './spool.ts';
 import type { Upkeep } from './upkeep.ts';
@@ -58,6 +60,10 @@ export interface Postoffice {
   retry: RetryTimes;
   upkeep: Upkeep;
   routes: Routes;
+  /** Own message files that are on their way back here; the simulation has none. */
+  probes?: Probes;
+  /** What came back by mail; the simulation has none. */
+  bounces?: Bounces;
   /** What is collected from. */
   inbound: Transport[];
   publishing: PublishingDirectory[];

@@ -10,10 +10,13 @@ import type { Postoffice } from './postoffice.ts';
 export async function receive(postoffice: Postoffice, signal: AbortSignal): Promise<number> {
   const own = await postoffice.store.read(loadOwn);
   const takeFrom = async ({ name }: Transport, bytes: Uint8Array): Promise<boolean> => {
+    if (postoffice.probes?.take(bytes) === true) return true;
     if (isForAnother(postoffice, bytes, own)) return false;
     await postoffice.spool.put('incoming', spoolName(bytes, name), bytes);
     return true;
   };
+  // Who was invited or let in this very second is heard, too.
+  await postoffice.joining?.refresh(true);
   let taken = 0;
   for (const transport of postoffice.inbound) {
     try {

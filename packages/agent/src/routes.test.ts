@@ -55,3 +55,16 @@ it('what could not be asked the last time comes last, until it can', async () =>
   routes.asked('http', true);
   expect(await names(routes, 'hq')).toEqual(['http', 'folder']);
 });
+
+it('a way that is avoided for one peer is taken last, even if his newest message came by it', async () => {
+  const routes = new Routes(
+    store,
+    () => ways,
+    true,
+    async (peer, name) => peer === 'oslo' && name === 'http',
+  );
+  await routes.arrived('oslo', 'http');
+  await routes.arrived('lima', 'http');
+  expect(await names(routes)).toEqual(['folder', 'http']);
+  expect(await names(routes, 'lima')).toEqual(['http', 'folder']);
+});

@@ -1,6 +1,6 @@
 /**
- * Ways to a peer (T1): all transports, in the configured order, but what could not be asked the last time comes last. A
- * server answers by the one by which the newest message of that peer came: there the other side is listening. The
+ * Ways to a peer (T1): all transports, in the configured order, but what could not be asked the last time comes last, and
+ * so does one by which the files to that peer came back (bounces.ts). A server answers by the one by which the newest message of that peer came: there the other side is listening. The
  * requestor chooses: if it, too, followed what came, both would stay on the second way for ever. So a line that fails is
  * left without a resync and taken up again.
  */
@@ -15,25 +15,39 @@ export class Routes {
   readonly #store: Store;
   readonly #waysTo: (peer: PostofficeName) => Transport[];
   readonly #answers: boolean;
+  readonly #avoids: (peer: PostofficeName, transport: string) => Promise<boolean>;
   /** Names of transports that could not be asked for arrivals the last time. */
   readonly #failing = new Set<string>();
   /** Peer → name of the transport that took the last message file to it. */
   readonly #taken = new Map<PostofficeName, string>();
   #arrivals: Arrivals | null = null;
 
-  /** `waysTo`: all transports to a peer, in the order of preference. `answers`: as the server does. */
-  constructor(store: Store, waysTo: (peer: PostofficeName) => Transport[], answers = true) {
+  /**
+   * `waysTo`: all transports to a peer, in the order of preference. `answers`: as the server does. `avoids`: whether
+   * another transport to that peer is better, whichever it is.
+   */
+  constructor(
+    store: Store,
+    waysTo: (peer: PostofficeName) => Transport[],
+    answers = true,
+    avoids: (peer: PostofficeName, transport: string) => Promise<boolean> = async () => false,
+  ) {
     this.#store = store;
     this.#waysTo = waysTo;
     this.#answers = answers;
+    this.#avoids = avoids;
   }
 
   async to(peer: PostofficeName): Promise<Transport[]> {
     const ways = this.#waysTo(peer);
     if (ways.length < 2) return ways;
     const first = this.#answers ? (await this.#loadArrivals())[peer] : undefined;
-    const rank = ({ name }: Transport) => (name === first ? 0 : this.#failing.has(name) ? 2 : 1);
-    return ways.toSorted((a, b) => rank(a) - rank(b));
+    const ranks = new Map<Transport, number>();
+    for (const way of ways) {
+      const last = this.#failing.has(way.name) && way.name !== first;
+      ranks.set(way, last || (await this.#avoids(peer, way.name)) ? 2 : way.name === first ? 0 : 1);
+    }
+    return ways.toSorted((a, b) => ranks.get(a)! - ranks.get(b)!);
   }
 
   /** Whether that transport could be asked just now for what has arrived. */

@@ -5,10 +5,16 @@
 import {
   composeExchange,
   DirpostError,
+  hasToBeRecut,
   isDirpostError,
   loadOwn,
+  type MessageFile,
+  type MessageSummary,
   type OutgoingSummary,
+  type PostofficeName,
+  recutUpdate,
   type Submitted,
+  type Transport,
 } from '@dirpost/core';
 import { makeReport } from './directory-state.ts';
 import { counted } from './events.ts';
@@ -92,7 +98,8 @@ export async function sendingDueMs({ store, clock, retry }: Postoffice): Promise
   return peers.size === 0 ? null : Math.min(...peers.values());
 }
 
-function doubling(firstMs: number, times: number, mostMs: number): number {
+/** `firstMs`, doubled so many times, but at most `mostMs`. */
+export function doubling(firstMs: number, times: number, mostMs: number): number {
   return Math.min(firstMs * 2 ** Math.min(Math.max(times, 0), 30), mostMs);
 }
 
@@ -107,38 +114,94 @@ export interface Sent {
  * holds up nobody.
  */
 export async function sendOutgoing(postoffice: Postoffice, signal: AbortSignal, now = false): Promise<Sent> {
-  const { store, clock, retry } = postoffice;
-  const sent: Sent = { messages: 0, bytes: 0, failed: 0 };
-  const unreachable = new Set<string>();
+  const { store, bounces } = postoffice;
+  await bounces?.settled();
+  const undelivered = () => store.read((tx) => tx.outgoing({ undelivered: true }));
+  const recut = new Set<PostofficeName>();
   const tried = new Tried(postoffice);
-  const waiting = await store.read((tx) => tx.outgoing({ undelivered: true }));
+  const round: Round = { now, sent: { messages: 0, bytes: 0, failed: 0 }, unreachable: new Set(), recut, tried };
   try {
-    for (const message of waiting) {
-      signal.throwIfAborted();
-      if (unreachable.has(message.to)) continue;
-      if (!now && hasToWait(message, clock.now(), retry.deliverAtMostMs)) continue;
-      const delivered = await sealAndDeliver(postoffice, message, signal);
-      // Gone meanwhile: a newer message contains what it said.
-      if (delivered === null) continue;
-      if (typeof delivered === 'number') {
-        sent.messages++;
-        sent.bytes += delivered;
-      } else {
-        sent.failed++;
-        unreachable.add(message.to);
-        tellFailed(postoffice, message, delivered);
-      }
-      await tried.add(message, typeof delivered === 'number' ? null : delivered.problem);
+    await sendThese(postoffice, await undelivered(), round, signal);
+    if (recut.size > 0) {
+      const again = (await undelivered()).filter(({ to }) => recut.has(to));
+      await sendThese(postoffice, again, { ...round, recut: null }, signal);
     }
   } finally {
     await tried.settle();
   }
   await dropStale(postoffice);
-  return sent;
+  return round.sent;
+}
+
+interface Round {
+  now: boolean;
+  /** Added to. */
+  sent: Sent;
+  unreachable: Set<PostofficeName>;
+  /** Peers for whom something was composed anew, to be sent in a second round; null: in that one. */
+  recut: Set<PostofficeName> | null;
+  tried: Tried;
+}
+
+async function sendThese(
+  postoffice: Postoffice,
+  messages: OutgoingSummary[],
+  { now, sent, unreachable, recut, tried }: Round,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, retry } = postoffice;
+  for (const message of messages) {
+    signal.throwIfAborted();
+    if (unreachable.has(message.to) || recut?.has(message.to) === true) continue;
+    if (!now && hasToWait(message, clock.now(), retry.deliverAtMostMs)) continue;
+    const delivered = await sealAndDeliver(postoffice, message, signal, now);
+    // Gone meanwhile: a newer message contains what it said.
+    if (delivered === null) continue;
+    if (typeof delivered === 'number') {
+      sent.messages++;
+      sent.bytes += delivered;
+      await tried.add(message, null);
+    } else if (delivered.tooLarge && recut !== null && (await composedSmaller(postoffice, message))) {
+      recut.add(message.to);
+    } else {
+      sent.failed++;
+      unreachable.add(message.to);
+      tellFailed(postoffice, message, delivered);
+      await tried.add(message, delivered);
+    }
+  }
+}
+
+/** The ways to a peer take less than when this was composed: it is composed anew, or cut anew (rule 11). */
+async function composedSmaller(postoffice: Postoffice, message: OutgoingSummary): Promise<boolean> {
+  const { store, requestor, server, tell } = postoffice;
+  const { kind, number, to } = message;
+  if (!(await store.read((tx) => hasToBeRecut(tx, requestor, message)))) return false;
+  const details = { to, number };
+  const text = `${kind} ${number} to ${to} is larger than what can be sent there now, and is composed anew`;
+  try {
+    if (kind === 'exchange') {
+      tell({ time: 'T1', level: 'info', text, details });
+      return (await submit(postoffice)) !== null;
+    }
+    if (kind !== 'update' || server === null) return false;
+    const recut = await store.transaction((tx) => recutUpdate(tx, server, to, number), { large: true });
+    const what = recut === null ? 'with the next exchange' : `as update ${recut.number} in ${recut.parts} parts`;
+    tell({ time: 'T1', level: 'info', text: `${text} ${what}`, details });
+    return true;
+  } catch (error) {
+    if (!(error instanceof DirpostError) || error.code === 'disk-full') throw error;
+    tell({ time: 'T1', level: 'warning', text: `${text}, which failed: ${error.message}`, details });
+    return false;
+  }
 }
 
 interface Failure {
   problem: string;
+  /** A transport takes only smaller ones. */
+  tooLarge: boolean;
+  /** No transport is to be tried before. */
+  notBeforeMs: number;
 }
 
 /** The octets that some transport has durably; why none has; null for a message that is not to be sent any more. */
@@ -146,19 +209,41 @@ async function sealAndDeliver(
   postoffice: Postoffice,
   message: OutgoingSummary,
   signal: AbortSignal,
+  now: boolean,
 ): Promise<number | Failure | null> {
   try {
-    const bytes = await sealed(postoffice, message);
-    if (bytes === null) return null;
-    const delivered = await deliver(postoffice, message, bytes, signal);
+    const payload = await postoffice.store.read((tx) => tx.outgoingPayload(message.id));
+    if (payload === undefined) return null;
+    const { id, to } = message;
+    const bytes = await sealed(postoffice, message, payload);
+    const file = { id, from: postoffice.name, to, bytes, about: summaryOf(postoffice, message, payload) };
+    const delivered = await deliver(postoffice, file, signal, now);
     // So that a repeat sends the same octets, and an administrator can carry the file himself.
     if (typeof delivered !== 'number') await postoffice.spool.put('outgoing', fileName(message.id), bytes);
     return delivered;
   } catch (error) {
     // A peer whose keys are missing must not hold up the others; a full disk is nobody's fault but ours.
     if (!(error instanceof DirpostError) || error.code === 'disk-full' || signal.aborted) throw error;
-    return { problem: error.hint === undefined ? error.message : `${error.message} ${error.hint}` };
+    const problem = error.hint === undefined ? error.message : `${error.message} ${error.hint}`;
+    return { problem, tooLarge: false, notBeforeMs: 0 };
   }
+}
+
+/** Above this the changes of an exchange, whose head does not say how many there are, are not counted. */
+const COUNTED_PAYLOAD_BYTES = 16 * 1024;
+
+function summaryOf(
+  { requestor: { codec } }: Postoffice,
+  { kind, number, part, parts }: OutgoingSummary,
+  payload: Uint8Array,
+): MessageSummary {
+  const about = { kind, number, part, parts };
+  if (kind === 'exchange') {
+    const isSmall = parts === 1 && payload.length <= COUNTED_PAYLOAD_BYTES;
+    return { ...about, changes: isSmall ? codec.changes(payload).length : null };
+  }
+  const head = kind === 'update' ? codec.head(payload) : null;
+  return { ...about, changes: head?.kind === 'update' ? head.total : 0 };
 }
 
 function tellFailed(postoffice: Postoffice, message: OutgoingSummary, { problem }: Failure): void {
@@ -177,48 +262,68 @@ export function fileName(id: string): string {
 }
 
 /** One that could not be delivered before lies sealed in the spool. */
-async function sealed(postoffice: Postoffice, message: OutgoingSummary): Promise<Uint8Array | null> {
-  const { store, spool, sealer } = postoffice;
+async function sealed(postoffice: Postoffice, message: OutgoingSummary, payload: Uint8Array): Promise<Uint8Array> {
+  const { spool, sealer } = postoffice;
   if (message.attempts > 0) {
     const queued = await spool.list('outgoing');
     const name = fileName(message.id);
     if (queued.some((file) => file.name === name)) return spool.read('outgoing', name);
   }
-  const payload = await store.read((tx) => tx.outgoingPayload(message.id));
-  if (payload === undefined) return null;
   const { id, to, forIncarnation, createdMs } = message;
   return sealer.seal({ id, from: postoffice.name, to, forIncarnation, createdMs }, payload);
 }
 
 async function deliver(
   postoffice: Postoffice,
-  message: OutgoingSummary,
-  bytes: Uint8Array,
+  file: MessageFile,
   signal: AbortSignal,
+  now: boolean,
 ): Promise<number | Failure> {
-  const { routes, name } = postoffice;
+  const { routes, bounces } = postoffice;
+  const { to, bytes } = file;
   const problems: string[] = [];
-  for (const transport of await routes.to(message.to)) {
-    if (bytes.length > transport.maxMessageBytes) {
-      problems.push(
-        `${transport.name} takes at most ${transport.maxMessageBytes} bytes; this message file has ${bytes.length}.`,
-      );
+  let tooLarge = false;
+  let failed = false;
+  let notBeforeMs = 0;
+  for (const transport of await routes.to(to)) {
+    const { name } = transport;
+    const mostBytes = largestTo(transport, to);
+    if (bytes.length > mostBytes) {
+      tooLarge = true;
+      problems.push(`${name} takes at most ${mostBytes} bytes; this message file has ${bytes.length}.`);
+      continue;
+    }
+    const untilMs = now ? null : ((await bounces?.waitsUntilMs(to, name)) ?? null);
+    if (untilMs !== null) {
+      notBeforeMs = untilMs;
+      problems.push(`${name}: what was sent to ${to} came back (dirpost queue).`);
       continue;
     }
     try {
-      await transport.deliver({ id: message.id, from: name, to: message.to, bytes }, signal);
-      tellRoute(postoffice, message, transport.name, problems);
+      await transport.deliver(file, signal);
+      bounces?.delivered(to, name);
+      tellRoute(postoffice, to, name, problems);
       return bytes.length;
     } catch (error) {
       if (!(error instanceof DirpostError) || signal.aborted) throw error;
-      problems.push(`${transport.name}: ${error.message}${error.hint === undefined ? '' : ` ${error.hint}`}`);
+      problems.push(`${name}: ${error.message}${error.hint === undefined ? '' : ` ${error.hint}`}`);
+      failed = true;
+      // It has just learnt what that peer takes.
+      tooLarge ||= bytes.length > largestTo(transport, to);
     }
   }
-  return { problem: problems.join(' ') || `No transport to ${message.to} is configured.` };
+  const problem = problems.join(' ') || `No transport to ${to} is configured.`;
+  // What failed may work earlier than what waits.
+  return { problem, tooLarge, notBeforeMs: failed ? 0 : notBeforeMs };
+}
+
+/** Octets of a message file. */
+export function largestTo(transport: Transport, peer: PostofficeName): number {
+  return Math.min(transport.maxMessageBytes, transport.maxMessageBytesTo?.(peer) ?? Infinity);
 }
 
 /** Another way than the preferred one was taken, or the preferred one works again. */
-function tellRoute(postoffice: Postoffice, { to }: OutgoingSummary, transport: string, problems: string[]): void {
+function tellRoute(postoffice: Postoffice, to: PostofficeName, transport: string, problems: string[]): void {
   const news = postoffice.routes.taken(to, transport);
   if (news === null) return;
   const why = problems.length > 0 ? `: ${problems.join(' ')}` : '';
@@ -234,14 +339,14 @@ const SETTLED_TOGETHER = 50;
  */
 class Tried {
   readonly #postoffice: Postoffice;
-  #messages: { message: OutgoingSummary; problem: string | null }[] = [];
+  #messages: { message: OutgoingSummary; failure: Failure | null }[] = [];
 
   constructor(postoffice: Postoffice) {
     this.#postoffice = postoffice;
   }
 
-  async add(message: OutgoingSummary, problem: string | null): Promise<void> {
-    this.#messages.push({ message, problem });
+  async add(message: OutgoingSummary, failure: Failure | null): Promise<void> {
+    this.#messages.push({ message, failure });
     if (this.#messages.length >= SETTLED_TOGETHER) await this.settle();
   }
 
@@ -252,11 +357,12 @@ class Tried {
     const { store, spool, clock, retry } = this.#postoffice;
     await store.transaction(async (tx) => {
       const nowMs = clock.now();
-      for (const { message, problem } of tried) {
+      for (const { message, failure } of tried) {
         const attempts = message.attempts + 1;
-        if (problem !== null) {
+        if (failure !== null) {
           const waitMs = doubling(retry.deliverAfterMs, attempts - 1, retry.deliverAtMostMs);
-          await tx.updateOutgoing(message.id, { attempts, nextAttemptMs: nowMs + waitMs, lastError: problem });
+          const nextAttemptMs = Math.max(nowMs + waitMs, failure.notBeforeMs);
+          await tx.updateOutgoing(message.id, { attempts, nextAttemptMs, lastError: failure.problem });
         } else if (message.parts > 1) {
           await tx.updateOutgoing(message.id, { attempts, deliveredMs: nowMs, lastError: null });
         } else {
@@ -264,8 +370,8 @@ class Tried {
         }
       }
     });
-    for (const { message, problem } of tried) {
-      if (problem === null && message.attempts > 0) await spool.remove('outgoing', fileName(message.id));
+    for (const { message, failure } of tried) {
+      if (failure === null && message.attempts > 0) await spool.remove('outgoing', fileName(message.id));
     }
   }
 }

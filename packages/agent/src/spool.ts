@@ -9,10 +9,20 @@
  * The outgoing queue can be lost: everything in it is composed again from the store.
  */
 import { strict as assert } from 'node:assert';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdirSync, renameSync, rmSync, type Stats } from 'node:fs';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, fileError, readBounded, syncFolder, writeDurably } from '@dirpost/adapters';
-import { DirpostError, defaultLimits } from '@dirpost/core';
+import {
+  errnoOf,
+  fileError,
+  readBounded,
+  readLocalFile,
+  statLocalFile,
+  syncFolder,
+  writeDurably,
+  writeLocalFile,
+} from '@dirpost/adapters';
+import { defaultLimits } from '@dirpost/core';
 
 export type SpoolQueue = 'incoming' | 'outgoing' | 'corrupt' | 'done';
 
@@ -56,6 +66,8 @@ export interface Spool {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.dpm$/;
 const MAX_NOTE_BYTES = 64 * 1024;
+/** Looked at one by one beside other work: `done` may hold thousands. */
+const MANY_FILES = 100;
 
 /** Removes from `done` what is older than `maxAgeMs`, and the oldest above `maxFiles`; how many. */
 export async function pruneDone(
@@ -98,20 +110,22 @@ export class FileSpool implements Spool {
   async put(queue: SpoolQueue, name: string, bytes: Uint8Array): Promise<void> {
     this.#path(queue, name);
     assert(queue !== 'corrupt', 'a file comes to corrupt by a move, with a note');
-    await writeDurably(join(this.#folder, queue), name, bytes, { mode: 0o600 });
+    await writeLocalFile(join(this.#folder, queue), name, bytes, 0o600);
   }
 
   async list(queue: SpoolQueue): Promise<SpooledFile[]> {
     const found: SpooledFile[] = [];
-    for (const name of await this.#names(queue)) {
-      const file = await statOrGone(join(this.#folder, queue, name));
+    const names = this.#names(queue);
+    for (const name of names) {
+      const path = join(this.#folder, queue, name);
+      const file = names.length > MANY_FILES ? await statOrGone(path) : statLocalFile(path);
       if (file?.isFile()) found.push({ name, bytes: file.size, modifiedMs: file.mtimeMs });
     }
     return found.sort((a, b) => a.modifiedMs - b.modifiedMs || (a.name < b.name ? -1 : 1));
   }
 
   async read(queue: SpoolQueue, name: string): Promise<Uint8Array> {
-    return readBounded(this.#path(queue, name), this.#maxMessageBytes);
+    return readLocalFile(this.#path(queue, name), this.#maxMessageBytes);
   }
 
   async move(from: SpoolQueue, name: string, to: SpoolQueue, note?: SpoolNote): Promise<string> {
@@ -119,10 +133,9 @@ export class FileSpool implements Spool {
     assert(from !== to && (to === 'corrupt') === (note !== undefined), 'a note goes with a move to corrupt');
     const target = to === 'corrupt' ? await this.#freeName(name) : name;
     try {
-      if ((await statOrGone(source)) === undefined) throw missing(from, name);
       // The note first: a note without a file does no harm, a corrupt file without a note is a riddle.
-      if (note !== undefined) await this.#writeNote(target, note);
-      await rename(source, this.#path(to, target));
+      if (note !== undefined && statLocalFile(source) !== undefined) await this.#writeNote(target, note);
+      renameSync(source, this.#path(to, target));
       if (to !== 'corrupt') return target;
       await syncFolder(join(this.#folder, to));
       await syncFolder(join(this.#folder, from));
@@ -136,7 +149,7 @@ export class FileSpool implements Spool {
     assert(queue !== 'corrupt', 'what is corrupt is never deleted by dirpost');
     const path = this.#path(queue, name);
     try {
-      await rm(path, { force: true });
+      rmSync(path, { force: true });
     } catch (error) {
       throw fileError(error, `remove ${path}`);
     }
@@ -154,10 +167,10 @@ export class FileSpool implements Spool {
     await writeDurably(join(this.#folder, 'corrupt'), `${name}.json`, Buffer.from(`${text}\n`), { mode: 0o600 });
   }
 
-  async #names(queue: SpoolQueue): Promise<string[]> {
+  #names(queue: SpoolQueue): string[] {
     const folder = join(this.#folder, queue);
     try {
-      return (await readdir(folder)).filter((name) => NAME.test(name));
+      return readdirSync(folder).filter((name) => NAME.test(name));
     } catch (error) {
       // A command that only looks may come before the first start of the agent.
       if (errnoOf(error) === 'ENOENT') return [];
@@ -179,15 +192,11 @@ export class FileSpool implements Spool {
   }
 }
 
-async function statOrGone(path: string) {
+async function statOrGone(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw fileError(error, `read ${path}`);
   }
-}
-
-function missing(queue: SpoolQueue, name: string): DirpostError {
-  return new DirpostError('file-missing', `There is no ${name} in ${queue}.`, { context: { queue, name } });
 }

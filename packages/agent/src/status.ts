@@ -21,6 +21,7 @@ import {
   seqTimes,
   type StoreTx,
 } from '@dirpost/core';
+import { type FailedMessage, loadBounces, type PeerBounces } from './bounces.ts';
 import type { Configuration } from './config/load.ts';
 import { type DirectoryState, loadDirectoryState } from './directory-state.ts';
 import { type FirstWrite, waitingFirstWrites } from './first-write.ts';
@@ -42,6 +43,7 @@ export type AttentionCode =
   | 'no-keys'
   | 'no-list'
   | 'unsent'
+  | 'bounced'
   | 'refused';
 
 export interface RequestorStatus {
@@ -86,6 +88,8 @@ export interface RequestorStatus {
   refused: FlaggedEntry[];
   refusedCount: number;
   unsent: Unsent;
+  /** What came back by mail; null: nothing, or it was forgotten. */
+  bounced: Bounced | null;
   counts: RequestorRecord['counts'] | null;
   attention: AttentionCode[];
 }
@@ -97,6 +101,12 @@ export interface Unsent {
   attempts: number;
   nextAttemptMs: number | null;
   lastError: string | null;
+}
+
+/** Message files that came back, of which at most 20 are kept; and what was said of the newest. */
+export interface Bounced extends Pick<FailedMessage, 'recipient' | 'status' | 'diagnostic' | 'isTooLarge'> {
+  messages: number;
+  lastMs: number;
 }
 
 export interface ServerStatus {
@@ -116,6 +126,8 @@ export interface Status {
   directories: DirectoryState[];
   /** From here to the server. */
   unsent: Unsent;
+  /** Of what went from here to the server. */
+  bounced: Bounced | null;
   /** Entries with effects that wait for an approval. */
   held: { here: number; atServer: number; atRequestors: number };
   /** Directories here whose first write waits for an approval. */
@@ -135,8 +147,11 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
     for (const name of names) directories.push(await loadDirectoryState(tx, name));
     const own = await loadOwn(tx);
     const waiting = await tx.outgoing({ undelivered: true });
+    const bounces = await loadBounces(tx);
     const server =
-      postoffice.server === null ? null : await gatherServer(tx, postoffice.server, known!, waiting, nowMs);
+      postoffice.server === null
+        ? null
+        : await gatherServer(tx, postoffice.server, known!, { waiting, bounces }, nowMs);
     const others = (server?.requestors ?? []).filter(({ name }) => name !== postoffice.name);
     const held = {
       here: await heldHere(tx),
@@ -146,6 +161,7 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
     };
     const firstWrites = await waitingFirstWrites(tx, postoffice);
     const unsent = unsentTo(waiting, postoffice.requestor.server);
+    const bounced = bouncedOf(bounces.get(postoffice.requestor.server));
     return {
       postoffice: postoffice.name,
       role: server === null ? 'requestor' : 'server',
@@ -154,11 +170,12 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
       own,
       directories,
       unsent,
+      bounced,
       held,
       firstWrites,
       server,
       corrupt,
-      attention: ownAttention(own, held.here + held.atServer + firstWrites.length, unsent, directories),
+      attention: ownAttention(own, held.here + held.atServer + firstWrites.length, { unsent, bounced }, directories),
     };
   });
 }
@@ -169,7 +186,12 @@ async function heldHere(tx: StoreTx): Promise<number> {
   return published.entries + replica.entries + collected.entries;
 }
 
-function ownAttention(own: OwnRecord, held: number, unsent: Unsent, directories: DirectoryState[]): AttentionCode[] {
+function ownAttention(
+  own: OwnRecord,
+  held: number,
+  { unsent, bounced }: Pick<Status, 'unsent' | 'bounced'>,
+  directories: DirectoryState[],
+): AttentionCode[] {
   const refused =
     own.refused.count +
     directories.reduce((sum, { read, write }) => sum + (read?.refusedCount ?? 0) + (write?.refusedCount ?? 0), 0);
@@ -177,6 +199,7 @@ function ownAttention(own: OwnRecord, held: number, unsent: Unsent, directories:
     ['stopped', own.stopped !== null],
     ['held', held > 0],
     ['unsent', unsent.attempts > 0],
+    ['bounced', bounced !== null],
     ['refused', refused > 0],
   ];
   return codes.filter(([, applies]) => applies).map(([code]) => code);
@@ -208,7 +231,7 @@ async function gatherServer(
   tx: StoreTx,
   context: ServerContext,
   known: KnownRequestor[],
-  waiting: OutgoingSummary[],
+  { waiting, bounces }: { waiting: OutgoingSummary[]; bounces: Map<PostofficeName, PeerBounces> },
   nowMs: number,
 ): Promise<ServerStatus> {
   const server = await loadServer(tx);
@@ -219,7 +242,8 @@ async function gatherServer(
   const requestors = names.map((name): RequestorStatus => {
     const list = listFor(context.lists, name)?.definition.name ?? null;
     const { hasKeys = false, suspended = false } = byName.get(name) ?? {};
-    const about = { name, list, hasKeys, suspended, unsent: unsentTo(waiting, name) };
+    const [unsent, bounced] = [unsentTo(waiting, name), bouncedOf(bounces.get(name))];
+    const about = { name, list, hasKeys, suspended, unsent, bounced };
     const record = records.get(name);
     const status =
       record === undefined
@@ -247,7 +271,7 @@ async function lagsOf(
   return lags;
 }
 
-type About = Pick<RequestorStatus, 'name' | 'list' | 'hasKeys' | 'suspended' | 'unsent'>;
+type About = Pick<RequestorStatus, 'name' | 'list' | 'hasKeys' | 'suspended' | 'unsent' | 'bounced'>;
 type Unjudged = Omit<RequestorStatus, 'attention'>;
 
 function neverHeard(about: About): Unjudged {
@@ -336,6 +360,7 @@ function attentionOf(one: Unjudged): AttentionCode[] {
     ['no-keys', !one.hasKeys],
     ['no-list', one.list === null],
     ['unsent', one.unsent.attempts > 0],
+    ['bounced', one.bounced !== null],
     ['refused', one.flaggedCount + one.refusedCount > 0],
   ];
   return codes.filter(([, applies]) => applies).map(([code]) => code);
@@ -351,6 +376,13 @@ function unsentTo(waiting: OutgoingSummary[], to: PostofficeName): Unsent {
     nextAttemptMs: tried.length === 0 ? null : Math.min(...tried.map(({ nextAttemptMs }) => nextAttemptMs)),
     lastError: tried[0]?.lastError ?? null,
   };
+}
+
+function bouncedOf(bounces: PeerBounces | undefined): Bounced | null {
+  const newest = bounces?.failed.at(-1);
+  if (newest === undefined) return null;
+  const { recipient, status, diagnostic, isTooLarge, atMs } = newest;
+  return { messages: bounces!.failed.length, lastMs: atMs, recipient, status, diagnostic, isTooLarge };
 }
 
 /** By the numbers of a version; what is no version is not older. */

@@ -1,15 +1,27 @@
 /** The transports of a postoffice, as its configuration names them: to the other postoffices, in the order of preference. */
 import { join } from 'node:path';
-import { FolderTransport, HttpClientTransport, HttpServerTransport } from '@dirpost/adapters';
+import {
+  type Bounce,
+  FolderTransport,
+  HttpClientTransport,
+  HttpServerTransport,
+  type MailTransport,
+} from '@dirpost/adapters';
 import type { Admission, DirpostError, RequestChecker, Transport } from '@dirpost/core';
 import { type PrivateKeys, requestSigner } from '@dirpost/message';
 import type { Configuration } from './config/load.ts';
 import { type HttpConfiguration, type TransportName, transportNames } from './config/transports.ts';
 import type { CycleEvent } from './events.ts';
+import type { Joining } from './joining/joining.ts';
+import { mailAddressOf, openMail } from './open-mail.ts';
+import type { Probes } from './probes.ts';
 
 export interface Transports {
   /** All that lead outside, the preferred first. */
   outside: Transport[];
+  /** Those that lead to one postoffice: not mail where no address of it is known, unless there is nothing else. */
+  to(peer: string): Transport[];
+  mail: MailTransport | null;
   /** Begins to take connections, where the server is configured to; the address, or null. */
   listen(): Promise<string | null>;
   /** Drops what waits for a postoffice that was removed. */
@@ -26,6 +38,12 @@ export interface TransportOptions {
   onRefused?: (who: string | null, why: string) => void;
   /** Requestor: whether it is joining, and the server does not know it yet. */
   isEnrolling?: () => boolean;
+  /** For mail: whom this postoffice believes, and the addresses that joining told. Without it there is no mail. */
+  joining?: Pick<Joining, 'peers' | 'invitations' | 'applicants'>;
+  /** Own message files that come back by mail. */
+  probes?: Probes;
+  /** A mail came back. */
+  onBounce?: (bounce: Bounce) => void;
 }
 
 /** Throws DirpostError `config-invalid`, and as files are read. */
@@ -43,10 +61,23 @@ export function openTransports(configuration: Configuration, options: TransportO
   }
   const http = transports.http && openHttp(configuration, transports.http, options, problem('http'));
   if (http !== undefined) opened.set('http', http);
+  const mail = openMailOf(configuration, options, (error) => {
+    // Most of what is wrong with mail is mended elsewhere: it is said how.
+    const { message, hint, code } = error;
+    const text = hint === undefined ? `mail: ${message}` : `mail: ${message} ${hint}`;
+    options.tell({ time: 'T3', level: 'warning', text, details: { code } });
+  });
+  if (mail !== null) opened.set('mail', { transport: mail.transport, close: () => mail.transport.close() });
   const order = [...new Set([...(transports.prefer ?? []), ...transportNames])];
   const ordered = order.flatMap((name) => opened.get(name) ?? []);
+  const outside = ordered.map(({ transport }) => transport);
   return {
-    outside: ordered.map(({ transport }) => transport),
+    outside,
+    mail: mail?.transport ?? null,
+    to(peer) {
+      const others = outside.filter((transport) => transport !== mail?.transport || mail.addressOf(peer) !== null);
+      return others.length === 0 ? outside : others;
+    },
     async listen() {
       return (await http?.listen?.()) ?? null;
     },
@@ -67,6 +98,22 @@ interface Opened {
 }
 
 type OnProblem = (error: DirpostError) => void;
+
+interface OpenedMail {
+  transport: MailTransport;
+  addressOf(peer: string): string | null;
+}
+
+function openMailOf(
+  configuration: Configuration,
+  { keys, joining, probes, onBounce = () => {} }: TransportOptions,
+  onProblem: OnProblem,
+): OpenedMail | null {
+  const { mail } = configuration.transports;
+  if (mail === undefined || joining === undefined) return null;
+  const transport = openMail(configuration, mail, { keys, joining, probes, onProblem, onBounce });
+  return { transport, addressOf: (peer) => mailAddressOf(mail, joining, peer) };
+}
 
 function openHttp(
   configuration: Configuration,

@@ -1,6 +1,6 @@
 /**
  * Forgetting what nobody needs any more, after dispatches but not after each: tombstones that every requestor has
- * acknowledged (design rule 4), and processed message files in the spool.
+ * acknowledged (design rule 4), processed message files in the spool, and what came back by mail long ago.
  */
 import { purge } from '@dirpost/core';
 import type { Postoffice } from './postoffice.ts';
@@ -22,7 +22,7 @@ export class Upkeep {
     this.#options = options;
   }
 
-  async run({ store, spool, clock, server }: Postoffice): Promise<void> {
+  async run({ store, spool, clock, server, bounces }: Postoffice): Promise<void> {
     const { everyMs } = this.#options;
     const nowMs = clock.now();
     const sinceMs = nowMs - (this.#lastMs ?? nowMs - everyMs);
@@ -31,5 +31,6 @@ export class Upkeep {
     this.#lastMs = nowMs;
     if (server !== null) await store.transaction((tx) => purge(tx, server));
     await pruneDone(spool, nowMs, this.#options);
+    await bounces?.forgetOld();
   }
 }

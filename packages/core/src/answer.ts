@@ -17,7 +17,7 @@ import { BUCKET_COUNT, BucketSums, bucketOf, EMPTY_DIGEST } from './digest.ts';
 import { attributePatch, CanonicalWriter } from './entry.ts';
 import { shownBytes } from './holds.ts';
 import { type AddressList, listFor } from './list.ts';
-import { composeParts, composeShared, type HeadOf, type Totals } from './parts.ts';
+import { composeParts, composeShared, hasToBeRecut, type HeadOf, type Totals } from './parts.ts';
 import {
   allRequestors,
   ANCHORS_DOCUMENT,
@@ -92,7 +92,10 @@ export async function answerWithData(answering: Answering): Promise<Answer> {
   return answerRepair(answering, list, listRecord, to);
 }
 
-/** Rule 11: missing parts again, unchanged, and nothing newer until he has them; unless they were for a life of his that is over. */
+/**
+ * Rule 11: missing parts again, unchanged, and nothing newer until he has them; unless they were for a life of his that is
+ * over, or are larger than what can be sent to him now.
+ */
 async function resendMissingParts({ tx, record, exchange, server, context }: Answering): Promise<boolean> {
   const { partsHeld } = exchange;
   if (partsHeld === null || partsHeld.incarnation !== server.incarnation) return false;
@@ -102,9 +105,10 @@ async function resendMissingParts({ tx, record, exchange, server, context }: Ans
   );
   if (kept.length === 0 || kept.length !== kept[0]!.parts) return false;
   const held = new Set(partsHeld.held);
-  for (const message of kept) {
-    if (held.has(message.part) || message.deliveredMs === null) continue;
-    await tx.updateOutgoing(message.id, { deliveredMs: null, nextAttemptMs: context.clock.now() });
+  const missing = kept.filter((message) => !held.has(message.part));
+  for (const message of missing) if (await hasToBeRecut(tx, context, message)) return false;
+  for (const { id, deliveredMs } of missing) {
+    if (deliveredMs !== null) await tx.updateOutgoing(id, { deliveredMs: null, nextAttemptMs: context.clock.now() });
   }
   return true;
 }

@@ -87,8 +87,6 @@ export interface HeldTotals {
   replica: HeldCounts;
   /** Nothing, where this postoffice is not the directory server. */
   collected: HeldCounts;
-  /** `Report.heldCount`: what waits at this end. */
-  report: number;
   at(place: HeldPlace): HeldCounts | undefined;
 }
 
@@ -102,7 +100,6 @@ export async function heldCounts(tx: StoreTx): Promise<HeldTotals> {
     published,
     replica,
     collected,
-    report: published.entries + replica.entries,
     at(place) {
       if (place === 'replica') return replica;
       return place === 'collected' ? collected : own.heldAtCollect[directoryOf(place)]?.held;

@@ -229,9 +229,13 @@ class DnParser {
 
   #fault(reason: string): DirpostError {
     const shown = this.text.length > 200 ? `${this.text.slice(0, 200)}…` : this.text;
-    return new DirpostError('dn-syntax', `"${shown}" is not a DN: at character ${this.#at + 1}, ${reason}.`, {
-      context: { dn: shown, position: this.#at, reason },
-    });
+    return new DirpostError(
+      'dn-syntax',
+      `${JSON.stringify(shown)} is not a DN: at character ${this.#at + 1}, ${reason}.`,
+      {
+        context: { dn: shown, position: this.#at, reason },
+      },
+    );
   }
 }
 

@@ -53,6 +53,15 @@ export function effectsBetween(before: Uint8Array | null, after: Uint8Array | nu
   return effects === 0 ? NO_EFFECT : { effects, lostMembers };
 }
 
+/** Attributes that lose all their values between the two, members and the DN apart. */
+export function clearedAttributes(before: Uint8Array, after: Uint8Array): string[] {
+  const cleared: string[] = [];
+  for (const [{ name }, other] of pairedSpans(before, after)) {
+    if (other === undefined && name !== MEMBER_ATTRIBUTE && name !== DN_ATTRIBUTE) cleared.push(name);
+  }
+  return cleared;
+}
+
 /** Whether a patch may have an effect at all; most only bring other values. */
 export function patchMayHaveEffect(patch: Uint8Array): boolean {
   for (const { name, count } of attributeSpans(patch, 0)) {

@@ -56,6 +56,10 @@ export interface Holding {
   approved: EffectCounts;
   /** The smallest since anything is held: who adds entries does not thin out what he removed. */
   against: Shown;
+  /** At a read: so many entries of it could not be told, and may be those who are missing; removals wait, however few. */
+  unclear?: number;
+  /** At a read: attribute → how many entries would lose it. A sample, where there are many attributes. */
+  cleared?: Record<string, number>;
 }
 
 export function noHolding(): Holding {
@@ -99,8 +103,8 @@ export function countEffects(counts: EffectCounts, { effects, lostMembers }: Mea
 }
 
 /** The effects that are over their limits. */
-export function effectsOver({ held, approved, against }: Holding, limits: HoldLimits): EffectBits {
-  let over = 0;
+export function effectsOver({ held, approved, against, unclear = 0 }: Holding, limits: HoldLimits): EffectBits {
+  let over = unclear > 0 && held.removals > 0 ? effectBit('removals') : 0;
   for (const effect of EFFECTS) {
     const { above, percent } = limits[effect];
     const count = held[effect] + approved[effect];

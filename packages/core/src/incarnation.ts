@@ -2,6 +2,7 @@
  * An incarnation is one unbroken life of a postoffice's store: (generation, random), written "3.9f86d081884c7d65".
  * A restored store takes a new one, of the highest generation that its maker has seen, plus one (rule 1).
  */
+import { createHash } from 'node:crypto';
 export type Incarnation = string;
 
 /** The generation; -1 for none, so that any incarnation is newer than none. */
@@ -23,6 +24,11 @@ export type Stamp = string;
 
 export function stampOf(incarnation: Incarnation, payloadHash: Uint8Array): Stamp {
   return `${incarnation}#${Buffer.from(payloadHash.subarray(0, 16)).toString('hex')}`;
+}
+
+/** `partHashes`: SHA-256 of the payload of each part of the exchange, in hexadecimal digits, in their order. */
+export function stampOfExchange(incarnation: Incarnation, partHashes: string[]): Stamp {
+  return stampOf(incarnation, createHash('sha256').update(partHashes.join()).digest());
 }
 
 export function incarnationOfStamp(stamp: Stamp): Incarnation | null {

@@ -42,7 +42,8 @@ export type Mapped =
       memberDns: string[];
     }
   | { outcome: 'leave-out'; why: string }
-  | { outcome: 'refuse'; code: string; reason: string };
+  /** `id`: null where it has no key. */
+  | { outcome: 'refuse'; id: Uint8Array | null; code: string; reason: string };
 
 /** Groups, rooms and contacts by the object classes that OpenLDAP, 389-DS and Active Directory use for them. */
 export const defaultKinds: [EntryKind, string][] = [
@@ -86,6 +87,7 @@ export function compileMapping(options: MappingOptions): Mapping {
     if (anchor === undefined || anchor.length === 0) {
       return {
         outcome: 'refuse',
+        id: null,
         code: 'no-key',
         reason: `it has no ${options.key}, which is the key of this directory`,
       };
@@ -93,7 +95,7 @@ export function compileMapping(options: MappingOptions): Mapping {
     const id = deriveEntryId(options.owner, options.space, anchor);
     const memberDns: string[] = [];
     const attributes = mapAttributes(entry, rules, kind === 'group' ? memberDns : null);
-    const tooLarge = overLimit(attributes, memberDns.length, options.limits);
+    const tooLarge = overLimit(id, attributes, memberDns.length, options.limits);
     return tooLarge ?? { outcome: 'publish', id, kind, attributes, memberDns };
   };
 }
@@ -109,8 +111,8 @@ function kindOfEntry(
   return kinds.find(([, filter]) => filter.matches(lookup) === true)?.[0];
 }
 
-function overLimit(attributes: Attributes, members: number, limits: Limits): Mapped | null {
-  const refuse = (reason: string): Mapped => ({ outcome: 'refuse', code: 'too-large', reason });
+function overLimit(id: Uint8Array, attributes: Attributes, members: number, limits: Limits): Mapped | null {
+  const refuse = (reason: string): Mapped => ({ outcome: 'refuse', id, code: 'too-large', reason });
   if (attributes.size > limits.maxAttributes) return refuse(`it has more than ${limits.maxAttributes} attributes`);
   let bytes = members * 17;
   for (const [name, values] of attributes) {

@@ -9,7 +9,7 @@ import type { Incarnation } from './incarnation.ts';
 import type { Limits } from './limits.ts';
 import type { Clock, Random } from './seams/clock.ts';
 import type { Codec } from './seams/codec.ts';
-import type { Outgoing, StoreTx } from './seams/store.ts';
+import type { Outgoing, OutgoingSummary, StoreTx } from './seams/store.ts';
 import type { SharedDelta } from './shared-delta.ts';
 
 /** Parts are a quarter of what a receiver takes: memory on both sides goes with their size, the wire gains little by more. */
@@ -169,6 +169,17 @@ export async function* cutParts(
     }
   }
   if (part.length > 0) yield part;
+}
+
+/** Whether a message is larger than the ways to its receiver take now, and smaller parts of it would not be. */
+export async function hasToBeRecut(
+  tx: StoreTx,
+  shop: Pick<Workshop, 'codec' | 'maxPayloadBytes'>,
+  message: OutgoingSummary,
+): Promise<boolean> {
+  if (message.payloadBytes <= shop.maxPayloadBytes(message.to)) return false;
+  const payload = await tx.outgoingPayload(message.id);
+  return payload !== undefined && shop.codec.changes(payload).length > 1;
 }
 
 function removalsIn(changes: Change[]): number {

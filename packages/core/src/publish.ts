@@ -5,6 +5,10 @@
  * ended. An incomplete read publishes nothing: the last data stay in use. Removals are derived from a complete read
  * only (design rule 5). Reading happens outside of transactions, each batch in one of its own, the end in one.
  * What goes beyond the limits (holds.ts) is left out: the entry stays published as it is, until it is approved.
+ *
+ * A refusal is no deletion: who is refused stays published as he was. He is known by his key, or without one by the DN
+ * under which he was published. An entry with neither is taken for one that was never published. But one that the source
+ * could not even tell (`unclear`) may be anybody who is missing: as long as there is one, removals wait for an approval.
  */
 import { normalizeDn } from './dn.ts';
 import { changedAttributes } from './changed-attributes.ts';
@@ -50,7 +54,11 @@ export interface ReadSummary {
 /** One read of one publishing directory. */
 export class DirectoryReading {
   readonly #seen = new IdSet();
-  readonly #doubles = new Set<string>();
+  /** Ids in hexadecimal: they stay as they were. */
+  readonly #refused = new Set<string>();
+  /** Who stands, without his key, under a DN that is published. */
+  readonly #keyless = new IdSet();
+  #unclear = 0;
   readonly #writer = new CanonicalWriter();
   readonly #summary: ReadSummary;
   #staged = 0;
@@ -73,7 +81,12 @@ export class DirectoryReading {
   }
 
   async take(entries: DirectoryEntry[]): Promise<void> {
-    const mapped = entries.map((entry) => this.#map(entry)).filter((staged) => staged !== null);
+    const keyless: string[] = [];
+    const mapped = entries.map((entry) => this.#map(entry, keyless)).filter((staged) => staged !== null);
+    if (keyless.length > 0) {
+      const found = await this.store.read((tx) => tx.associationsByDn(this.directory, keyless));
+      for (const one of found) if (one !== undefined) this.#keyless.add(one.id);
+    }
     if (mapped.length === 0) return;
     const rows = await this.store.read((tx) =>
       tx.entriesById(
@@ -108,16 +121,25 @@ export class DirectoryReading {
     return this.#summary;
   }
 
-  #map(entry: DirectoryEntry): StagedEntry | null {
+  /** `keyless` takes the DNs of those who are refused without a key. */
+  #map(entry: DirectoryEntry, keyless: string[]): StagedEntry | null {
+    if (entry.unclear === true) this.#unclear++;
     const mapped = this.mapping(entry);
     if (mapped.outcome === 'leave-out') {
       this.#summary.leftOut++;
       return null;
     }
-    if (mapped.outcome === 'refuse') return this.#refuse(entry.dn, mapped.code, mapped.reason);
-    if (!this.#seen.add(mapped.id)) {
-      this.#doubles.add(hex(mapped.id));
+    if (mapped.outcome === 'refuse' && mapped.id === null) {
+      keyless.push(safelyNormalized(entry.dn));
+      return this.#refuse(entry.dn, mapped.code, mapped.reason);
+    }
+    if (!this.#seen.add(mapped.id!)) {
+      this.#refused.add(hex(mapped.id!));
       return this.#refuse(entry.dn, 'duplicate-id', DOUBLE);
+    }
+    if (mapped.outcome === 'refuse') {
+      this.#refused.add(hex(mapped.id!));
+      return this.#refuse(entry.dn, mapped.code, mapped.reason);
     }
     const { id, kind, attributes, memberDns } = mapped;
     const bytes = encodeEntry({ id, owner: this.owner, kind, attributes }, this.#writer);
@@ -143,7 +165,7 @@ export class DirectoryReading {
       summary.held = work.holds.held;
       own.digest = work.sum.digest();
       await saveOwn(tx, own);
-      summary.published = this.#seen.size - this.#doubles.size;
+      summary.published = this.#seen.size - this.#refused.size;
     }
     await tx.clearStaged(this.directory);
     return summary;
@@ -151,14 +173,14 @@ export class DirectoryReading {
 
   /** Passes over what is published: who was not seen, and what the effects of this read are measured against. */
   async #begin(tx: StoreTx, own: OwnRecord): Promise<Work> {
-    const holds = new ReadHolds(own, this.directory, this.context);
+    const holds = new ReadHolds(own, this.directory, this.#unclear, this.context);
     const work: Work = { own, sum: DigestSum.from(own.digest), holds, unseen: [], deferred: [] };
     for (let after = 0; ; ) {
       const rows = await tx.scanHashes('published', after, 5 * BATCH);
       if (rows.length === 0) return work;
       after = rows.at(-1)!.number;
       const live = rows.filter((row) => !row.deleted);
-      const unseen = live.filter((row) => !this.#seen.has(row.id)).map((row) => row.number);
+      const unseen = live.filter(({ id }) => !this.#seen.has(id) && !this.#keyless.has(id)).map((row) => row.number);
       holds.shown.entries += live.length - unseen.length;
       if (unseen.length === 0) continue;
       for (const row of await tx.entriesByNumber('published', unseen)) {
@@ -189,7 +211,7 @@ export class DirectoryReading {
   }
 
   #isDouble({ id, dn }: StagedEntry): boolean {
-    if (!this.#doubles.has(hex(id))) return false;
+    if (!this.#refused.has(hex(id))) return false;
     this.#refuse(dn, 'duplicate-id', DOUBLE);
     return true;
   }
@@ -202,7 +224,7 @@ export class DirectoryReading {
       after = staged.at(-1)!.position;
       const groups: Positioned[] = [];
       for (const one of staged) {
-        if (one.memberDns.length > 0 && !this.#doubles.has(hex(one.id))) groups.push(await this.#withMembers(tx, one));
+        if (one.memberDns.length > 0 && !this.#refused.has(hex(one.id))) groups.push(await this.#withMembers(tx, one));
       }
       await this.#publishRows(tx, work, groups);
     }
@@ -312,6 +334,7 @@ export class DirectoryReading {
         const [staged] = await tx.stagedEntries(this.directory, position - 1, 1);
         const [row] = await tx.entriesById('published', [staged!.id]);
         if ((measured.effects & over) !== 0) {
+          work.holds.noteCleared(row!.bytes!, staged!.bytes);
           kept.push({ row: row!, measured });
           continue;
         }

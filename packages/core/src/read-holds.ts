@@ -2,7 +2,7 @@
  * The limits on effects (holds.ts) for one read of one directory (T0). Nothing is shown differently at the sender: what is
  * held was left out, and every read compares all again. Held rows are marked, to be listed and approved.
  */
-import { effectBit, type EffectBits, type Measured } from './effects.ts';
+import { clearedAttributes, effectBit, type EffectBits, type Measured } from './effects.ts';
 import {
   beginHolding,
   countHeld,
@@ -14,10 +14,32 @@ import {
   type Shown,
 } from './holds.ts';
 import { IdSet } from './id-set.ts';
-import type { OwnRecord, RequestorContext } from './requestor-record.ts';
+import { loadOwn, type OwnRecord, type RequestorContext, saveOwn } from './requestor-record.ts';
 import type { EntryRow, StoreTx } from './seams/store.ts';
 
+const MAX_CLEARED_NAMES = 100;
+
 export const REMOVED: Measured = { effects: effectBit('removals'), lostMembers: 0 };
+
+/**
+ * Nobody reads these directories any more, so that nothing of them will be removed or changed: what was published stays
+ * published, and waits for nothing. Which directories they were.
+ */
+export async function dropReadHolds(tx: StoreTx, isRead: (directory: string) => boolean): Promise<string[]> {
+  const own = await loadOwn(tx);
+  const gone = Object.keys(own.heldAtCollect).filter((directory) => !isRead(directory));
+  if (gone.length === 0) return [];
+  for await (const rows of heldRows(tx, 'published')) {
+    const dropped = rows.filter(({ note }) => note !== null && gone.includes(note));
+    await tx.putEntries(
+      'published',
+      dropped.map((row) => ({ ...row, held: null })),
+    );
+  }
+  for (const directory of gone) delete own.heldAtCollect[directory];
+  await saveOwn(tx, own);
+  return gone;
+}
 
 /** Approved is what was listed: these effects, and no others that a later read brings. */
 export function isApproved({ held }: EntryRow, { effects }: Measured): boolean {
@@ -31,10 +53,13 @@ export class ReadHolds {
   readonly held = noneHeld();
   readonly #before: Holding | undefined;
   readonly #marked = new IdSet();
+  readonly #cleared = new Map<string, number>();
 
   constructor(
     private readonly own: OwnRecord,
     private readonly directory: string,
+    /** How many entries of the read may be anybody's. */
+    private readonly unclear: number,
     private readonly context: Pick<RequestorContext, 'holds' | 'clock'>,
   ) {
     this.#before = own.heldAtCollect[directory];
@@ -46,6 +71,14 @@ export class ReadHolds {
 
   over(): EffectBits {
     return effectsOver(this.#holding(), this.context.holds);
+  }
+
+  /** Of an entry that stays as it is: only now both are at hand. */
+  noteCleared(published: Uint8Array, read: Uint8Array): void {
+    for (const name of clearedAttributes(published, read)) {
+      const known = this.#cleared.get(name);
+      if (known !== undefined || this.#cleared.size < MAX_CLEARED_NAMES) this.#cleared.set(name, (known ?? 0) + 1);
+    }
   }
 
   /** Rows that stay as they are, although the read brought this. */
@@ -80,6 +113,6 @@ export class ReadHolds {
   #holding(): Holding {
     const holding = this.#before === undefined ? noHolding() : structuredClone(this.#before);
     beginHolding(holding, { ...this.shown });
-    return { ...holding, held: this.held };
+    return { ...holding, held: this.held, unclear: this.unclear, cleared: Object.fromEntries(this.#cleared) };
   }
 }

@@ -64,6 +64,11 @@ export interface OwnRecord {
   counts: { exchanges: number; fulls: number; deltas: number; repairs: number; rollbacks: number; ignored: number };
 }
 
+/** `Report.heldCount`: entries with effects that wait at this end. */
+export function heldAtThisEnd({ heldAtCollect, replica }: OwnRecord): number {
+  return Object.values(heldAtCollect).reduce((sum, { held }) => sum + held.entries, replica.holding.held.entries);
+}
+
 const OWN = 'requestor';
 export const OWN_SCOPE = 'own';
 

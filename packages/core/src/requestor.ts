@@ -13,6 +13,7 @@ import type { Change, Report, Update } from './change.ts';
 import { isDirpostError } from './errors.ts';
 import { generationOf } from './incarnation.ts';
 import {
+  heldAtThisEnd,
   loadOwn,
   OWN_SCOPE,
   type OwnRecord,
@@ -73,7 +74,10 @@ async function updateIn(
   const update = arrival.head;
   const verdict = await receive(tx, context, own, arrival, trusted);
   await saveOwn(tx, own);
-  if (verdict === 'applied') await composeVerification(tx, context, report);
+  if (verdict === 'applied') {
+    // What is held has just been decided; the rest of the report follows when the directories are written.
+    await composeVerification(tx, context, { ...report, heldCount: heldAtThisEnd(own) });
+  }
   return { verdict, mode: update.mode, changes: update.total, removals: update.removals, live: own.replica.live };
 }
 

@@ -15,7 +15,7 @@ import type { AnchorHint, Change, Exchange, Heard, PostofficeName, Receipt, Veri
 import type { Cursor } from './cursor.ts';
 import { EMPTY_DIGEST } from './digest.ts';
 import { isDirpostError } from './errors.ts';
-import { generationOf, type Incarnation, newIncarnation, stampOf } from './incarnation.ts';
+import { generationOf, type Incarnation, newIncarnation, stampOfExchange } from './incarnation.ts';
 import { noteSeqTime } from './lag.ts';
 import { ListNumbering } from './list-numbering.ts';
 import {
@@ -241,7 +241,7 @@ async function processComplete(
   record.incarnation = exchange.incarnation;
   record.newest = exchange.number;
   record.newestHashes = hashes;
-  record.stamp = stampOf(exchange.incarnation, createHash('sha256').update(hashes.join()).digest());
+  record.stamp = stampOfExchange(exchange.incarnation, hashes);
   record.counts.exchanges++;
   const { verdict, accepted, wantFull } = await takeSubmission(answering, arrival, replaced, trusted);
   await tx.removeParts(arrival.from, 'exchange', newLife ? undefined : exchange.number + 1);
@@ -365,7 +365,7 @@ async function rememberAnchors(tx: StoreTx, record: RequestorRecord, anchors: An
   await tx.putDocument(ANCHORS_DOCUMENT, [...all.filter((anchor) => anchor.owner !== record.name), ...own]);
 }
 
-function receiptOf(record: RequestorRecord, wantFull: boolean): Receipt {
+export function receiptOf(record: RequestorRecord, wantFull: boolean): Receipt {
   return {
     accepted: record.accepted,
     newest: record.newest,

@@ -50,6 +50,15 @@ describe('an enrolment', () => {
     expect(readEnrolmentRequest(carried(enrolmentRequest('0.00112233445566aa', request)))).toEqual(request);
   });
 
+  test('tells the mail address of the new postoffice, where it has one', () => {
+    const request = { ...proven, version: '0.1.0', proof: proofOf(proofKey, proven) };
+    const read = (mail?: string) =>
+      readEnrolmentRequest(carried(enrolmentRequest('0.00112233445566aa', { ...request, ...(mail && { mail }) })));
+    expect(read('dirpost@oslo.example.org').mail).toBe('dirpost@oslo.example.org');
+    expect(read()).not.toHaveProperty('mail');
+    expect(() => read('a@b.c\r\nBcc: eve@example.org')).toThrow(/"mail"/);
+  });
+
   test.each<[string, Partial<EnrolmentAnswer>]>([
     ['joined', { publish: { kinds: ['person'], mailDomains: ['a.example'], maxEntries: 9 }, list: 'all' }],
     ['late', { result: 'late', stamp: '' }],

@@ -3,7 +3,14 @@
  * names its keys; the server answers. Both are messages of kind enrolment, whose head carries a map.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import { DirpostError, type Enrolment, type EntryKind, type Incarnation, type PublishRule } from '@dirpost/core';
+import {
+  DirpostError,
+  type Enrolment,
+  type EntryKind,
+  type Incarnation,
+  isMailAddress,
+  type PublishRule,
+} from '@dirpost/core';
 import { parsePublicKeys, rawSigningKey } from './keys.ts';
 
 const PROOF_DOMAIN = Buffer.from('dirpost enrolment 1\0');
@@ -27,6 +34,8 @@ export interface EnrolmentRequest {
   recipient: string;
   version: string;
   proof: Uint8Array;
+  /** Mail address of the new postoffice, where it has one: there it is answered by mail. */
+  mail?: string;
 }
 
 /**
@@ -73,8 +82,9 @@ export function isProof(proof: Uint8Array, proofKey: Uint8Array, proven: Proven)
 }
 
 export function enrolmentRequest(incarnation: Incarnation, request: EnrolmentRequest): Enrolment {
-  const { signing, recipient, version, proof } = request;
-  const fields = { signing: rawSigningKey(signing), recipient, version, proof: Buffer.from(proof) };
+  const { signing, recipient, version, proof, mail } = request;
+  const told = mail === undefined ? {} : { mail };
+  const fields = { signing: rawSigningKey(signing), recipient, version, proof: Buffer.from(proof), ...told };
   return { kind: 'enrolment', incarnation, fields };
 }
 
@@ -87,7 +97,10 @@ export function readEnrolmentRequest({ fields }: Enrolment): EnrolmentRequest {
   } catch {
     throw malformed('recipient');
   }
-  return { signing, recipient, version: text(fields, 'version'), proof: octets(fields, 'proof', PROOF_BYTES) };
+  const mail = fields['mail'] === undefined ? undefined : text(fields, 'mail');
+  if (mail !== undefined && !isMailAddress(mail)) throw malformed('mail');
+  const told = mail === undefined ? {} : { mail };
+  return { signing, recipient, version: text(fields, 'version'), proof: octets(fields, 'proof', PROOF_BYTES), ...told };
 }
 
 export function enrolmentAnswer(incarnation: Incarnation, answer: EnrolmentAnswer): Enrolment {

@@ -1,5 +1,5 @@
 import { defaultLimits, DirpostError } from '@dirpost/core';
-import { Decrypter, Encrypter, generateHybridIdentity, identityToRecipient } from 'age-encryption';
+import { generateHybridIdentity } from 'age-encryption';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { inspect } from './inspect.ts';
@@ -15,7 +15,6 @@ import {
   publicKeys,
 } from './keys.ts';
 import { createSealer, type Sealer } from './open.ts';
-import { identityOf, recipientOf } from './x25519.ts';
 
 const envelope = {
   id: '000102030405060708090a0b0c0d0e0f',
@@ -108,29 +107,6 @@ describe('a message file', () => {
         await expect(receiver.open(bytes)).rejects.toMatchObject({ name: 'DirpostError' });
       }),
     );
-  });
-});
-
-describe('age bodies', () => {
-  test('of this package and of the age library open each other', async () => {
-    const identity = bergen.identities[0]!;
-    const recipient = await identityToRecipient(identity);
-    for (const [to, with_] of [
-      [recipientOf(recipient), identity],
-      [recipient, identityOf(identity)],
-    ] as const) {
-      const encrypter = new Encrypter();
-      encrypter.addRecipient(to);
-      const decrypter = new Decrypter();
-      decrypter.addIdentity(with_);
-      expect(Buffer.from(await decrypter.decrypt(await encrypter.encrypt(payload)))).toEqual(payload);
-    }
-  });
-
-  test('keys with a wrong checksum are left to the library to refuse', async () => {
-    const recipient = await identityToRecipient(bergen.identities[0]!);
-    const wrong = recipient.slice(0, -1) + (recipient.endsWith('q') ? 'p' : 'q');
-    expect(recipientOf(wrong)).toBe(wrong);
   });
 });
 

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { DirpostError, type Limits } from '@dirpost/core';
-import type { Identity } from 'age-encryption';
+import { decryptAgeFile } from './age-file.ts';
 import { Authenticator, type Senders } from './authentication.ts';
 import { cut, type EnrolmentMark, type Envelope, MESSAGE_ID_BYTES } from './header.ts';
 import { keyId, type PeerKeys, type PrivateKeys, publicKeys, signingKeyObject } from './keys.ts';
@@ -68,7 +68,8 @@ export function createSealer(options: SealerOptions): Sealer {
       const peer = options.peers(envelope.to) ?? (envelope.to === name ? own.peer : undefined);
       const invitation = options.enrolling?.() ?? null;
       const enrolment = invitation === null ? null : { invitation, signing: own.peer.signing[0]! };
-      const sealedFor = (recipients ?? recipientsOf(envelope.to, peer)).map((text) => parsed.recipient(text));
+      const texts = recipients ?? recipientsOf(envelope.to, peer);
+      const sealedFor = { texts, parsed: parsed.recipients(texts) };
       const bytes = await sealMessage(envelope, payload, own.sealing, sealedFor, enrolment);
       if (bytes.length > limits.maxMessageBytes) {
         throw new DirpostError('message-too-large', `A message file of ${bytes.length} bytes is over the limit.`);
@@ -83,10 +84,7 @@ export function createSealer(options: SealerOptions): Sealer {
       }
       if (envelope.from === name) ownPeer = (await ownKeys()).peer;
       authenticator.check(pieces);
-      const plain = await decrypt(
-        pieces.body,
-        options.keys.identities.map((text) => parsed.identity(text)),
-      );
+      const plain = await decrypt(pieces.body, options.keys.identities, parsed);
       const payload = checkInner(plain, envelope, limits);
       const payloadHash = createHash('sha256').update(payload).digest();
       return { envelope, payload, payloadHash, ...(enrolment && { enrolment }) };
@@ -116,20 +114,17 @@ async function loadOwnKeys(keys: PrivateKeys): Promise<{ sealing: SealingKeys; p
   };
 }
 
-async function decrypt(body: Uint8Array, identities: (string | Identity)[]): Promise<Uint8Array> {
-  const { Decrypter } = await import('age-encryption');
+async function decrypt(body: Uint8Array, identities: string[], parsed: ParsedKeys): Promise<Uint8Array> {
   try {
+    const native = parsed.identities(identities);
+    if (native !== null) return decryptAgeFile(body, native);
+    const { Decrypter } = await import('age-encryption');
     const decrypter = new Decrypter();
     for (const identity of identities) decrypter.addIdentity(identity);
     return await decrypter.decrypt(body);
   } catch (cause) {
-    throw new DirpostError(
-      'message-decrypt',
-      'The message file cannot be decrypted with the keys of this postoffice.',
-      {
-        cause,
-      },
-    );
+    const problem = 'The message file cannot be decrypted with the keys of this postoffice.';
+    throw new DirpostError('message-decrypt', problem, { cause });
   }
 }
 

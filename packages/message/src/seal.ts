@@ -3,13 +3,21 @@
  * again inside the sealed body, so that nobody can sign another's ciphertext as his own.
  */
 import { createHash, type KeyObject, sign } from 'node:crypto';
-import type { Recipient } from 'age-encryption';
+import { encryptAgeFile } from './age-file.ts';
 import { encodeHeader, encodePrefix, type EnrolmentMark, type Envelope } from './header.ts';
 import { pack } from './scan.ts';
+import type { X25519Recipient } from './x25519.ts';
 
 export interface SealingKeys {
   signing: KeyObject;
   signingKeyId: Uint8Array;
+}
+
+export interface Recipients {
+  /** `age1…` */
+  texts: readonly string[];
+  /** Null where one is not of the X25519 kind. */
+  parsed: X25519Recipient[] | null;
 }
 
 /** What the signature covers is hashed with this before it, so that it can never be taken for one of another purpose. */
@@ -19,18 +27,21 @@ export async function sealMessage(
   envelope: Envelope,
   payload: Uint8Array,
   keys: SealingKeys,
-  recipients: (string | Recipient)[],
+  recipients: Recipients,
   enrolment: EnrolmentMark | null = null,
 ): Promise<Uint8Array> {
-  const inner = encodeInner(envelope);
-  // Loaded with the first seal: most commands need none.
-  const { Encrypter } = await import('age-encryption');
-  const encrypter = new Encrypter();
-  for (const recipient of recipients) encrypter.addRecipient(recipient);
-  const body = await encrypter.encrypt(Buffer.concat([inner, payload]));
+  const body = await encrypt(Buffer.concat([encodeInner(envelope), payload]), recipients);
   const critical = enrolment === null ? [] : ['e'];
   const header = encodeHeader({ envelope, signingKeyId: keys.signingKeyId, critical, enrolment });
   return signMessage(Buffer.concat([encodePrefix(header, body.length), body]), keys.signing);
+}
+
+async function encrypt(plain: Uint8Array, { texts, parsed }: Recipients): Promise<Uint8Array> {
+  if (parsed !== null) return encryptAgeFile(plain, parsed);
+  const { Encrypter } = await import('age-encryption');
+  const encrypter = new Encrypter();
+  for (const text of texts) encrypter.addRecipient(text);
+  return encrypter.encrypt(plain);
 }
 
 /** Length (2) and msgpack [from, to, id]: what stands before the payload inside the sealed body. */

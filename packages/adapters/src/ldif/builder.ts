@@ -145,7 +145,7 @@ export class RecordBuilder {
       this.#state = 'trailer';
       this.#trailerLine(name, value, place);
     } else {
-      throw this.#fault(place.line, `an entry should begin here with its dn, not with ${name}`);
+      throw this.#fault(place.line, `an entry should begin here with its dn, not with ${JSON.stringify(name)}`);
     }
   }
 
@@ -184,7 +184,10 @@ export class RecordBuilder {
 
   #operation(name: string, value: Uint8Array, place: LdifPlace): void {
     if (!operations.has(name)) {
-      throw this.#fault(place.line, `one of add:, delete:, replace:, increment: should stand here, not ${name}:`);
+      throw this.#fault(
+        place.line,
+        `one of add:, delete:, replace:, increment: should stand here, not ${JSON.stringify(name)}`,
+      );
     }
     const attribute = textOf(value, place, 'attribute name').trim().toLowerCase();
     if (!/^[a-z0-9][a-z0-9._-]*(?:;[a-z0-9-]+)*$/.test(attribute)) {
@@ -199,7 +202,9 @@ export class RecordBuilder {
   #modificationValue(name: string, value: Uint8Array, place: LdifPlace): void {
     const { attribute, values } = this.#modifications.at(-1)!;
     if (name !== attribute) {
-      const line = operations.has(name) ? 'a line with only "-" is missing before this one' : `${name} stands here`;
+      const line = operations.has(name)
+        ? 'a line with only "-" is missing before this one'
+        : `${JSON.stringify(name)} stands here`;
       throw this.#fault(place.line, `${line}, while values of ${attribute} are listed`);
     }
     if (values.push(value) > this.options.limits.maxValues) {
@@ -215,7 +220,10 @@ export class RecordBuilder {
       if (text !== '0' && text !== '1') throw this.#fault(place.line, `deleteoldrdn is ${shown(value)}, not 0 or 1`);
       this.#rename.deleteOldRdn = text === '1';
     } else {
-      throw this.#fault(place.line, `${name} has no meaning in a rename (newrdn, deleteoldrdn, newsuperior)`);
+      throw this.#fault(
+        place.line,
+        `${JSON.stringify(name)} has no meaning in a rename (newrdn, deleteoldrdn, newsuperior)`,
+      );
     }
   }
 

@@ -41,11 +41,15 @@ export class EntryReader {
         break;
       case 'search-result':
         if (record.code !== 0) {
-          this.faults.add(`Line ${record.line}: the search that made the file ended with "${record.text}".`);
+          this.faults.add(
+            `Line ${record.line}: the search that made the file ended with ${JSON.stringify(record.text)}.`,
+          );
         }
         break;
       case 'search-reference':
-        this.faults.add(`Line ${record.line}: a part of the directory is elsewhere (${record.urls.join(', ')}).`);
+        this.faults.add(
+          `Line ${record.line}: a part of the directory is elsewhere (${record.urls.map((url) => JSON.stringify(url)).join(', ')}).`,
+        );
         break;
       default:
         if (this.options.changes === undefined) {
@@ -66,7 +70,7 @@ export class EntryReader {
         this.count++;
       } else {
         this.faults.add(
-          `The entry ${entry.dn} is there twice, in lines ${earlier} and ${line}; the second is left out.`,
+          `The entry ${JSON.stringify(entry.dn)} is there twice, in lines ${earlier} and ${line}; the second is left out.`,
         );
       }
     } catch (error) {

@@ -26,7 +26,8 @@ export function folderUrlReader(folder: string, limits: Limits = defaultLimits):
       if (stat.size > limits.maxValueBytes) throw new Error(`it is larger than ${limits.maxValueBytes} bytes`);
       return readFileSync(path);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      // Without the path, which may name a person: what is in quotation marks does not stand in the log.
+      const reason = cause instanceof Error ? cause.message.replace(/, \w+ '.*'$/s, '') : String(cause);
       throw fault(`the value cannot be read from ${JSON.stringify(url.slice(0, 200))}: ${reason}`, cause);
     }
   };

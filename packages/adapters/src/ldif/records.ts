@@ -98,5 +98,5 @@ export function shown(bytes: Uint8Array): string {
   const text = Buffer.from(bytes.subarray(0, 60))
     .toString('latin1')
     .replace(/[^ -~]/g, '?');
-  return `"${text}${bytes.length > 60 ? '…' : ''}"`;
+  return JSON.stringify(`${text}${bytes.length > 60 ? '…' : ''}`);
 }

@@ -7,9 +7,9 @@ import { loadDirectoryState } from '../directory-state.ts';
 import { mayBeWritten, waitingFirstWrites } from '../first-write.ts';
 import {
   corePlace,
-  effectWords,
   entryWords,
   firstWriteWords,
+  heldEffectWords,
   type HeldHere,
   heldGroups,
   heldHere,
@@ -88,7 +88,7 @@ async function explain(call: Invocation): Promise<ExitCode> {
     for (const one of firstWrites) screen.line(firstWriteWords(one));
     for (const group of groups) {
       const effects = measuredEffects(group.holding, postoffice.requestor.holds);
-      const words = effects.map(({ effect, held }) => effectWords(effect, held));
+      const words = effects.map(heldEffectWords);
       screen.line(`${groupWords(group, postoffice)} (${group.place}): ${words.join(', ')}`);
     }
     if (groups.length > 0) screen.line('Each entry, and since when: dirpost held');

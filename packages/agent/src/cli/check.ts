@@ -4,15 +4,19 @@ import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CsvDirectory, foldColumn } from '@dirpost/adapters';
 import { compileMapping, DirpostError, isDirpostError, listFor, compileList, loadOwn } from '@dirpost/core';
-import { openAgent, openDirectory } from '../agent.ts';
+import { type Agent, openAgent, openDirectory } from '../agent.ts';
 import { type DirectoryConfiguration, type PublishDirectory, wantedColumns } from '../config/directory.ts';
-import { type Configuration, loadConfiguration } from '../config/load.ts';
+import { type Configuration, fingerprintOf, loadConfiguration } from '../config/load.ts';
 import type { ConfigurationFault } from '../config/faults.ts';
 import { loadKeys } from '../keys.ts';
 import { loadPeers } from '../peers.ts';
 import { counted } from '../events.ts';
 import { checkHttp } from './check-http.ts';
-import { EXIT, type ExitCode, type Invocation } from './command.ts';
+import { checkMail, mailRules } from './check-mail.ts';
+import { sendThrough } from './check-send.ts';
+import { EXIT, type ExitCode, type Invocation, withTurns } from './command.ts';
+import { askAgent } from './remote.ts';
+import { secondsOf } from './sync.ts';
 
 export interface Finding {
   what: string;
@@ -21,8 +25,13 @@ export interface Finding {
   mend?: string;
 }
 
-export async function check(call: Invocation): Promise<ExitCode> {
-  const { screen } = call;
+interface CheckOptions {
+  send?: boolean;
+  wait: string;
+}
+
+export async function check(call: Invocation, { send = false, wait }: CheckOptions): Promise<ExitCode> {
+  const waitMs = secondsOf(wait) * 1_000;
   let configuration: Configuration;
   try {
     configuration = await loadConfiguration(call.configFile);
@@ -30,15 +39,35 @@ export async function check(call: Invocation): Promise<ExitCode> {
     if (!isDirpostError(error, 'config-invalid')) throw error;
     return showFaults(call, error);
   }
+  if (!send) return report(call, configuration, async () => []);
+  return withTurns(call, (turn, postoffice) =>
+    report(call, configuration, () => sendThrough(call, turn, postoffice, waitMs)),
+  );
+}
+
+/** `more`: looked at last. */
+async function report(
+  call: Invocation,
+  configuration: Configuration,
+  more: () => Promise<Finding[]>,
+): Promise<ExitCode> {
+  const { screen } = call;
+  const transports = await checkTransports(call, configuration);
+  const isTold = transports.some(({ result }) => result === 'fault');
+  const store = await checkStore(configuration);
   const findings: Finding[] = [
     { what: 'configuration', result: 'ok', text: call.configFile },
+    ...(await checkAgent(configuration)),
     ...(await checkKeys(configuration)),
-    ...(await checkStore(configuration)),
-    ...(await checkTransports(call, configuration)),
+    ...store.filter(({ what }) => !(isTold && what === OPENING)),
+    ...transports,
   ];
   for (const directory of configuration.directories)
     findings.push(...(await checkDirectory(call, configuration, directory)));
-  screen.data({ configuration: call.configFile, faults: [], findings });
+  findings.push(...(await more()));
+  const { mail } = configuration.transports;
+  const rules = mail === undefined ? [] : await mailRules(configuration, mail);
+  screen.data({ configuration: call.configFile, faults: [], findings, ...(rules.length > 0 && { rules }) });
   screen.table(findings, [
     { title: 'checked', value: (finding) => finding.what },
     { title: 'result', value: (finding) => finding.result },
@@ -50,6 +79,11 @@ export async function check(call: Invocation): Promise<ExitCode> {
     screen.line(`${result}: ${what}: ${text}`);
     if (mend !== undefined) screen.line(`  ${mend}`);
   }
+  if (rules.length > 0) {
+    screen.line();
+    screen.line('For the administrators of mail, here and at the others. These have to be allowed:');
+    for (const rule of rules) screen.line(`- ${rule}`);
+  }
   return findings.some((finding) => finding.result === 'fault') ? EXIT.failed : EXIT.done;
 }
 
@@ -59,6 +93,20 @@ function showFaults({ screen, configFile }: Invocation, error: DirpostError): Ex
   screen.line(error.message);
   screen.line(`  ${error.hint}`);
   return EXIT.wrongUse;
+}
+
+/** What was changed in the file is not yet what an agent does. */
+async function checkAgent(configuration: Configuration): Promise<Finding[]> {
+  const what = 'agent';
+  return finding(what, async () => {
+    const agent = await askAgent(configuration.dataFolder);
+    if (agent === null) return [];
+    if (agent.configuration === fingerprintOf(configuration)) {
+      return [{ what, result: 'ok', text: `runs with this configuration, process ${agent.pid}` }];
+    }
+    const text = `the agent that runs (process ${agent.pid}) was started before the configuration changed`;
+    return [{ what, result: 'warning', text, mend: 'Restart it: until then it works with what was there before.' }];
+  });
 }
 
 /** A check that throws is a finding. */
@@ -130,9 +178,18 @@ async function checkKeys(configuration: Configuration): Promise<Finding[]> {
   });
 }
 
+/** Transports are opened with the store; what is wrong with one is said by its own check, or at least by this. */
+const OPENING = 'transports';
+
 async function checkStore(configuration: Configuration): Promise<Finding[]> {
+  let agent: Agent;
+  try {
+    agent = await openAgent(configuration, { readOnly: true });
+  } catch (error) {
+    const what = isDirpostError(error, 'config-invalid') ? OPENING : 'store';
+    return finding(what, () => Promise.reject(error));
+  }
   return finding('store', async () => {
-    const agent = await openAgent(configuration, { readOnly: true });
     try {
       const { own, corrupt } = await agent.postoffice.store.read(async (tx) => ({
         own: await loadOwn(tx),
@@ -164,9 +221,13 @@ async function checkStore(configuration: Configuration): Promise<Finding[]> {
 }
 
 async function checkTransports({ signal }: Invocation, configuration: Configuration): Promise<Finding[]> {
-  const { folder, http } = configuration.transports;
+  const { folder, http, mail } = configuration.transports;
   const found = http === undefined ? [] : await checkHttp(configuration, http, signal);
-  if (folder === undefined && http !== undefined) return found;
+  if (mail !== undefined) {
+    const keys = await loadKeys(configuration.dataFolder).catch(() => null);
+    found.push(...(await finding('mail', () => checkMail(configuration, mail, keys, signal))));
+  }
+  if (folder === undefined && (http ?? mail) !== undefined) return found;
   if (folder === undefined) {
     const mend = 'Name one under `transports`; until then only the server’s own directories are served.';
     return [{ what: 'transports', result: 'warning', text: 'no transport is configured', mend }];

@@ -123,6 +123,20 @@ export async function withAgent<T>(
   }
 }
 
+/** One step of a command that waits between its steps: in an agent the others have their turn meanwhile. */
+export type Turn = <T>(step: (postoffice: Postoffice) => Promise<T>) => Promise<T>;
+
+/** As withAgent for what writes, for a command that waits for others: only what it does in a `turn` keeps them out. */
+export async function withTurns(
+  call: Invocation,
+  work: (turn: Turn, postoffice: Postoffice) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const { running } = call;
+  if (running === null) return withAgent(call, {}, ({ postoffice }) => work((step) => step(postoffice), postoffice));
+  const tell = teller(call);
+  return work((step) => workHere(call, running, tell, ({ postoffice }) => step(postoffice)), running.agent.postoffice);
+}
+
 /** Events go to the log of the agent and to the one who typed the command. */
 async function workHere<T>(
   call: Invocation,

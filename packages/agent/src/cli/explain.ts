@@ -93,6 +93,9 @@ function showOwner(screen: Screen, owner: OwnerStory, server: string): void {
     ['submitted', submissionWords(owner, server)],
   ]);
   showHeld(screen, owner.held, 'what is published stays as it was');
+  if (owner.refusedAtRead !== null) {
+    screen.line(`  REFUSED because ${owner.refusedAtRead.reason}; what is published stays as it was.`);
+  }
   if (owner.refused !== null) {
     screen.line(`  REFUSED by the server (${owner.refused.code}): ${owner.refused.reason}. It is on no list.`);
   }

@@ -1,4 +1,4 @@
-/** `dirpost export`: the replica as LDIF, each entry with the DN that it has at its owner. */
+/** `dirpost export`: the replica as LDIF, or as JSON, each entry with the DN that it has at its owner. */
 import { open, rename, rm } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
@@ -6,7 +6,8 @@ import { fileError, writeLdif } from '@dirpost/adapters';
 import { type Attributes, decodeEntry, type DirectoryEntry, type Entry, shownBytes, type Store } from '@dirpost/core';
 import { counted } from '../events.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
-import { textOf } from './entries.ts';
+import { shownValue, textOf } from './entries.ts';
+import { printableJson, type Screen } from './screen.ts';
 
 const BATCH = 1_000;
 
@@ -20,6 +21,10 @@ export async function exportCommand(call: Invocation, file: string | undefined):
         yield entry;
       }
     };
+    if (file === undefined && screen.json) {
+      await toJson(showing(), screen);
+      return EXIT.done;
+    }
     if (file === undefined) {
       const out = new Writable({
         write(chunk, _encoding, done) {
@@ -35,6 +40,18 @@ export async function exportCommand(call: Invocation, file: string | undefined):
     screen.line(`${counted(count, 'entry')} written to ${file}.`);
     return EXIT.done;
   });
+}
+
+/** One document, in which no more than an entry is held in memory. */
+async function toJson(entries: AsyncIterable<DirectoryEntry>, screen: Screen): Promise<void> {
+  screen.raw('[');
+  let between = '\n';
+  for await (const { dn, attributes } of entries) {
+    const shown = [...attributes].map(([name, values]) => [name, values.map((value) => shownValue(name, value))]);
+    screen.raw(`${between}${printableJson({ dn, attributes: Object.fromEntries(shown) })}`);
+    between = ',\n';
+  }
+  screen.raw('\n]\n');
 }
 
 /** There whole or not at all. */

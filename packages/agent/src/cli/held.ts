@@ -3,6 +3,7 @@
  * waits. Reads held rows once, whatever their number; --json streams each of them.
  */
 import {
+  clearedAttributes,
   decodeEntry,
   type Effect,
   effectNames,
@@ -18,6 +19,7 @@ import {
   effectWords,
   entryWords,
   firstWriteWords,
+  heldEffectWords,
   type HeldGroup,
   heldGroups,
   type MeasuredEffect,
@@ -49,6 +51,8 @@ export interface HeldLine {
   name: string | null;
   mail: string | null;
   effects: Effect[];
+  /** Which attributes lose all their values; null where only the whole group of it is known (`groups`). */
+  cleared: string[] | null;
   lostMembers: number;
   sinceMs: number;
   approved: boolean;
@@ -101,6 +105,7 @@ export function lineOf(place: Place, row: EntryRow): HeldLine {
     name,
     mail,
     effects: effectNames(effects),
+    cleared: row.held!.shown === null || row.bytes === null ? null : clearedAttributes(row.held!.shown, row.bytes),
     lostMembers,
     sinceMs,
     approved,
@@ -211,8 +216,14 @@ interface Shown {
 }
 
 /** Where the group is held, and what that means. */
-export function groupWords({ place, directory, owner }: HeldGroup, { requestor }: Postoffice): string {
-  if (place === 'read') return `Read of ${directory}: what is published stays as it was`;
+export function groupWords({ place, directory, owner }: HeldGroup, { requestor, publishing }: Postoffice): string {
+  if (place === 'read') {
+    const isRead = publishing.some((one) => one.directory.name === directory);
+    const until = isRead
+      ? ''
+      : '; the configuration does not publish from it any more, so this ends with the next sync';
+    return `Read of ${directory}: what is published stays as it was${until}`;
+  }
   if (place === 'server') return `Changes of ${owner}: the address lists stay as they were`;
   return `Updates from ${requestor.server}: the directories here stay as they were`;
 }
@@ -233,22 +244,22 @@ function showGroup(
 }
 
 function showEffect(screen: Screen, measured: MeasuredEffect, tally: Tally, owner: string | undefined): void {
-  const { effect, held: count } = measured;
+  const { held: count } = measured;
   const ofOwner = tally.count === count ? '' : `, ${number(tally.count)} of them of ${owner}`;
-  screen.line(`  ${effectWords(effect, count)}${ofOwner}: ${measureWords(measured)}; since ${time(tally.sinceMs)}`);
+  screen.line(`  ${heldEffectWords(measured)}${ofOwner}: ${measureWords(measured)}; since ${time(tally.sinceMs)}`);
   screen.table(tally.examples, [
     { title: '    owner', value: (line) => `    ${line.owner}` },
     { title: 'entry', value: (line) => line.dn ?? line.name ?? line.mail },
-    { title: 'effects', value: (line) => line.effects.map((one) => WORDS[one](line.lostMembers)).join(', ') },
+    { title: 'effects', value: (line) => line.effects.map((one) => WORDS[one](line)).join(', ') },
     { title: 'id', value: (line) => line.id },
   ]);
   const left = tally.entries - tally.examples.length;
   if (left > 0) screen.line(`    … and ${number(left)} more: dirpost held --limit ${tally.entries}`);
 }
 
-const WORDS: Record<Effect, (lostMembers: number) => string> = {
+const WORDS: Record<Effect, (line: HeldLine) => string> = {
   removals: () => 'removed',
-  clearedValues: () => 'cleared values',
-  lostMembers: (count) => effectWords('lostMembers', count),
+  clearedValues: ({ cleared }) => (cleared === null ? 'cleared values' : `cleared ${cleared.join(', ')}`),
+  lostMembers: ({ lostMembers }) => effectWords('lostMembers', lostMembers),
   renames: () => 'renamed',
 };

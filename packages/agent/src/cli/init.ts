@@ -8,9 +8,10 @@ import { sampleConfiguration } from '../config/sample.ts';
 import { createKeys } from '../keys.ts';
 import { isLoopback } from './check-http.ts';
 import { EXIT, type ExitCode, folderOf, type Invocation } from './command.ts';
+import { type MailOptions, mailOf } from './mail-options.ts';
 import type { Screen } from './screen.ts';
 
-interface InitOptions {
+interface InitOptions extends MailOptions {
   role: 'server' | 'requestor';
   server?: string;
   publish?: string;
@@ -31,6 +32,7 @@ export async function init(call: Invocation, name: string, options: InitOptions)
     throw new DirpostError('wrong-use', 'A requestor needs the name of its directory server: --server NAME');
   }
   const tls = certificateOf(options);
+  const mail = mailOf(options);
   const folder = folderOf(call);
   const { publish, ...rest } = options;
   const text = sampleConfiguration({
@@ -38,6 +40,7 @@ export async function init(call: Invocation, name: string, options: InitOptions)
     postoffice: name,
     ...(publish === undefined ? {} : { directory: publish }),
     ...(tls === undefined ? {} : { tls }),
+    ...(mail === undefined ? {} : { mail }),
   });
   const configuration = parseConfiguration(text, folder);
   await makeDataFolder(folder);

@@ -141,7 +141,7 @@ async function inviteOne(
     ['it may publish', describePublish(made.publish)],
     [
       'reached by',
-      [addresses.http, addresses.folder].filter((way) => way !== undefined).join(' and ') ||
+      [addresses.http, addresses.mail, addresses.folder].filter((way) => way !== undefined).join(' and ') ||
         'nothing yet: see transports in dirpost.yaml',
     ],
     ['fingerprint', print],
@@ -183,7 +183,8 @@ async function inviteMany(call: Invocation, office: Inviting, options: InviteOpt
   const { screen } = call;
   const { readBranches, writeBundle } = await import('../joining/branches.ts');
   const bundles = resolve(folderOf(call), options.bundles);
-  const branches = await readBranches(file, publishRuleOf(options));
+  const hasMail = office.reach.mail !== undefined;
+  const branches = await readBranches(file, publishRuleOf(options), hasMail);
   const made: Omit<Made, 'line'>[] = [];
   for (const branch of branches) {
     call.signal.throwIfAborted();

@@ -22,6 +22,7 @@ import { loadPeers, savePeer } from '../peers.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { sendOutgoing } from '../send.ts';
 import { EXIT, type ExitCode, folderOf, type Invocation, withAgent } from './command.ts';
+import { type MailOptions, mailOf } from './mail-options.ts';
 import { time } from './screen.ts';
 import { secondsOf } from './sync.ts';
 
@@ -29,7 +30,7 @@ const MAX_LINE_FILE_BYTES = 1024 * 1024;
 const FIRST_POLL_MS = 50;
 const LAST_POLL_MS = 1_000;
 
-interface JoinOptions {
+interface JoinOptions extends MailOptions {
   file?: string;
   name?: string;
   publish?: string;
@@ -58,7 +59,7 @@ export async function join(call: Invocation, line: string | undefined, options: 
   // Opened twice: with what is begun here the agent opens its transports for somebody who is not known yet.
   const agent = await openAgent(configuration);
   try {
-    await beginEnrolment(agent.postoffice, invitation);
+    await beginEnrolment(agent.postoffice, invitation, configuration.transports.mail?.address);
   } finally {
     await agent.close();
   }
@@ -84,7 +85,14 @@ async function readLine(call: Invocation, line: string | undefined, file: string
     if (file !== undefined) return (await readBounded(resolve(call.cwd, file), MAX_LINE_FILE_BYTES)).toString('utf8');
     return await readTyped();
   } catch (error) {
-    throw fileError(error, `read ${file ?? 'the standard input'}`);
+    const failure = fileError(error, `read ${file ?? 'the standard input'}`);
+    if (failure.code !== 'file-missing') throw failure;
+    throw new DirpostError('file-missing', `There is no file ${resolve(call.cwd, file ?? '')}.`, {
+      retry: 'operator',
+      hint: 'Name the file that the invitation was saved in, as it is called here; or run  dirpost join -  and paste it.',
+      context: failure.context,
+      cause: failure,
+    });
   }
 }
 
@@ -120,7 +128,10 @@ async function configurationFor(
   });
   if (existing === undefined) return newConfiguration(call, invitation, options);
   const { postoffice, role, server } = existing;
-  if (postoffice === invitation.name && role === 'requestor' && server === invitation.server) return existing;
+  if (postoffice === invitation.name && role === 'requestor' && server === invitation.server) {
+    if (mailOf(options) !== undefined) throw alreadyWritten(configFile);
+    return existing;
+  }
   const what = role === 'server' ? `the directory server ${postoffice}` : `the requestor ${postoffice} of ${server}`;
   throw new DirpostError(
     'already-initialized',
@@ -132,16 +143,40 @@ async function configurationFor(
   );
 }
 
+function alreadyWritten(configFile: string): DirpostError {
+  return new DirpostError('wrong-use', `${configFile} is there already: what it says of mail counts.`, {
+    hint: 'Write the mailbox under transports.mail in it, and join without the options for mail.',
+  });
+}
+
+function needsMailbox({ name, server, addresses }: Invitation): DirpostError {
+  return new DirpostError(
+    'wrong-use',
+    `${server} is reached by mail, at ${addresses.mail!}; ${name} needs a mailbox, too.`,
+    {
+      hint: `With a password: --mail-address ADDRESS --mail-submission HOST:PORT --mail-user USER --mail-password-file FILE. For Microsoft 365, Google and whatever else: dirpost init ${name} --role requestor --server ${server}, write transports.mail into its configuration (docs/mail.md), then join again.`,
+    },
+  );
+}
+
 async function newConfiguration(
   call: Invocation,
   invitation: Invitation,
   options: JoinOptions,
 ): Promise<Configuration> {
   const folder = folderOf(call);
-  const { http, pin, folder: hinted } = invitation.addresses;
+  const { http, pin, folder: hinted, mail: serverMail } = invitation.addresses;
+  const mail = mailOf(options);
   const { publish, key, subscribe, container } = options;
   const exchange = options.folder ?? hinted;
-  if (http === undefined && exchange === undefined) {
+  if (mail !== undefined && serverMail === undefined) {
+    throw new DirpostError('wrong-use', `${invitation.server} has no mail address: the invitation names none.`, {
+      hint: 'Join without --mail-address; or have mail set up there, and another invitation made.',
+    });
+  }
+  if (http === undefined && exchange === undefined && mail === undefined && serverMail !== undefined)
+    throw needsMailbox(invitation);
+  if (http === undefined && exchange === undefined && mail === undefined) {
     throw new DirpostError('wrong-use', `The invitation does not say how ${invitation.server} is reached.`, {
       hint: 'Name the folder or the stick that carries the message files: --folder PATH',
     });
@@ -158,6 +193,7 @@ async function newConfiguration(
     ...(container && { container }),
     ...(exchange && { folder: exchange }),
     ...(http && { http }),
+    ...(mail && { mail }),
     ...(certificate && { ca: CERTIFICATE_FILE }),
   });
   const configuration = parseConfiguration(text, folder);
@@ -192,7 +228,7 @@ async function isUnfinished(configuration: Configuration): Promise<boolean> {
   }
 }
 
-async function trustServer(dataFolder: string, { server, keys, recoveryKey }: Invitation): Promise<void> {
+async function trustServer(dataFolder: string, { server, keys, recoveryKey, addresses }: Invitation): Promise<void> {
   await savePeer(dataFolder, {
     name: server,
     role: 'server',
@@ -201,6 +237,7 @@ async function trustServer(dataFolder: string, { server, keys, recoveryKey }: In
     fingerprint: fingerprint(keys),
     madeAtMs: Date.now(),
     ...(recoveryKey === null ? {} : { recoveryKey }),
+    ...(addresses.mail === undefined ? {} : { mail: addresses.mail }),
   });
 }
 
@@ -265,9 +302,6 @@ function tellOutcome(
   }
   if (failed > 0) {
     screen.line(`The enrolment could not be sent to ${server} yet, for the reason above. Mend it, then: dirpost sync`);
-    screen.line(
-      `If ${server} does not let this postoffice enrol: the invitation was used already, replaced by a newer one, or is over. Ask for another.`,
-    );
   } else {
     screen.line(
       `The enrolment is on its way. ${server} answers when it dispatches; with a stick, when it has been there.`,

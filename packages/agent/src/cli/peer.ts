@@ -85,6 +85,9 @@ export async function peerList(call: Invocation): Promise<ExitCode> {
     { title: 'role', value: (peer) => peer.role },
     { title: 'fingerprint', value: (peer) => peer.fingerprint },
     { title: 'made', value: (peer) => time(peer.madeAtMs) },
+    ...(peers.some(({ mail }) => mail !== undefined)
+      ? [{ title: 'mail', value: (peer: Peer) => peer.mail ?? null }]
+      : []),
   ]);
   return EXIT.done;
 }

@@ -39,17 +39,20 @@ export async function runCommand(
   origin: Origin | null = null,
 ): Promise<ExitCode> {
   let code: ExitCode = EXIT.done;
+  // As it was understood: what looks like an option may be an argument (after "--").
+  let json = false;
   const run =
     <Arguments extends unknown[]>(load: () => Promise<Action<Arguments>>) =>
     async (...args: unknown[]): Promise<void> => {
       const call = invocation(args.at(-1) as Command, argv, streams, signal, origin);
+      json = call.screen.json;
       const action = await load();
       code = await action(call, ...(args.slice(0, -1) as Arguments));
     };
   try {
     await buildProgram(run, streams).parseAsync(argv, { from: 'user' });
   } catch (error) {
-    code = await tell(signal.aborted ? signal.reason : error, streams, argv.includes('--json'));
+    code = await tell(signal.aborted ? signal.reason : error, streams, json);
   }
   return code;
 }
@@ -102,6 +105,12 @@ function addSetUp(program: Command, run: Run): void {
     .option('--certificate <file>', 'server: PEM file of its certificate; beyond this machine it needs one')
     .option('--certificate-key <file>', 'server: PEM file of the private key')
     .option('--folder <path>', 'exchange folder that carries the message files')
+    .option('--mail-address <address>', 'mail address of this postoffice, with a mailbox of its own')
+    .option('--mail-submission <host:port>', 'mail server that takes its mails (SMTP)')
+    .option('--mail-mailbox <host:port>', 'mail server that has its mailbox (IMAP; default: the same)')
+    .option('--mail-user <name>', 'name to log in with at both (default: the address)')
+    .option('--mail-password-file <file>', 'file with the password (default: mail-password)')
+    .option('--mail-ca <file>', 'PEM file of the authority of both, if it is a private one')
     .addHelpText('after', '\nPaths are seen from the folder of the configuration.')
     .action(run(async () => (await import('./init.ts')).init));
 
@@ -128,6 +137,11 @@ function addSetUp(program: Command, run: Run): void {
   program
     .command('check')
     .description('find what is wrong with configuration, keys, directories and transports, and say how to mend it')
+    .option(
+      '--send',
+      'also send a message file by mail, and wait for its answer (at the server: until it is back here)',
+    )
+    .option('--wait <seconds>', 'how long to wait for that', '120')
     .action(run(async () => (await import('./check.ts')).check));
 }
 
@@ -155,6 +169,12 @@ function addJoining(program: Command, run: Run): void {
     .option('--subscribe <file>', 'LDIF or CSV file to write the people of the others to')
     .option('--container <dn>', 'DN under which they are written')
     .option('--folder <path>', 'exchange folder, where it has another path here than at the server')
+    .option('--mail-address <address>', 'mail address of this postoffice, where the server is reached by mail')
+    .option('--mail-submission <host:port>', 'mail server that takes its mails (SMTP)')
+    .option('--mail-mailbox <host:port>', 'mail server that has its mailbox (IMAP; default: the same)')
+    .option('--mail-user <name>', 'name to log in with at both (default: the address)')
+    .option('--mail-password-file <file>', 'file with the password (default: mail-password)')
+    .option('--mail-ca <file>', 'PEM file of the authority of both, if it is a private one')
     .option('--wait <seconds>', 'how long to wait for the answer of the server', '30')
     .action(run(async () => (await import('./join.ts')).join));
   const requestor = program.command('requestor').description('the requestors of this server');
@@ -172,6 +192,12 @@ function addJoining(program: Command, run: Run): void {
     .argument('<name>', 'name of the requestor')
     .description('let it come back')
     .action(run(async () => (await import('./requestor.ts')).requestorResume));
+  requestor
+    .command('mail')
+    .argument('<name>', 'name of the requestor')
+    .argument('<address>', 'its new mail address')
+    .description('send to another mail address from now on, as when its mailbox moved')
+    .action(run(async () => (await import('./requestor.ts')).requestorMail));
   requestor
     .command('remove')
     .argument('<name>', 'name of the requestor')

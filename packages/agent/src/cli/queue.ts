@@ -1,10 +1,14 @@
-/** `dirpost queue`: message files that wait to be sent, parts that wait for others, and what could not be opened. */
+/**
+ * `dirpost queue`: message files that wait to be sent, parts that wait for others, what came back, and what could not be
+ * opened.
+ */
 import type { OutgoingSummary } from '@dirpost/core';
+import { adviceFor, type FailedMessage, failedWords, loadBounces, said } from '../bounces.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { bytes, time } from './screen.ts';
 
 interface QueuedFile {
-  queue: 'outgoing' | 'kept' | 'deferred' | 'incoming' | 'corrupt';
+  queue: 'outgoing' | 'kept' | 'deferred' | 'failed' | 'incoming' | 'corrupt';
   what: string;
   peer: string;
   bytes: number | null;
@@ -37,7 +41,9 @@ export async function queue(call: Invocation): Promise<ExitCode> {
           });
         }
       }
-      return [...outgoing, ...deferred];
+      const bounces = await loadBounces(tx);
+      const failed = [...bounces].flatMap(([peer, returned]) => returned.failed.map((one) => failedFile(peer, one)));
+      return [...outgoing, ...deferred, ...failed];
     });
     for (const { name, bytes: size, modifiedMs } of await spool.list('incoming')) {
       files.push({
@@ -83,6 +89,13 @@ function outgoingFile(message: OutgoingSummary): QueuedFile {
     file: `${message.id}.dpm`,
     note: delivered ? 'sent; kept until it is acknowledged' : failed,
   };
+}
+
+/** Its file is not here any more: what was in it is composed again. */
+function failedFile(peer: string, failed: FailedMessage): QueuedFile {
+  const note = `${said(failed)} ${adviceFor(failed, peer)}`;
+  const what = failedWords(failed);
+  return { queue: 'failed', what, peer, bytes: null, since: failed.atMs, file: '', note };
 }
 
 function show({ screen }: Invocation, files: QueuedFile[]): void {

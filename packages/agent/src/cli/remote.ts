@@ -2,6 +2,8 @@
 import { connect, type Socket } from 'node:net';
 import { DirpostError, isDirpostError } from '@dirpost/core';
 import {
+  aboutAgent,
+  type AboutAgent,
   checkOwnFolder,
   LineReader,
   LOCAL_PROTOCOL_VERSION,
@@ -21,6 +23,32 @@ export async function runInsteadOf(error: unknown, call: Invocation, dataFolder:
   const socket = await reach(dataFolder);
   if (socket === null) throw lockedByCommand(error);
   return converse(socket, call);
+}
+
+const ANSWER_WITHIN_MS = 5_000;
+
+/** With what an agent was started; null: none runs, or one that does not say. */
+export async function askAgent(dataFolder: string): Promise<AboutAgent | null> {
+  const socket = await reach(dataFolder);
+  if (socket === null) return null;
+  const lines = new LineReader(MAX_ANSWER_LINE_BYTES);
+  try {
+    return await new Promise<AboutAgent | null>((resolve, reject) => {
+      socket.on('data', (chunk) => {
+        try {
+          const [line] = lines.take(chunk);
+          if (line !== undefined) resolve(parseLine(line, aboutAgent) ?? null);
+        } catch (error) {
+          reject(error);
+        }
+      });
+      socket.on('error', () => resolve(null)).on('close', () => resolve(null));
+      socket.setTimeout(ANSWER_WITHIN_MS, () => resolve(null));
+      socket.write(`${JSON.stringify({ v: LOCAL_PROTOCOL_VERSION, about: true })}\n`);
+    });
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** null: nobody listens. */

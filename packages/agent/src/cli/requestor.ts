@@ -1,5 +1,5 @@
 /** `dirpost requestor`: who belongs to this directory server; to suspend one, to let it come back, to part from it. */
-import { DirpostError, dropWaiting, findRequestor, withdrawOwner } from '@dirpost/core';
+import { DirpostError, dropWaiting, findRequestor, isMailAddress, withdrawOwner } from '@dirpost/core';
 import { counted } from '../events.ts';
 import { describePublish, requireJoining } from '../joining/enrol.ts';
 import { type RefusedSender, refusedSenders } from '../joining/refused-senders.ts';
@@ -33,6 +33,7 @@ function show({ screen }: Invocation, lines: RosterLine[], refused: RefusedSende
     { title: 'may publish', value: publishWords },
     { title: 'last heard', value: (line) => time(line.lastHeardMs) },
     { title: 'fingerprint', value: (line) => line.fingerprint },
+    ...(lines.some(({ mail }) => mail !== null) ? [{ title: 'mail', value: (line: RosterLine) => line.mail }] : []),
   ]);
   if (refused.length === 0) return;
   screen.line();
@@ -90,6 +91,29 @@ async function setSuspended(call: Invocation, name: string, suspended: boolean):
   const { suspended: _, ...rest } = peer;
   await savePeer(dataFolder, suspended ? { ...rest, suspended } : rest);
   return true;
+}
+
+/** A running agent sees it by itself, as above. */
+export async function requestorMail(call: Invocation, name: string, address: string): Promise<ExitCode> {
+  const { role, server, dataFolder, transports } = await configurationOf(call);
+  if (role !== 'server') throw notServer(server);
+  if (!isMailAddress(address))
+    throw new DirpostError('wrong-use', `${JSON.stringify(address.slice(0, 80))} is not a mail address.`);
+  const configured = transports.mail?.peers[name];
+  if (configured !== undefined && configured !== address) {
+    throw new DirpostError('wrong-use', `transports.mail.peers in dirpost.yaml says ${configured}, and counts more.`, {
+      hint: 'Change it there, or take it out and run this again.',
+    });
+  }
+  const peer = (await loadPeers(dataFolder)).get(name);
+  if (peer === undefined) throw nobody(name);
+  await savePeer(dataFolder, { ...peer, mail: address });
+  call.screen.data({ requestor: name, mail: address, before: peer.mail ?? null });
+  call.screen.line(
+    `Mails for ${name} go to ${address} from now on${peer.mail === undefined ? '' : `, before: ${peer.mail}`}.`,
+  );
+  if (transports.mail === undefined) call.screen.line('There is no transports.mail in the configuration yet.');
+  return EXIT.done;
 }
 
 interface RemoveOptions {

@@ -1,7 +1,7 @@
 /** `dirpost run`: the agent, in the foreground. Its log goes to the standard output. */
 import { DirpostError, loadOwn } from '@dirpost/core';
 import { type Agent, openAgent } from '../agent.ts';
-import type { Configuration } from '../config/load.ts';
+import { type Configuration, fingerprintOf } from '../config/load.ts';
 import { watchJoining } from '../joining/joining.ts';
 import { type CommandStreams, listenLocally, type LocalSocket } from '../local-socket.ts';
 import type { LocalRequest } from '../local-protocol.ts';
@@ -62,7 +62,7 @@ async function runUntilStopped(call: Invocation, agent: Agent, configuration: Co
     configFile: call.configFile,
     inTurn: (work, signal) => running.command(work, signal),
   };
-  const socket = await openSocket(here, log, configuration.dataFolder);
+  const socket = await openSocket(here, log);
   let hurry: NodeJS.Timeout | undefined;
   const onSignal = (): void => {
     log.line('info', 'stopping: what was begun ends, nothing more is begun');
@@ -96,13 +96,16 @@ function endHard(log: Log): void {
 }
 
 /** An agent that no command reaches still does its work. */
-async function openSocket(here: RunningHere, log: Log, dataFolder: string): Promise<LocalSocket | null> {
+async function openSocket(here: RunningHere, log: Log): Promise<LocalSocket | null> {
   const handle = ({ argv, cwd }: LocalRequest, streams: CommandStreams, signal: AbortSignal): Promise<number> => {
     log.line('debug', `command: ${argv.join(' ')}`);
     return runCommand(argv, streams, signal, { cwd, running: here });
   };
   try {
-    return await listenLocally(dataFolder, handle);
+    return await listenLocally(here.configuration.dataFolder, handle, {
+      configuration: fingerprintOf(here.configuration),
+      pid: process.pid,
+    });
   } catch (error) {
     if (!(error instanceof DirpostError)) throw error;
     const text = `commands that write will not reach this agent: ${error.message} ${error.hint ?? ''}`.trimEnd();

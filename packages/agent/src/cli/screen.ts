@@ -43,7 +43,7 @@ export class Screen {
     this.streams.out.write(`${printableJson(value, 2)}\n`);
   }
 
-  /** Output that is the same with and without --json, such as LDIF. */
+  /** Output that is written piece by piece, such as LDIF or a long document. */
   raw(text: string): void {
     this.clearProgress();
     this.streams.out.write(text);

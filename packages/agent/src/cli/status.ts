@@ -1,4 +1,5 @@
 /** `dirpost status`: where this postoffice stands, and on the server where every requestor stands. Gathered in status.ts. */
+import { said } from '../bounces.ts';
 import { counted } from '../events.ts';
 import type { DirectoryState } from '../directory-state.ts';
 import { firstWriteWords } from '../held.ts';
@@ -26,7 +27,7 @@ export async function status(call: Invocation): Promise<ExitCode> {
 }
 
 function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
-  const { own, role, corrupt, held, firstWrites, unsent } = status;
+  const { own, role, corrupt, held, firstWrites, unsent, bounced } = status;
   screen.line(
     `${postoffice.name}: ${role === 'server' ? 'directory server' : `requestor of ${postoffice.requestor.server}`}`,
   );
@@ -47,6 +48,10 @@ function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
   if (unsent.lastError !== null) {
     const next = `${unsent.attempts} failed, the next try is due ${time(unsent.nextAttemptMs)}`;
     screen.line(`  ${counted(unsent.messages, 'message file')} could not be sent (${next}): ${unsent.lastError}`);
+  }
+  if (bounced !== null) {
+    const what = `${counted(bounced.messages, 'mail')} to ${postoffice.requestor.server} came back, the last one ${time(bounced.lastMs)}`;
+    screen.line(`  ${what}: ${said(bounced)} What to do: dirpost queue`);
   }
   if (held.here > 0) screen.line(`  HELD: ${counted(held.here, 'entry')}. Look, and approve or not: dirpost held`);
   for (const one of firstWrites) screen.line(`  HELD: ${firstWriteWords(one)}`);
@@ -153,6 +158,7 @@ const ADVICE: [AttentionCode, words: string, advice: string][] = [
   ['no-keys', 'no keys of it here', 'take its public file: dirpost peer add FILE'],
   ['no-list', 'follows no list', 'name it under receivers of a list in the configuration'],
   ['unsent', 'cannot be sent to', 'the transport says why: dirpost queue'],
+  ['bounced', 'mails to it came back', 'what the other side said, and what to do: dirpost queue'],
   ['refused', 'entries refused', 'listed below; the whole story of one: dirpost explain ID'],
 ];
 

@@ -1,10 +1,13 @@
-/** `dirpost sync`: a whole cycle now. On a requestor it waits for the server's answer, for a while. */
+/**
+ * `dirpost sync`: a whole cycle now. On a requestor it waits for the server's answer, for a while; an agent in which it
+ * runs goes on with its own work meanwhile, and may be the one who takes the answer.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DirpostError, loadOwn } from '@dirpost/core';
 import { collectAndSend } from '../cycle.ts';
 import { addDispatched, catchUpOwn, type Dispatched, dispatch } from '../dispatch.ts';
 import type { Postoffice } from '../postoffice.ts';
-import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+import { EXIT, type ExitCode, type Invocation, type Turn, withTurns } from './command.ts';
 import { counted } from '../events.ts';
 import { heldHere, heldLines, isHeld } from '../held.ts';
 import { bytes } from './screen.ts';
@@ -14,15 +17,15 @@ const LAST_POLL_MS = 1_000;
 
 export async function sync(call: Invocation, options: { wait: string }): Promise<ExitCode> {
   const wait = secondsOf(options.wait);
-  return withAgent(call, {}, async ({ postoffice }) => {
+  return withTurns(call, async (turn, postoffice) => {
     const { screen, signal } = call;
     const progress = screen.progress.bind(screen);
-    const { collected, submitted, sent } = await collectAndSend(postoffice, { signal, progress, now: true });
+    const { collected, submitted, sent } = await turn((here) => collectAndSend(here, { signal, progress, now: true }));
     // The server's own requestor is answered within one dispatch, or not at all.
     // Who could not send has nothing to wait for.
     const waitMs = postoffice.server === null && sent.failed === 0 ? wait * 1_000 : 0;
-    const arrived = await dispatchUntilAnswered(postoffice, submitted?.number ?? null, { signal, progress }, waitMs);
-    await catchUpOwn(postoffice, arrived, { signal, progress });
+    const arrived = await dispatchUntilAnswered(turn, submitted?.number ?? null, { signal, progress }, waitMs);
+    await turn((here) => catchUpOwn(here, arrived, { signal, progress }));
     const own = await postoffice.store.read(loadOwn);
     const answered = own.answeredMs !== null && own.unanswered === 0;
     const total = { messages: sent.messages + arrived.sent.messages, bytes: sent.bytes + arrived.sent.bytes };
@@ -58,7 +61,7 @@ export function secondsOf(text: string): number {
 
 /** Polls the transports, more and more slowly, until the newest exchange was answered or the time is over. */
 async function dispatchUntilAnswered(
-  postoffice: Postoffice,
+  turn: Turn,
   exchange: number | null,
   options: { signal: AbortSignal; progress: (progress: { what: string; done: number }) => void },
   waitMs: number,
@@ -73,9 +76,12 @@ async function dispatchUntilAnswered(
     sent: { messages: 0, bytes: 0, failed: 0 },
   };
   for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * 2, LAST_POLL_MS)) {
-    addDispatched(total, await dispatch(postoffice, options));
-    const own = await postoffice.store.read(loadOwn);
-    if (own.stopped !== null || (own.unanswered === 0 && !(await waitsForParts(postoffice)))) return total;
+    const isOver = await turn(async (postoffice) => {
+      addDispatched(total, await dispatch(postoffice, options));
+      const own = await postoffice.store.read(loadOwn);
+      return own.stopped !== null || (own.unanswered === 0 && !(await waitsForParts(postoffice)));
+    });
+    if (isOver) return total;
     if (Date.now() - startedMs >= waitMs) return total;
     const awaited = exchange === null ? 'an answer' : `the answer to exchange ${exchange}`;
     options.progress({ what: `waiting for ${awaited}; polls`, done: total.collected });

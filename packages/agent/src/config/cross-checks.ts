@@ -5,6 +5,7 @@
 import { resolvePath } from './fields.ts';
 import { type FaultPath, type PlacedFault, quote, valueAt } from './faults.ts';
 import { defaultLimits } from '@dirpost/core';
+import { checkMail } from './mail-checks.ts';
 import { parseDuration, parseSize } from './units.ts';
 
 /** `folder`: of the configuration file, for comparing paths. */
@@ -16,6 +17,7 @@ export function crossCheck(values: unknown, folder: string): PlacedFault[] {
     ...checkReceivers(values),
     ...checkLimits(values),
     ...checkSchedule(values),
+    ...checkMail(values),
   ];
 }
 

@@ -50,8 +50,11 @@ function describeIssue(issue: z.core.$ZodIssue, values: unknown): PlacedFault[] 
       if (value === undefined) return [missing(path)];
       return [{ path, message: `${quote(value)} ${ownWords(issue.message) ?? `must be ${article(issue.expected)}`}` }];
     case 'invalid_union':
-      if (value === undefined) return [missing(path)];
-      return [{ path, message: ownReason(issue) ?? `${quote(value)} ${issue.message}` }];
+      if (value === undefined) return [missing(path), ...unknownBeside(path, values)];
+      return [
+        { path, message: ownReason(issue) ?? `${quote(value)} ${issue.message}` },
+        ...(issue.discriminator === undefined ? [] : unknownBeside(path, values)),
+      ];
     case 'too_small':
     case 'too_big':
       return [
@@ -104,6 +107,17 @@ function unknownKey(key: string, path: FaultPath, values: unknown): string {
   }
   const known = [...new Set(fitting.flatMap((schema) => Object.keys(schema.properties ?? {})))];
   return `is not a setting that dirpost knows${suggestion(key, known)}`;
+}
+
+/** Where it is not known which of several is meant (type, direction), zod looks at nothing else: the slip may be there. */
+function unknownBeside(path: FaultPath, values: unknown): PlacedFault[] {
+  const parent = path.slice(0, -1);
+  const schemas = schemasAt(parent);
+  const given = valueAt(values, parent);
+  if (schemas.length < 2 || typeof given !== 'object' || given === null || Array.isArray(given)) return [];
+  return Object.keys(given)
+    .filter((key) => !schemas.some((schema) => schema.properties?.[key] !== undefined))
+    .map((key) => ({ path: [...parent, key], message: unknownKey(key, parent, values) }));
 }
 
 /** The properties by whose constants the schemas differ (type, direction). */

@@ -119,6 +119,21 @@ retry: { deliverAfter: 1m }
     ]);
   });
 
+  it('of a misspelt setting of a directory are told with what was meant, also where it decides what is allowed', () => {
+    const text = (settings: string) =>
+      `postoffice: hq\nrole: server\nlists: [{ name: all, receivers: "*" }]\ndirectories: [{ name: a, path: a.ldif, ${settings} }]\n`;
+    const meant = (settings: string) => faults(text(settings)).map((fault) => fault.split(': ').slice(1).join(': '));
+    const unknown = (meaning: string) => `is not a setting that dirpost knows; did you mean ${meaning}?`;
+    expect(meant('type: ldif, direction: publish, kye: uid')).toEqual([unknown('key')]);
+    expect(meant('type: ldif, directon: publish, fliter: (uid=*)')).toEqual([
+      'is missing',
+      unknown('direction'),
+      unknown('filter'),
+    ]);
+    expect(meant('typ: ldif, direction: publish')).toEqual(['is missing', unknown('type')]);
+    expect(meant('type: ldiff, direction: publish, delimitr: ","')).toContain(unknown('delimiter'));
+  });
+
   it('become one error that names file, line, setting and reason', () => {
     const error: DirpostError = (() => {
       try {

@@ -2,6 +2,7 @@
  * Reading the configuration: YAML, then the schema, then the cross-checks; every fault of the file is told at once, with
  * its line. Paths come out absolute, seen from the folder of the file.
  */
+import { createHash } from 'node:crypto';
 import { basename, dirname, resolve } from 'node:path';
 import { fileError, readBounded } from '@dirpost/adapters';
 import { DirpostError, type Limits, type PostofficeName } from '@dirpost/core';
@@ -11,6 +12,7 @@ import type { DirectoryConfiguration } from './directory.ts';
 import { type ConfigurationFault, describeIssues, placeFault, type PlacedFault } from './faults.ts';
 import { resolvePath } from './fields.ts';
 import { CONFIGURATION_FILE_NAME } from './file-name.ts';
+import { type MailConfiguration, resolveMail } from './mail.ts';
 import { configurationSchema, type ConfigurationValues, type ListConfiguration } from './schema.ts';
 
 const MAX_CONFIGURATION_BYTES = 4 * 1024 * 1024;
@@ -23,7 +25,7 @@ export interface Configuration {
   server: PostofficeName;
   dataFolder: string;
   directories: DirectoryConfiguration[];
-  transports: ConfigurationValues['transports'];
+  transports: Omit<ConfigurationValues['transports'], 'mail'> & { mail?: MailConfiguration };
   schedule: ConfigurationValues['schedule'];
   holds: ConfigurationValues['holds'];
   log: ConfigurationValues['log'];
@@ -51,6 +53,11 @@ export async function loadConfiguration(path: string): Promise<Configuration> {
     });
   }
   return parseConfiguration(bytes.toString('utf8'), dirname(file), basename(file));
+}
+
+/** The same for the same settings, whatever comments and forms the file has. Tells nothing of what they are. */
+export function fingerprintOf(configuration: Configuration): string {
+  return createHash('sha256').update(JSON.stringify(configuration)).digest('hex');
 }
 
 /** `folder`: absolute, for the paths in it. `fileName`: for the faults. Throws as loadConfiguration does. */
@@ -131,8 +138,8 @@ function resolveDirectory(given: DirectoryConfiguration, folder: string): Direct
   return { ...given, command: [found, ...args], folder: resolvePath(folder, given.folder) };
 }
 
-function resolveTransports(given: Configuration['transports'], base: string): Configuration['transports'] {
-  const { folder, http, ...rest } = given;
+function resolveTransports(given: ConfigurationValues['transports'], base: string): Configuration['transports'] {
+  const { folder, http, mail, ...rest } = given;
   const at = (path: string) => resolvePath(base, path);
   return {
     ...rest,
@@ -145,6 +152,7 @@ function resolveTransports(given: Configuration['transports'], base: string): Co
         ...(http.proxyLogin && { proxyLogin: at(http.proxyLogin) }),
       },
     }),
+    ...(mail && { mail: resolveMail(mail, at) }),
   };
 }
 

@@ -26,11 +26,20 @@ export function configurationReference(): string {
     '```',
     '',
     'Examples: [the server](../deploy/examples/server.yaml), [a branch](../deploy/examples/branch.yaml), [a branch with a',
-    'spreadsheet and a program](../deploy/examples/csv.yaml).',
+    'spreadsheet and a program](../deploy/examples/csv.yaml), [a server](../deploy/examples/mail-server.yaml) and [a',
+    'branch](../deploy/examples/mail-branch.yaml) that have nothing in common but mail.',
     '',
-    ...section('', configurationJsonSchema()),
+    ...section('', configurationJsonSchema(), new Map()),
   ];
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+/** As the usual readers of Markdown make it of a heading. */
+function anchorOf(title: string): string {
+  return title
+    .toLowerCase()
+    .replace(/[^\w -]/g, '')
+    .replaceAll(' ', '-');
 }
 
 interface Nested {
@@ -39,18 +48,25 @@ interface Nested {
 }
 
 /** A table of settings, followed by the tables of what is nested in them. */
-function section(title: string, schema: JsonSchema): string[] {
+function section(title: string, schema: JsonSchema, told: Map<string, string>): string[] {
+  // The same group at another place (a login) is not told again.
+  const { description, ...rest } = schema;
+  const text = JSON.stringify(rest);
+  const earlier = told.get(text);
+  if (earlier !== undefined)
+    return [`## \`${title}\``, '', `As [${earlier}](#${anchorOf(earlier)}). ${description ?? ''}`.trimEnd(), ''];
+  told.set(text, title);
   const settings = Object.entries(schema.properties ?? {});
   const nested = settings.flatMap(([name, one]) => nestedOf(title === '' ? name : `${title}.${name}`, one));
   return [
     `## ${title === '' ? 'The file' : `\`${title}\``}`,
     '',
-    ...(schema.description === undefined || title === '' ? [] : [schema.description, '']),
+    ...(description === undefined || title === '' ? [] : [description, '']),
     '| setting | value | default | what it says |',
     '|---|---|---|---|',
     ...settings.map(([name, one]) => row(name, one, schema.required?.includes(name) ?? false)),
     '',
-    ...nested.flatMap((one) => section(one.title, one.schema)),
+    ...nested.flatMap((one) => section(one.title, one.schema, told)),
   ];
 }
 

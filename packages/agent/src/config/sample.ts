@@ -2,6 +2,9 @@
  * The configuration that `dirpost init` writes: complete, commented, and in order as it stands (a test loads it). What
  * an administrator has to look at is marked by the comments.
  */
+import { flow, quoted } from './sample-flow.ts';
+import { EXAMPLE_MAIL, type SampleMail, sampleMail } from './sample-mail.ts';
+
 export interface SampleOptions {
   postoffice: string;
   role: 'server' | 'requestor';
@@ -24,6 +27,7 @@ export interface SampleOptions {
   http?: string;
   /** PEM file of what vouches for that address. */
   ca?: string;
+  mail?: SampleMail;
   /** DN below which the others' entries are written. */
   container?: string;
   /** For branches that are set up with nobody there: the first write waits for no approval. */
@@ -120,19 +124,20 @@ function transports(options: SampleOptions): string[] {
   ];
 }
 
-function serverTransports({ folder, listen, address, tls }: SampleOptions): string[] {
+function serverTransports({ folder, listen, address, tls, mail }: SampleOptions): string[] {
   const settings = { listen, address, tls };
   const http = listen === undefined ? undefined : `  http: ${flow(settings)}`;
-  if (http === undefined && folder === undefined) {
+  if (http === undefined && folder === undefined && mail === undefined) {
     return [
-      '# What carries the message files; until something does nobody can join. One of these, or both:',
-      ...['transports:', EXAMPLE_HTTP, '  folder: { path: ../exchange }'].map((line) => `# ${line}`),
+      '# What carries the message files; until something does nobody can join. One of these, or several:',
+      ...['transports:', EXAMPLE_HTTP, EXAMPLE_MAIL, '  folder: { path: ../exchange }'].map((line) => `# ${line}`),
     ];
   }
   return [
     'transports:',
     '  # Requestors send to this address, and collect there.',
-    http ?? EXAMPLE_HTTP.replace('  ', '  # '),
+    http ?? commented(EXAMPLE_HTTP),
+    ...(mail === undefined ? [commented(EXAMPLE_MAIL)] : sampleMail(mail)),
     ...FOLDER_WORDS,
     folder === undefined ? '  # folder: { path: ../exchange }' : `  folder: { path: ${quoted(folder)} }`,
   ];
@@ -140,15 +145,17 @@ function serverTransports({ folder, listen, address, tls }: SampleOptions): stri
 
 const EXAMPLE_HTTP =
   '  http: { listen: "0.0.0.0:8943", address: "https://hq.example.org:8943", tls: { certificate: hq.crt, key: hq.key } }';
+const commented = (line: string) => line.replace('  ', '  # ');
 const FOLDER_WORDS = ['  # A shared folder or a stick. dirpost never makes it, so that a missing stick is noticed.'];
 
-function requestorTransports({ folder, http, ca }: SampleOptions): string[] {
-  const path = folder ?? (http === undefined ? '../exchange' : undefined);
+function requestorTransports({ folder, http, ca, mail }: SampleOptions): string[] {
+  const path = folder ?? (http === undefined && mail === undefined ? '../exchange' : undefined);
   return [
     'transports:',
     ...(http === undefined
       ? []
       : ['  # The directory server, where there is a line to it.', `  http: ${flow({ url: http, ca })}`]),
+    ...(mail === undefined ? [] : sampleMail(mail)),
     ...(path === undefined ? [] : [...FOLDER_WORDS, `  folder: { path: ${quoted(path)} }`]),
   ];
 }
@@ -170,22 +177,4 @@ function serverPart(): string[] {
     '# requestors:',
     '#   oslo: { publish: { kinds: [person, group], mailDomains: [oslo.example.org], maxEntries: 20000 } }',
   ];
-}
-
-interface Flow {
-  [name: string]: string | Flow | undefined;
-}
-
-/** In one line; what is undefined is left out. */
-function flow(settings: Flow): string {
-  const given = Object.entries(settings).flatMap(([name, value]) => {
-    if (value === undefined) return [];
-    return [`${name}: ${typeof value === 'string' ? quoted(value) : flow(value)}`];
-  });
-  return `{ ${given.join(', ')} }`;
-}
-
-/** JSON strings are YAML, whatever stands in them. */
-function quoted(text: string): string {
-  return /^[\w./=,-]+$/.test(text) && !/^[-.\d]*$/.test(text) ? text : JSON.stringify(text);
 }

@@ -1,6 +1,7 @@
 /** The part of the configuration that says what carries the message files, and how the http transport is reached. */
 import { z } from 'zod';
 import { path } from './fields.ts';
+import { mail } from './mail.ts';
 
 /** Host, or IPv6 address in brackets, and port; port 0 takes a free one. */
 const LISTEN_PATTERN = /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})$/;
@@ -52,7 +53,7 @@ const http = z
   })
   .describe('HTTP: the server listens, requestors post their message files and collect theirs.');
 
-export const transportNames = ['http', 'folder'] as const;
+export const transportNames = ['http', 'mail', 'folder'] as const;
 export type TransportName = (typeof transportNames)[number];
 
 export const transports = z
@@ -60,11 +61,14 @@ export const transports = z
     prefer: z
       .array(z.enum(transportNames))
       .optional()
-      .describe('Order in which they are tried. Default: http, folder. An answer goes the way that its exchange came.'),
+      .describe(
+        'Order in which they are tried. Default: http, mail, folder. An answer goes the way that its exchange came.',
+      ),
     http: http.optional(),
+    mail: mail.optional(),
     folder: folder.optional(),
   })
-  .default({})
+  .prefault({})
   .describe('What carries the message files.');
 
 export type HttpConfiguration = z.output<typeof http>;

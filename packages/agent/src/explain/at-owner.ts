@@ -25,6 +25,8 @@ export interface OwnerStory {
   removed: boolean;
   /** Effects of the last read that wait here for an approval: what is published stays as it was. */
   held: HeldStory | null;
+  /** The last complete read refused it, and what is published stays as it was; known of the first hundred. */
+  refusedAtRead: { code: string; reason: string } | null;
   lastReadMs: number | null;
   state: SubmissionState;
   acceptedSeq: number;
@@ -64,6 +66,7 @@ export async function explainAtOwner(
   const [association] = row.note === null ? [] : await tx.associationsById(row.note, [row.id]);
   const state = row.note === null ? null : await loadDirectoryState(tx, row.note);
   const options = directories.find(({ name }) => name === row.note) as PublishDirectory | undefined;
+  const atRead = row.deleted ? undefined : state?.read?.refused.find(({ dn }) => dn === association?.dn);
   const { entries, count } = own.refused;
   const refused = entries.find((one) => one.id === id);
   return {
@@ -76,6 +79,7 @@ export async function explainAtOwner(
     introducedSeq: row.introduced,
     removed: row.deleted,
     held: heldStory(row),
+    refusedAtRead: atRead === undefined ? null : { code: atRead.code, reason: atRead.reason },
     lastReadMs: state?.lastReadMs ?? null,
     ...(await submission(tx, postoffice, own, row.seq, state?.lastCompleteMs ?? null)),
     acceptedSeq: own.accepted,

@@ -71,7 +71,10 @@ export async function acceptEnrolment(
   const nowMs = postoffice.clock.now();
   if (given.used !== null && !isSame(given.used, request)) return refuse(applying, 'used');
   if (given.used !== null && !isSame(keysOf(joining.peers.get(from)), request)) return refuse(applying, 'used');
-  if (given.used !== null) return answerJoined(applying, true);
+  if (given.used !== null) {
+    await noteMail(applying);
+    return answerJoined(applying, true);
+  }
   if (stateOf(given, nowMs) === 'late') return refuse(applying, 'late');
   await admit(applying, nowMs);
   return answerJoined(applying, false);
@@ -103,6 +106,13 @@ function isSame(
   return known?.signing === signing && known.recipient === recipient;
 }
 
+/** Who asks again may have got another mailbox meanwhile: there he waits for the answer. */
+async function noteMail({ joining, request, given }: Applying): Promise<void> {
+  const known = joining.peers.get(given.name);
+  const { mail } = request;
+  if (known !== undefined && mail !== undefined && known.mail !== mail) await joining.peers.save({ ...known, mail });
+}
+
 /** A new invitation is the administrator's word that other keys may take the place of the old ones. */
 async function admit({ postoffice, server, joining, given, request }: Applying, nowMs: number): Promise<void> {
   const { name } = given;
@@ -110,6 +120,7 @@ async function admit({ postoffice, server, joining, given, request }: Applying, 
   const known = joining.peers.get(name);
   const print = fingerprint({ signing, recipient });
   const rules = JSON.stringify([...server.rules]);
+  const mail = request.mail ?? known?.mail;
   await joining.peers.save({
     name,
     role: 'requestor',
@@ -119,6 +130,7 @@ async function admit({ postoffice, server, joining, given, request }: Applying, 
     madeAtMs: nowMs,
     publish: given.publish,
     joinedAtMs: nowMs,
+    ...(mail === undefined ? {} : { mail }),
   });
   await joining.invitations.use(given, request, nowMs);
   await postoffice.store.transaction(
@@ -198,7 +210,8 @@ async function refuse(applying: Applying, result: 'late' | 'used'): Promise<void
   const print = fingerprint({ signing, recipient });
   const text = `${name} wanted to join (fingerprint ${print}); refused: ${why}`;
   postoffice.tell({ time: 'T2', level: 'warning', text, details: { name, fingerprint: print } });
-  joining.noteApplicant(name, { signing: [signing], recipients: [recipient] });
+  const told = request.mail === undefined ? {} : { mail: request.mail };
+  joining.noteApplicant(name, { signing: [signing], recipients: [recipient], ...told });
   const answer = await postoffice.store.read((tx) => compose(tx, applying, result));
   const payload = server.codec.encode(enrolmentAnswer(answer.heard, answer), []);
   const id = Buffer.from(postoffice.random(16)).toString('hex');
@@ -213,11 +226,12 @@ async function deliver(
   joining: Joining,
   file: { id: string; to: string; bytes: Uint8Array },
 ): Promise<void> {
-  // A mailbox is only for the keys that bear the name: there the refusal would wait for ever, and fill it up.
+  // A mailbox is only for the keys that bear the name: there the refusal would wait for ever, and fill it up; and by mail it
+  // would go to the one who bears the name.
   const isTaken = joining.peers.get(file.to) !== undefined;
-  const transports = (await postoffice.routes.to(file.to)).filter(({ name }) => !(isTaken && name === 'http'));
+  const transports = (await postoffice.routes.to(file.to)).filter(({ name }) => !(isTaken && name !== 'folder'));
   if (transports.length === 0 && isTaken) {
-    const text = `the refusal is not sent: over http nobody has a mailbox but the ${file.to} that is known here`;
+    const text = `the refusal is not sent: over http and mail only the ${file.to} that is known here is reached`;
     return postoffice.tell({ time: 'T2', level: 'info', text });
   }
   let problem = 'no transport is configured';

@@ -5,14 +5,15 @@ import { defaultLimits } from '@dirpost/core';
 import { createSealer, fingerprint, generateKeys, type PrivateKeys, publicKeys, requestSigner } from '@dirpost/message';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Peers } from '../peers.ts';
-import { admission } from './admission.ts';
+import { admission, judgeFor } from './admission.ts';
 import { Invitations } from './invitations.ts';
+import type { Joining } from './joining.ts';
 
 let data: string;
 let joining: {
   peers: Peers;
   invitations: Invitations;
-  applicants: Map<string, { signing: string[]; recipients: string[] }>;
+  applicants: Joining['applicants'];
 };
 let [hq, oslo, eve]: PrivateKeys[] = [];
 
@@ -38,7 +39,12 @@ async function know(suspended = false): Promise<void> {
 }
 
 /** A message file to hq, of whoever it says. */
-async function fileOf(from: string, keys: PrivateKeys, enrolling: string | null = null): Promise<Uint8Array> {
+async function fileOf(
+  from: string,
+  keys: PrivateKeys,
+  enrolling: string | null = null,
+  to = 'hq',
+): Promise<Uint8Array> {
   const { recipient } = await publicKeys(hq!);
   const sealer = createSealer({
     name: from,
@@ -47,7 +53,7 @@ async function fileOf(from: string, keys: PrivateKeys, enrolling: string | null 
     enrolling: () => enrolling,
     limits: defaultLimits,
   });
-  const envelope = { id: '0'.repeat(32), from, to: 'hq', forIncarnation: null, createdMs: 0 };
+  const envelope = { id: '0'.repeat(32), from, to, forIncarnation: null, createdMs: 0 };
   return sealer.seal(envelope, Buffer.alloc(10_000), [recipient]);
 }
 
@@ -89,6 +95,47 @@ describe('a transport that listens takes', () => {
     expect(verdict(await fileOf('lima', eve!, 'f'.repeat(32)))).toEqual([null, false]);
     for (let i = 0; i < 10; i++) await joining.invitations.countWrongProof(joining.invitations.get('lima')!);
     expect(verdict(await fileOf('lima', eve!, given.id))).toEqual([null, false]);
+  });
+});
+
+describe('of what lies in a mailbox, is taken', () => {
+  const judged = (file: Uint8Array, server: string | null = null, own = 'hq') =>
+    judgeFor({ own, server }, joining, defaultLimits)(file);
+  const refused = (why: RegExp) => ({ take: false, why: expect.stringMatching(why) });
+
+  it('what a known requestor signed for this postoffice', async () => {
+    expect(judged(await fileOf('oslo', oslo!))).toEqual({ take: true });
+  });
+
+  it('nothing that is for another, who may share the mailbox', async () => {
+    expect(judged(await fileOf('oslo', oslo!, null, 'lima'))).toEqual({
+      take: false,
+      why: 'it is for lima; this is hq',
+      isForAnother: true,
+    });
+  });
+
+  it('nothing of strangers, of suspended ones, or signed by somebody else', async () => {
+    expect(judged(await fileOf('eve', eve!))).toEqual(refused(/eve is not known here/));
+    expect(judged(await fileOf('oslo', eve!))).toEqual(refused(/a key that oslo has not announced/));
+    const altered = await fileOf('oslo', oslo!);
+    altered[5_000]! ^= 1;
+    expect(judged(altered)).toEqual(refused(/the file was altered/));
+    expect(judged(Buffer.alloc(6_000, 0x41))).toMatchObject({ take: false });
+    await know(true);
+    expect(judged(await fileOf('oslo', oslo!))).toEqual(refused(/oslo is suspended here/));
+  });
+
+  it('at a requestor only what its server sent', async () => {
+    const file = await fileOf('oslo', oslo!, null, 'bergen');
+    expect(judged(file, 'oslo', 'bergen')).toEqual({ take: true });
+    expect(judged(file, 'hq', 'bergen')).toEqual(refused(/it is from oslo; bergen takes what hq sends/));
+  });
+
+  it('an enrolment by an invitation that was given', async () => {
+    const { given } = await joining.invitations.make({ name: 'lima', publish: {}, nowMs: 0, validMs: 1 });
+    expect(judged(await fileOf('lima', eve!, given.id))).toEqual({ take: true });
+    expect(judged(await fileOf('eve', eve!, given.id))).toEqual(refused(/was not given here/));
   });
 });
 

@@ -1,5 +1,6 @@
-/** Whom a transport that listens lets in: it takes nothing from strangers, and hands out nothing to them. */
-import { type Admission, isDirpostError, type Limits, type RequestChecker } from '@dirpost/core';
+/** Whom a transport lets in that strangers reach, too (http, mail): it takes nothing from them, and hands out nothing to them. */
+import type { Judgement } from '@dirpost/adapters';
+import { type Admission, isDirpostError, type Limits, type PostofficeName, type RequestChecker } from '@dirpost/core';
 import { Authenticator, type Header, headerOf } from '@dirpost/message';
 import type { Joining } from './joining.ts';
 
@@ -9,11 +10,8 @@ export function admission(
   limits: Limits,
   refused: (name: string, why: string) => void = () => {},
 ): Admission & RequestChecker {
-  const { peers, invitations, applicants } = joining;
-  const authenticator = new Authenticator({
-    peers: (name) => peers.get(name),
-    isInvited: (name, invitation) => invitations.isGiven(name, invitation),
-  });
+  const { peers, applicants } = joining;
+  const authenticator = authenticatorOf(joining);
   return {
     admit(start) {
       let header: Header;
@@ -49,4 +47,40 @@ export function admission(
       return keys !== undefined && authenticator.checkRequest(keys, request, signature);
     },
   };
+}
+
+/** For transports that share a mailbox with others. `server`: at a requestor, the only one that it hears. */
+export interface Receiver {
+  own: PostofficeName;
+  server: PostofficeName | null;
+}
+
+/** Whether a whole message file is for this postoffice, and signed by one whom it believes; else why not. */
+export function judgeFor(
+  { own, server }: Receiver,
+  joining: Pick<Joining, 'peers' | 'invitations'>,
+  limits: Limits,
+): (file: Uint8Array) => Judgement {
+  const authenticator = authenticatorOf(joining);
+  return (file) => {
+    try {
+      const { from, to } = headerOf(file, limits).envelope;
+      if (to !== own) return { take: false, why: `it is for ${to}; this is ${own}`, isForAnother: true };
+      if (server !== null && from !== server) {
+        return { take: false, why: `it is from ${from}; ${own} takes what ${server} sends, and nothing else` };
+      }
+      authenticator.checkFile(file, limits);
+      return { take: true };
+    } catch (error) {
+      if (!isDirpostError(error)) throw error;
+      return { take: false, why: error.message };
+    }
+  };
+}
+
+function authenticatorOf({ peers, invitations }: Pick<Joining, 'peers' | 'invitations'>): Authenticator {
+  return new Authenticator({
+    peers: (name) => peers.get(name),
+    isInvited: (name, invitation) => invitations.isGiven(name, invitation),
+  });
 }

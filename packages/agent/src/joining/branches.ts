@@ -10,12 +10,14 @@ import { fileError, parseCsv, readBounded } from '@dirpost/adapters';
 import { DirpostError, isPostofficeName, type PostofficeName, type PublishRule } from '@dirpost/core';
 import { parseConfiguration } from '../config/load.ts';
 import { sampleConfiguration } from '../config/sample.ts';
+import { type BranchMail, bundleMail, MAIL_COLUMNS, readBranchMail } from './branch-mail.ts';
 import { publishRuleOf } from './publish-words.ts';
 import { CERTIFICATE_FILE, type Reachable } from './server-address.ts';
 
 const MAX_TABLE_BYTES = 4 * 1024 * 1024;
 const MAX_BRANCHES = 10_000;
-const COLUMNS = ['name', 'kinds', 'mail_domains', 'max_entries', 'publish', 'key', 'subscribe', 'container', 'folder'];
+const PLAIN_COLUMNS = 'name kinds mail_domains max_entries publish key subscribe container folder'.split(' ');
+const COLUMNS = [...PLAIN_COLUMNS, ...MAIL_COLUMNS];
 
 export interface Branch {
   name: PostofficeName;
@@ -26,10 +28,14 @@ export interface Branch {
   subscribe?: string;
   container?: string;
   folder?: string;
+  mail?: BranchMail;
 }
 
-/** All faults of the table at once, before anything is made. `otherwise`: for branches whose cells are empty. */
-export async function readBranches(file: string, otherwise: PublishRule): Promise<Branch[]> {
+/**
+ * All faults of the table at once, before anything is made. `otherwise`: for branches whose cells are empty. `serverHasMail`:
+ * only then they may have mail.
+ */
+export async function readBranches(file: string, otherwise: PublishRule, serverHasMail = false): Promise<Branch[]> {
   let text: string;
   try {
     text = (await readBounded(file, MAX_TABLE_BYTES)).toString('utf8');
@@ -47,7 +53,7 @@ export async function readBranches(file: string, otherwise: PublishRule): Promis
     if (!isPostofficeName(name)) faults.push(`line ${line}: ${JSON.stringify(name)} is not a name of a postoffice`);
     if (seen.has(name)) faults.push(`line ${line}: ${name} stands there twice`);
     seen.add(name);
-    return readBranch(row, otherwise, (fault) => faults.push(`line ${line}: ${fault}`));
+    return readBranch(row, otherwise, serverHasMail, (fault) => faults.push(`line ${line}: ${fault}`));
   });
   if (branches.length === 0) faults.push('it has no branches');
   if (branches.length > MAX_BRANCHES) faults.push(`it has more than ${MAX_BRANCHES} branches`);
@@ -58,10 +64,16 @@ export async function readBranches(file: string, otherwise: PublishRule): Promis
   });
 }
 
-function readBranch(row: Record<string, string>, otherwise: PublishRule, tell: (fault: string) => void): Branch {
+function readBranch(
+  row: Record<string, string>,
+  otherwise: PublishRule,
+  serverHasMail: boolean,
+  tell: (fault: string) => void,
+): Branch {
   const cell = (column: string): string | undefined => (row[column]?.trim() === '' ? undefined : row[column]?.trim());
   const [kinds, domains, maxEntries] = [cell('kinds'), cell('mail_domains'), cell('max_entries')];
   let publish = otherwise;
+  let mail: BranchMail | undefined;
   try {
     const own = publishRuleOf({
       ...(kinds && { kinds }),
@@ -69,6 +81,7 @@ function readBranch(row: Record<string, string>, otherwise: PublishRule, tell: (
       ...(maxEntries && { maxEntries }),
     });
     publish = { ...otherwise, ...own };
+    mail = readBranchMail(cell, serverHasMail, tell);
   } catch (error) {
     if (!(error instanceof DirpostError)) throw error;
     tell(error.message);
@@ -79,6 +92,7 @@ function readBranch(row: Record<string, string>, otherwise: PublishRule, tell: (
     subscribe: cell('subscribe'),
     container: cell('container'),
     folder: cell('folder'),
+    mail,
   };
   const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { name: row['name'] ?? '', publish, ...present };
@@ -90,10 +104,11 @@ export async function writeBundle(
   branch: Branch,
   line: string,
   server: PostofficeName,
-  { addresses, certificate }: Reachable,
+  { addresses, certificate, mail: serverMail }: Reachable,
 ): Promise<void> {
-  const { name, publish: _, folder: ownFolder, ...rest } = branch;
+  const { name, publish: _, folder: ownFolder, mail: branchMail, ...rest } = branch;
   const folder = ownFolder ?? addresses.folder;
+  const mail = branchMail && serverMail && (await bundleMail(branchMail, serverMail));
   const configuration = sampleConfiguration({
     ...rest,
     postoffice: name,
@@ -103,6 +118,7 @@ export async function writeBundle(
     ...(folder === undefined ? {} : { folder }),
     ...(addresses.http === undefined ? {} : { http: addresses.http }),
     ...(certificate === undefined ? {} : { ca: CERTIFICATE_FILE }),
+    ...(mail && { mail: mail.sample }),
   });
   const bundle = join(bundles, name);
   // What a cell of the table holds may not be in order.
@@ -112,17 +128,21 @@ export async function writeBundle(
     await writeFile(join(bundle, 'dirpost.yaml'), configuration, { mode: 0o600 });
     if (certificate !== undefined) await writeFile(join(bundle, CERTIFICATE_FILE), certificate, { mode: 0o600 });
     await writeFile(join(bundle, 'invitation'), `${line}\n`, { mode: 0o600 });
-    await writeFile(join(bundle, 'README.txt'), readme(name, server), { mode: 0o600 });
+    for (const [file, text] of Object.entries(mail?.files ?? {})) {
+      await writeFile(join(bundle, file), text, { mode: 0o600 });
+    }
+    await writeFile(join(bundle, 'README.txt'), readme(name, server, mail?.todo), { mode: 0o600 });
   } catch (error) {
     throw fileError(error, `write ${bundle}`);
   }
 }
 
-function readme(name: string, server: string): string {
-  return [
-    `1. Copy this folder to ${name}, where it stays: it becomes the data folder. Look through dirpost.yaml, mainly the paths.`,
-    `2. In this folder run:  dirpost join --file invitation   It joins ${server}, once; then delete the file invitation.`,
-    '3. Then run:  dirpost check   and   dirpost run   (or dirpost sync, once a day)',
-    '',
-  ].join('\n');
+function readme(name: string, server: string, mail: string | undefined): string {
+  const steps = [
+    `Copy this folder to ${name}, where it stays: it becomes the data folder. Look through dirpost.yaml, mainly the paths.`,
+    ...(mail === undefined ? [] : [mail]),
+    `In this folder run:  dirpost join --file invitation   It joins ${server}, once; then delete the file invitation.`,
+    'Then run:  dirpost check   and   dirpost run   (or dirpost sync, once a day)',
+  ];
+  return `${steps.map((step, i) => `${i + 1}. ${step}`).join('\n')}\n`;
 }

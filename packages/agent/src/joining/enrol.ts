@@ -22,8 +22,11 @@ import type { Joining } from './joining.ts';
 
 type Joiner = Postoffice & { joining?: Joining };
 
-/** Composes the enrolment; it is sent with the next send. A second one takes the place of the first. */
-export async function beginEnrolment(postoffice: Joiner, invitation: Invitation): Promise<void> {
+/**
+ * Composes the enrolment; it is sent with the next send. A second one takes the place of the first. `mail`: the own mail
+ * address, where there is one.
+ */
+export async function beginEnrolment(postoffice: Joiner, invitation: Invitation, mail?: string): Promise<void> {
   const { store, requestor, random, clock } = postoffice;
   const joining = requireJoining(postoffice);
   const { signing, recipient } = await publicKeys(joining.keys);
@@ -31,7 +34,8 @@ export async function beginEnrolment(postoffice: Joiner, invitation: Invitation)
   const proof = proofOf(proofKeyOf(invitation.secret), { invitation: id, server, name, signing, recipient });
   await store.transaction(async (tx) => {
     const { incarnation } = await loadOwn(tx);
-    const request = { signing, recipient, version: requestor.version, proof };
+    const told = mail === undefined ? {} : { mail };
+    const request = { signing, recipient, version: requestor.version, proof, ...told };
     const payload = requestor.codec.encode(enrolmentRequest(incarnation, request), []);
     const record: EnrolmentRecord = {
       state: 'waiting',

@@ -1,5 +1,5 @@
 /** Whether files of a folder were replaced since they were read: commands change them beside a running agent. */
-import { stat } from 'node:fs/promises';
+import { statLocalFile } from '@dirpost/adapters';
 
 /** A change this young may hide a second one: the times of file systems are coarse. */
 const COARSE_TIME_MS = 2_000;
@@ -10,19 +10,16 @@ export class FolderChanges {
   constructor(private readonly folder: string) {}
 
   /** To be called before the files are read. */
-  async note(): Promise<void> {
-    const changedMs = await this.#changedMs();
+  note(): void {
+    const changedMs = this.#changedMs();
     this.#seenMs = Math.abs(Date.now() - changedMs) < COARSE_TIME_MS ? Number.NaN : changedMs;
   }
 
-  async happened(): Promise<boolean> {
-    return (await this.#changedMs()) !== this.#seenMs;
+  happened(): boolean {
+    return this.#changedMs() !== this.#seenMs;
   }
 
-  async #changedMs(): Promise<number> {
-    return stat(this.folder).then(
-      ({ mtimeMs }) => mtimeMs,
-      () => 0,
-    );
+  #changedMs(): number {
+    return statLocalFile(this.folder)?.mtimeMs ?? 0;
   }
 }

@@ -37,6 +37,15 @@ describe('an invitation line', () => {
     expect(line.length).toBeLessThan(600);
   });
 
+  it('names the mail address of a server that has one; a reader that does not know it, or a line without, is fine', () => {
+    const mail = 'dirpost@hq.example.org';
+    const withMail = { ...invitation, addresses: { ...invitation.addresses, mail } };
+    expect(parseInvitation(formatInvitation(withMail))).toEqual(withMail);
+    const only = { ...invitation, addresses: { mail } };
+    expect(parseInvitation(formatInvitation(only))).toEqual(only);
+    expect(parseInvitation(line).addresses).not.toHaveProperty('mail');
+  });
+
   it.each<[string, (text: string) => string]>([
     ['wrapped', (text) => text.replace(/.{60}/g, '$&\r\n')],
     ['quoted in a reply', (text) => text.replace(/.{60}/g, '$&\n> ')],
@@ -82,6 +91,8 @@ describe('an invitation line', () => {
       { keys: { ...invitation.keys, recipient: 'age1' } },
       { addresses: { http: 'file:///etc/passwd' } },
       { addresses: { folder: 'a\0b' } },
+      { addresses: { mail: 'Eve <eve@example.org>' } },
+      { addresses: { mail: 'a@b.c\r\nBcc: eve@example.org' } },
     ];
     for (const fields of wrong) {
       const text = formatInvitation({ ...invitation, ...fields });

@@ -7,7 +7,7 @@
  * long lines; white space, line breaks and quotation marks in it do not matter.
  */
 import { createHash } from 'node:crypto';
-import { defaultLimits, DirpostError, isPostofficeName, type PostofficeName } from '@dirpost/core';
+import { defaultLimits, DirpostError, isMailAddress, isPostofficeName, type PostofficeName } from '@dirpost/core';
 import { type PublicKeys, pack, parsePublicKeys, rawSigningKey, unpack } from '@dirpost/message';
 
 export interface Invitation {
@@ -34,6 +34,8 @@ export interface Addresses {
   pin?: string;
   /** Path of the exchange folder as the server sees it; another machine may see it elsewhere. */
   folder?: string;
+  /** Its mail address. */
+  mail?: string;
 }
 
 export const SECRET_BYTES = 20;
@@ -55,6 +57,7 @@ export function formatInvitation(invitation: Invitation): string {
     ...(addresses.http === undefined ? {} : { h: addresses.http }),
     ...(addresses.pin === undefined ? {} : { p: Buffer.from(addresses.pin, 'hex') }),
     ...(addresses.folder === undefined ? {} : { f: addresses.folder }),
+    ...(addresses.mail === undefined ? {} : { m: addresses.mail }),
   };
   const body = `${MARK}${pack(fields).toString('base64url')}`;
   return `${body}.${checksumOf(body)}`;
@@ -91,6 +94,8 @@ function readFields(body: Uint8Array): Invitation {
   const pin = fields['p'] === undefined ? undefined : octets(fields['p'], 32, 'the certificate').toString('hex');
   const http = textOf(fields['h'], 'the http address');
   const folder = textOf(fields['f'], 'the exchange folder');
+  const mail = textOf(fields['m'], 'the mail address');
+  if (mail !== undefined && !isMailAddress(mail)) throw malformed('the mail address');
   if (http !== undefined && !/^https?:\/\/\S+$/.test(http)) throw malformed('the http address');
   return {
     id: octets(fields['i'], 16, 'its id').toString('hex'),
@@ -100,7 +105,7 @@ function readFields(body: Uint8Array): Invitation {
     name,
     keys: readKeys(signing, recipient),
     recoveryKey: fields['r'] === undefined ? null : octets(fields['r'], 32, 'the recovery key').toString('base64'),
-    addresses: { ...(http && { http }), ...(pin && { pin }), ...(folder && { folder }) },
+    addresses: { ...(http && { http }), ...(pin && { pin }), ...(folder && { folder }), ...(mail && { mail }) },
   };
 }
 

@@ -133,7 +133,7 @@ export class Invitations {
   }
 
   async reload(): Promise<void> {
-    await this.#changes.note();
+    this.#changes.note();
     const invitations = new Map<PostofficeName, GivenInvitation>();
     for (const file of await this.#files()) {
       const given = await read(join(this.#folder, file));
@@ -145,7 +145,7 @@ export class Invitations {
 
   /** Reads the files again if one of them was written; cheap where none was. */
   async refresh(): Promise<void> {
-    if (await this.#changes.happened()) await this.reload();
+    if (this.#changes.happened()) await this.reload();
   }
 
   async #save(given: GivenInvitation): Promise<void> {

@@ -15,11 +15,14 @@ import { Invitations } from './invitations.ts';
 const LOOK_AGAIN_AFTER_MS = 1_000;
 const MAX_APPLICANTS = 100;
 
+/** Keys of one who is not let in, and the mail address that he told. */
+export type Applicant = PeerKeys & { mail?: string };
+
 export class Joining {
   /** Id of the invitation by which this postoffice is joining; null before and after. */
   enrolling: string | null = null;
   /** Keys of those that were told that their invitation is late or used: they may collect that answer. */
-  readonly applicants = new Map<string, PeerKeys>();
+  readonly applicants = new Map<string, Applicant>();
   #lookedMs = Date.now();
 
   private constructor(
@@ -44,11 +47,17 @@ export class Joining {
     await Promise.all([this.peers.refresh(), this.invitations.refresh()]);
   }
 
-  noteApplicant(name: string, keys: PeerKeys): void {
+  noteApplicant(name: string, keys: Applicant): void {
     this.applicants.delete(name);
     this.applicants.set(name, keys);
     if (this.applicants.size > MAX_APPLICANTS) this.applicants.delete(this.applicants.keys().next().value!);
   }
+}
+
+/** Mail addresses of the others, as joining told them; null: none is known. */
+export function toldMail({ peers, applicants }: Pick<Joining, 'peers' | 'applicants'>, name: string): string | null {
+  const peer = peers.get(name);
+  return (peer === undefined ? applicants.get(name)?.mail : peer.mail) ?? null;
 }
 
 /**

@@ -25,6 +25,8 @@ export interface RosterLine {
   /** Where that rule stands; null: there is none, and everything but the mail domains of others is allowed. */
   publishFrom: 'dirpost.yaml' | 'invitation' | null;
   fingerprint: string | null;
+  /** As `transports.mail.peers` says, else as joining told it. */
+  mail: string | null;
   joinedMs: number | null;
   lastHeardMs: number | null;
   /** Entries of it that the server has. */
@@ -36,7 +38,7 @@ export async function roster(
   tx: StoreTx,
   server: ServerContext,
   { peers, invitations }: Pick<Joining, 'peers' | 'invitations'>,
-  { requestors }: Pick<Configuration, 'requestors'>,
+  { requestors, transports }: Pick<Configuration, 'requestors' | 'transports'>,
   nowMs: number,
 ): Promise<RosterLine[]> {
   const heard = (await allRequestors(tx)).map(({ name }) => name);
@@ -63,6 +65,7 @@ export async function roster(
       publish: configured ?? given ?? {},
       publishFrom: configured !== undefined ? 'dirpost.yaml' : given !== undefined ? 'invitation' : null,
       fingerprint: peer?.fingerprint ?? null,
+      mail: transports.mail?.peers[name] ?? peer?.mail ?? null,
       joinedMs: peer?.joinedAtMs ?? null,
       lastHeardMs: record?.lastHeardMs ?? null,
       entries: record?.live ?? 0,

@@ -5,6 +5,7 @@ import { connect } from 'node:tls';
 import { fileError } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import type { Configuration } from '../config/load.ts';
+import type { MailConfiguration } from '../config/mail.ts';
 import type { Addresses } from './invitation.ts';
 
 /** In the data folder of a requestor: what vouches for the server's https. */
@@ -16,19 +17,23 @@ export interface Reachable {
   addresses: Addresses;
   /** PEM of the certificate that no public authority vouches for. */
   certificate?: string;
+  /** Its own mail, whose servers its branches may have, too. */
+  mail?: MailConfiguration;
 }
 
 /** Throws DirpostError where the certificate of the configuration cannot be read. */
 export async function reachable({ transports }: Configuration): Promise<Reachable> {
-  const { http, folder } = transports;
+  const { http, folder, mail } = transports;
   const addresses: Addresses = {};
+  const own = mail === undefined ? {} : { mail };
   const url = http?.address ?? addressOf(http?.listen, http?.tls !== undefined);
   if (url !== undefined) addresses.http = url;
   if (folder !== undefined) addresses.folder = folder.path;
-  if (url === undefined || http?.tls === undefined) return { addresses };
+  if (mail !== undefined) addresses.mail = mail.address;
+  if (url === undefined || http?.tls === undefined) return { addresses, ...own };
   const certificate = await readCertificate(http.tls.certificate);
-  if (certificate.issuer !== certificate.subject) return { addresses };
-  return { addresses: { ...addresses, pin: sha256(certificate.raw) }, certificate: certificate.toString() };
+  if (certificate.issuer !== certificate.subject) return { addresses, ...own };
+  return { addresses: { ...addresses, pin: sha256(certificate.raw) }, certificate: certificate.toString(), ...own };
 }
 
 /** What only this machine can use is no address for others; a name for "all addresses" neither. */

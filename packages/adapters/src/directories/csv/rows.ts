@@ -120,7 +120,7 @@ export class RowReader {
     const members = cells[this.#members];
     if (members !== undefined && members !== '') this.#addMembers(attributes, members);
     const key = attributes.get(this.#names[this.#key]!)?.[0];
-    if (key === undefined) this.#refuse(line, `no ${this.header.titles[this.#key]}`, attributes);
+    if (key === undefined) this.#refuse(line, `no ${this.header.titles[this.#key]}`, { attributes });
     else this.#add(cells, line, key, attributes);
   }
 
@@ -140,7 +140,9 @@ export class RowReader {
     const sameKey = this.#keys.add(text, line) !== undefined;
     if (earlier !== undefined && !sameKey) {
       // The same key twice is core's to refuse; two keys with one DN cannot both be told from each other.
-      this.faults.add(`The rows in lines ${earlier} and ${line} have the same DN ${dn}; the second is left out.`);
+      this.faults.add(
+        `The rows in lines ${earlier} and ${line} have the same DN ${JSON.stringify(dn)}; the second is left out.`,
+      );
       return;
     }
     this.entries.push({ dn, attributes });
@@ -148,8 +150,10 @@ export class RowReader {
   }
 
   /** An entry that core will refuse because it has no key, under a DN that says where it stands. */
-  #refuse(line: number, reason: string, attributes: Attributes = new Map([[OBJECT_CLASS, this.#objectClass]])): void {
-    this.entries.push({ dn: `cn=${escapeDnValue(`line ${line}: ${reason}`)}`, attributes });
+  #refuse(line: number, reason: string, { attributes }: { attributes?: Attributes } = {}): void {
+    const dn = `cn=${escapeDnValue(`line ${line}: ${reason}`)}`;
+    if (attributes !== undefined) this.entries.push({ dn, attributes });
+    else this.entries.push({ dn, attributes: new Map([[OBJECT_CLASS, this.#objectClass]]), unclear: true });
     this.count++;
   }
 

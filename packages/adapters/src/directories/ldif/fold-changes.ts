@@ -122,7 +122,7 @@ export class PendingChanges {
       if (record.kind === 'rename') {
         const newRdn = parseDn(record.newRdn);
         if (newRdn.length !== 1) {
-          this.failures.push(`Line ${record.line}: "${record.newRdn}" is not an RDN.`);
+          this.failures.push(`Line ${record.line}: ${JSON.stringify(record.newRdn)} is not an RDN.`);
           return undefined;
         }
         parseDn(record.newSuperior ?? '');
@@ -136,7 +136,8 @@ export class PendingChanges {
   }
 
   #note(record: FoldableRecord, failure: string | undefined): void {
-    if (failure !== undefined) this.failures.push(`Line ${record.line}: ${record.dn} is left as it was: ${failure}.`);
+    if (failure !== undefined)
+      this.failures.push(`Line ${record.line}: ${JSON.stringify(record.dn)} is left as it was: ${failure}.`);
   }
 
   #place(record: FoldableRecord): LdifPlace {

@@ -1,6 +1,8 @@
 /** What a requestor asks for: which message files wait for it (and the long poll), and one of them, or the rest of it. */
 import { timingSafeEqual } from 'node:crypto';
+import { closeSync, createReadStream } from 'node:fs';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { readFrom } from '../../local-file.ts';
 import { badRequest } from './refusal.ts';
 import { type Desk, type Passed, refuse } from './routes.ts';
 import {
@@ -23,19 +25,19 @@ export function answerCollect(desk: Desk): Answer {
       desk.onRefused(postoffice, 'bad-request');
       return refuse(reply, badRequest);
     }
-    await desk.mailboxes.remove(postoffice, asked.done);
+    desk.mailboxes.remove(postoffice, asked.done);
     const leave = new Set(asked.leave);
     const list = () => desk.mailboxes.list(postoffice, leave, MAX_FILES_LISTED);
-    if (asked.wait === 0) return reply.send({ files: await list() } satisfies CollectAnswer);
+    if (asked.wait === 0) return reply.send({ files: list() } satisfies CollectAnswer);
     // Waiting begins before the first look, so that what comes in between is not missed.
     const enough = new AbortController();
     const woken = desk.mailboxes.waitFor(postoffice, asked.wait * 1000, AbortSignal.any([gone(), enough.signal]));
     let files: CollectAnswer['files'];
     try {
-      files = await list();
+      files = list();
       if (files.length === 0) {
         await woken;
-        files = await list();
+        files = list();
       }
     } finally {
       enough.abort('enough');
@@ -46,26 +48,26 @@ export function answerCollect(desk: Desk): Answer {
 
 export function sendWaiting(desk: Desk): Answer {
   return async ({ postoffice, id }, { headers }, reply) => {
-    const waiting = await desk.mailboxes.open(postoffice, id);
+    const waiting = desk.mailboxes.open(postoffice, id);
     if (waiting === undefined) return refuse(reply, { status: 404, why: 'not-here' });
     const { file, bytes } = waiting;
     const start = Number(/^bytes=(\d{1,12})-$/.exec(headers.range ?? '')?.[1] ?? 0);
     if (start > 0 && start >= bytes) {
-      await file.close();
+      closeSync(file);
       return refuse(reply.header('content-range', `bytes */${bytes}`), { status: 416, why: 'not-here' });
     }
     if (start > 0) reply.code(206).header('content-range', `bytes ${start}-${bytes - 1}/${bytes}`);
     reply.header('content-type', 'application/octet-stream');
     // The stream closes the file, also when the line is cut. Never more than was said, should the file grow.
     if (bytes - start > MAX_SLICE_BYTES) {
-      return reply.header('content-length', bytes - start).send(file.createReadStream({ start, end: bytes - 1 }));
+      return reply
+        .header('content-length', bytes - start)
+        .send(createReadStream('', { fd: file, start, end: bytes - 1 }));
     }
-    const rest = Buffer.allocUnsafe(bytes - start);
     try {
-      const { bytesRead } = await file.read(rest, 0, rest.length, start);
-      return reply.send(rest.subarray(0, bytesRead));
+      return reply.send(readFrom(file, start, bytes));
     } finally {
-      await file.close();
+      closeSync(file);
     }
   };
 }

@@ -163,8 +163,14 @@ export function refused(status: number, retryAfterS: number | undefined, doing: 
   const server = shown(way.url);
   const context = { url: server, status };
   if (status === 403) {
+    // A server tells nobody why: whoever tries out names or secrets must not learn which of them are right.
+    const enrolling =
+      'The invitation may be used already, replaced by a newer one, or over; or the address is that of another server. Ask at the server for another invitation: dirpost invite';
     return transportFailed(`${server} does not let this postoffice ${doing}.`, {
-      hint: 'There this postoffice is not known (yet), suspended, or has another key; or the server has another name than the one configured here.',
+      hint:
+        doing === 'enrol'
+          ? enrolling
+          : 'There this postoffice is not known (yet), suspended, or has another key; or the server has another name than the one configured here.',
       context,
     });
   }

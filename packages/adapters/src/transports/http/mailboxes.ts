@@ -1,15 +1,16 @@
 /**
  * What waits at the server for requestors: one folder per postoffice, written durably, bounded. The mailbox is the next
- * hop of whatever the server sends, because requestors are not on line. Everything is read from disk each time, so that
- * a restart changes nothing; only who is waiting for a file is in memory.
+ * hop of whatever the server sends, because requestors are not on line. Everything is read from disk each time
+ * (local-file.ts), so that a restart changes nothing; only who is waiting for a file is in memory.
  *
  *   mailboxes/<postoffice>/<message id>.dpm
  */
-import { type FileHandle, lstat, open, readdir, unlink } from 'node:fs/promises';
-import { constants } from 'node:fs';
+import { closeSync, lstatSync, readdirSync, type Stats, unlinkSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { checkPostofficeName, DirpostError, isPostofficeName, type MessageFile } from '@dirpost/core';
-import { errnoOf, fileError, makeFolder, syncFolder, writeDurably } from '../../durable-file.ts';
+import { checkPostofficeName, DirpostError, isDirpostError, isPostofficeName, type MessageFile } from '@dirpost/core';
+import { errnoOf, fileError, makeFolder } from '../../durable-file.ts';
+import { openLocalFile, writeLocalFile } from '../../local-file.ts';
 import { isMessageId } from './wire.ts';
 
 const SUFFIX = '.dpm';
@@ -44,71 +45,75 @@ export class Mailboxes {
     if (!isMessageId(file.id))
       throw new DirpostError('wrong-use', `${JSON.stringify(file.id)} is not an id of a message file.`);
     const mailbox = this.#of(file.to);
-    const names = await this.#names(file.to);
+    const names = this.#names(file.to);
     if (names.length >= this.#maxWaitingFiles && !names.includes(file.id)) throw full(file.to, names.length);
+    const name = `${file.id}${SUFFIX}`;
+    try {
+      await writeLocalFile(mailbox, name, file.bytes, 0o600);
+    } catch (error) {
+      if (!isDirpostError(error, 'file-missing')) throw error;
+      await this.#make(mailbox);
+      await writeLocalFile(mailbox, name, file.bytes, 0o600);
+    }
+    this.#wake(file.to);
+  }
+
+  async #make(mailbox: string): Promise<void> {
     for (const folder of [join(this.#folder, '..'), this.#folder, mailbox]) {
       await makeFolder(folder, 0o700).catch((error: unknown) => {
         throw fileError(error, `make ${folder}`);
       });
     }
-    await writeDurably(mailbox, `${file.id}${SUFFIX}`, file.bytes, { mode: 0o600 });
-    this.#wake(file.to);
   }
 
   /** Oldest first, without those in `leave`. */
-  async list(postoffice: string, leave: ReadonlySet<string>, max: number): Promise<WaitingFile[]> {
+  list(postoffice: string, leave: ReadonlySet<string>, max: number): WaitingFile[] {
     const found: (WaitingFile & { modifiedMs: number })[] = [];
-    for (const id of await this.#names(postoffice)) {
+    for (const id of this.#names(postoffice)) {
       if (leave.has(id)) continue;
-      const stat = await lstat(join(this.#of(postoffice), `${id}${SUFFIX}`)).catch(() => undefined);
+      const stat = this.#stat(postoffice, id);
       if (stat?.isFile()) found.push({ id, bytes: stat.size, modifiedMs: stat.mtimeMs });
     }
     found.sort((a, b) => a.modifiedMs - b.modifiedMs || (a.id < b.id ? -1 : 1));
     return found.slice(0, max).map(({ id, bytes }) => ({ id, bytes }));
   }
 
-  /** Undefined: it does not wait here (any more). The caller closes it. */
-  async open(postoffice: string, id: string): Promise<{ file: FileHandle; bytes: number } | undefined> {
+  /** A descriptor that the caller closes; undefined: it does not wait here (any more). */
+  open(postoffice: string, id: string): { file: number; bytes: number } | undefined {
     if (!isMessageId(id)) return undefined;
-    const path = join(this.#of(postoffice), `${id}${SUFFIX}`);
-    let file;
     try {
-      // O_NOFOLLOW is not there on Windows.
-      file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
-      return { file, bytes: (await file.stat()).size };
+      const { file, stat } = openLocalFile(join(this.#of(postoffice), `${id}${SUFFIX}`));
+      if (stat.isFile()) return { file, bytes: stat.size };
+      closeSync(file);
+      return undefined;
     } catch (error) {
-      await file?.close();
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw fileError(error, `read ${path}`);
+      if (isDirpostError(error, 'file-missing')) return undefined;
+      throw error;
     }
   }
 
-  /** Those that are not there are passed over. Resolved: they do not come back. */
-  async remove(postoffice: string, ids: readonly string[]): Promise<void> {
+  /** Those that are not there are passed over. After a power cut they may come back: a repeat does no harm. */
+  remove(postoffice: string, ids: readonly string[]): void {
     const mailbox = this.#of(postoffice);
-    let removed = 0;
-    try {
-      for (const id of ids) if (await isRemoved(join(mailbox, `${id}${SUFFIX}`))) removed++;
-      if (removed > 0) await syncFolder(mailbox);
-    } catch (error) {
-      throw fileError(error, `remove collected files in ${mailbox}`);
+    for (const id of ids) {
+      try {
+        unlinkSync(join(mailbox, `${id}${SUFFIX}`));
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw fileError(error, `remove collected files in ${mailbox}`);
+      }
     }
   }
 
-  async clear(postoffice: string): Promise<void> {
-    await this.remove(postoffice, await this.#names(postoffice));
+  clear(postoffice: string): void {
+    this.remove(postoffice, this.#names(postoffice));
   }
 
   /** Files that were put before that time, of all postoffices. */
   async removeOlder(beforeMs: number): Promise<void> {
     for (const postoffice of await readdir(this.#folder).catch(() => [])) {
       if (!isPostofficeName(postoffice)) continue;
-      const old: string[] = [];
-      for (const id of await this.#names(postoffice)) {
-        const stat = await lstat(join(this.#of(postoffice), `${id}${SUFFIX}`)).catch(() => undefined);
-        if (stat !== undefined && stat.mtimeMs < beforeMs) old.push(id);
-      }
-      await this.remove(postoffice, old);
+      const old = this.#names(postoffice).filter((id) => (this.#stat(postoffice, id)?.mtimeMs ?? Infinity) < beforeMs);
+      this.remove(postoffice, old);
     }
   }
 
@@ -146,12 +151,15 @@ export class Mailboxes {
     return join(this.#folder, checkPostofficeName(postoffice));
   }
 
+  #stat(postoffice: string, id: string): Stats | undefined {
+    return lstatSync(join(this.#of(postoffice), `${id}${SUFFIX}`), { throwIfNoEntry: false });
+  }
+
   /** Ids, in no order. */
-  async #names(postoffice: string): Promise<string[]> {
+  #names(postoffice: string): string[] {
     const mailbox = this.#of(postoffice);
     try {
-      const names = await readdir(mailbox);
-      return names
+      return readdirSync(mailbox)
         .filter((name) => name.endsWith(SUFFIX))
         .map((name) => name.slice(0, -SUFFIX.length))
         .filter(isMessageId);
@@ -159,17 +167,6 @@ export class Mailboxes {
       if (errnoOf(error) === 'ENOENT') return [];
       throw fileError(error, `read ${mailbox}`);
     }
-  }
-}
-
-/** False: it was not there. */
-async function isRemoved(path: string): Promise<boolean> {
-  try {
-    await unlink(path);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
-    throw error;
   }
 }
 

@@ -248,7 +248,7 @@ export class HttpServerTransport implements Transport {
 
   /** Nothing of a postoffice that is no more stays. */
   async forget(postoffice: string): Promise<void> {
-    await this.#mailboxes.clear(postoffice);
+    this.#mailboxes.clear(postoffice);
   }
 
   async #removeOld(): Promise<void> {

@@ -1,7 +1,7 @@
 /**
- * The line between a branch and the server: a plain TCP relay on loopback that cuts connections at an octet, in the
- * head or in the middle of a body, on the way up or down; that can stall there, and be shut for as long as a test likes.
- * It outlives the server, which takes another port at every start.
+ * The line between a branch and the server, for tests and the demo: a plain TCP relay on loopback that cuts connections
+ * at an octet, in the head or in the middle of a body, on the way up or down; that can stall there, and be shut for as
+ * long as a test likes. It outlives the server, which takes another port at every start.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -26,12 +26,15 @@ export const cutPlaces = Object.keys(places) as CutPlace[];
 interface Breach {
   name: CutPlace;
   share: number;
+  /** How many more messages are cut after it. */
+  more: number;
   /** Told when it stalls; without it the line is cut. */
   stalled?: () => void;
 }
 
 export class Line {
   readonly cuts: Record<CutPlace, number> = { posted: 0, collected: 0, asked: 0, answered: 0 };
+  connections = 0;
   /** Port of the server; null while nobody listens. */
   target: number | null = null;
   readonly #server: Server;
@@ -59,15 +62,15 @@ export class Line {
     return this.#next !== null;
   }
 
-  /** The next message of that kind is cut. `share`: 0 ≤ share < 1, of the body, or of all of it. */
-  cutNext(name: CutPlace, share: number): void {
-    this.#next = { name, share };
+  /** The next message of that kind is cut, or so many. `share`: 0 ≤ share < 1, of the body, or of all of it. */
+  cutNext(name: CutPlace, share: number, count = 1): void {
+    this.#next = { name, share, more: count - 1 };
   }
 
   /** The next message of that kind stops there, on a line that stays open. Resolved: it has. */
   stallNext(name: CutPlace, share: number): Promise<void> {
     return new Promise((stalled) => {
-      this.#next = { name, share, stalled };
+      this.#next = { name, share, more: 0, stalled };
     });
   }
 
@@ -94,6 +97,7 @@ export class Line {
       near.destroy();
       return;
     }
+    this.connections++;
     const far = connect(this.target, '127.0.0.1');
     for (const [one, other] of [
       [near, far],
@@ -121,7 +125,7 @@ export class Line {
         left = positionIn(octets, places[next.name], next.share);
         if (left !== null) {
           breach = next;
-          this.#next = null;
+          this.#next = next.more === 0 ? null : { ...next, more: next.more - 1 };
         }
       }
       if (left === null || octets.length <= left) {

@@ -1,0 +1,51 @@
+/** The mail transport of a postoffice, from its configuration and what joining told of the others. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { type Bounce, MailTransport } from '@dirpost/adapters';
+import type { DirpostError, PostofficeName } from '@dirpost/core';
+import type { PrivateKeys } from '@dirpost/message';
+import type { Configuration } from './config/load.ts';
+import type { MailConfiguration } from './config/mail.ts';
+import { judgeFor } from './joining/admission.ts';
+import { type Joining, toldMail } from './joining/joining.ts';
+import type { Probes } from './probes.ts';
+
+export interface MailOptions {
+  keys: PrivateKeys;
+  joining: Pick<Joining, 'peers' | 'invitations' | 'applicants'>;
+  /** Own message files that come back by mail. */
+  probes?: Pick<Probes, 'has'> | undefined;
+  onProblem(problem: DirpostError): void;
+  onBounce(bounce: Bounce): void;
+}
+
+/** Connects to nothing, and makes nothing, until it is used. */
+export function openMail(
+  { postoffice, role, server, dataFolder, limits }: Configuration,
+  mail: MailConfiguration,
+  { keys, joining, probes, onProblem, onBounce }: MailOptions,
+): MailTransport {
+  const { peers: _, ...settings } = mail;
+  const judge = judgeFor({ own: postoffice, server: role === 'requestor' ? server : null }, joining, limits);
+  return new MailTransport({
+    ...settings,
+    maxMessageBytes: Math.min(mail.maxMessageBytes, limits.maxMessageBytes),
+    maxReceivedBytes: limits.maxMessageBytes,
+    postoffice,
+    addressOf: (peer) => (peer === postoffice ? mail.address : mailAddressOf(mail, joining, peer)),
+    folder: join(dataFolder, 'mail'),
+    tagSecret: createHash('sha256').update('dirpost mail tag secret').update(keys.signing).digest(),
+    judge: (bytes) => (probes?.has(bytes) === true ? { take: true } : judge(bytes)),
+    onProblem,
+    onBounce,
+  });
+}
+
+/** What the configuration says counts more than what joining told: addresses change. null: none is known. */
+export function mailAddressOf(
+  { peers }: Pick<MailConfiguration, 'peers'>,
+  joining: Pick<Joining, 'peers' | 'applicants'>,
+  peer: PostofficeName,
+): string | null {
+  return (Object.hasOwn(peers, peer) ? peers[peer] : undefined) ?? toldMail(joining, peer);
+}

@@ -1,0 +1,48 @@
+/** How often things happen in a world, and how small its limits are. */
+import { defaultLimits, type Limits } from '@dirpost/core';
+import type { SeededRandom } from './random.ts';
+import type { WorldOptions } from './world.ts';
+
+/** How often each thing happens, against the others. */
+const ORDINARY = { people: 25, cycle: 16, deliver: 46, dispatch: 3 };
+const FAULTS = {
+  backup: 3,
+  restore: 1.2,
+  redefine: 0.8,
+  recover: 1,
+  clone: 0.3,
+  wipe: 0.2,
+  clock: 0.6,
+  refuse: 0.5,
+  restart: 0.5,
+  reinstall: 0.1,
+};
+/** With `holds` only. */
+const HOLDS = { crowd: 6, takeBack: 3, approve: 5 };
+/** With `narrow` only. */
+const NARROW = { widen: 6, people: 50 };
+export type Weights = typeof ORDINARY & typeof FAULTS & typeof HOLDS & Pick<typeof NARROW, 'widen'>;
+
+export function weightsOf(options: WorldOptions): Weights {
+  const faults = (options.calm ?? false) ? zero(FAULTS) : FAULTS;
+  const narrow = (options.narrow ?? false) ? NARROW : { widen: 0 };
+  const holds = (options.holds ?? false) ? HOLDS : zero(HOLDS);
+  return { ...ORDINARY, ...faults, ...narrow, ...holds, ...options.weights };
+}
+
+/** Small enough that updates and submissions come in parts and checkpoints are forgotten. */
+export function smallLimits(random: SeededRandom): Limits {
+  return {
+    ...defaultLimits,
+    maxPartChanges: random.pick([2, 4, 1_000]),
+    maxPartBytes: 16_384,
+    maxEntryBytes: 8_192,
+    maxRefusedNamed: 2,
+    maxOutgoing: 20,
+    checkpointsKept: random.pick([3, 6, 12]),
+  };
+}
+
+function zero<K extends string>(weights: Record<K, number>): Record<K, number> {
+  return Object.fromEntries(Object.keys(weights).map((key) => [key, 0])) as Record<K, number>;
+}
