@@ -22,7 +22,7 @@ import {
 } from '@dirpost/core';
 import { fingerprint, parsePublicKeys, type PeerKeys, type PrivateKeys, publicKeys } from '@dirpost/message';
 import { z } from 'zod';
-import { publishedKinds } from './config/directory.ts';
+import { publishedKinds } from './config/directory-fields.ts';
 import { FolderChanges } from './joining/folder-changes.ts';
 
 /** Post-quantum recipients are some thousand characters long. */

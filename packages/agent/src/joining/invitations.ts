@@ -18,7 +18,7 @@ import {
 } from '@dirpost/core';
 import { proofKeyOf } from '@dirpost/message';
 import { z } from 'zod';
-import { publishedKinds } from '../config/directory.ts';
+import { publishedKinds } from '../config/directory-fields.ts';
 import { FolderChanges } from './folder-changes.ts';
 import { SECRET_BYTES } from './invitation.ts';
 

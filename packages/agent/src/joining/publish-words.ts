@@ -1,7 +1,7 @@
 /** What a requestor may publish, as people write it: options of `dirpost invite`, and cells of a table of branches. */
 import { DirpostError, type PublishRule } from '@dirpost/core';
 import type { z } from 'zod';
-import { publishedKinds } from '../config/directory.ts';
+import { publishedKinds } from '../config/directory-fields.ts';
 import { count, mailDomain } from '../config/fields.ts';
 
 export interface PublishWords {

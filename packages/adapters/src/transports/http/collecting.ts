@@ -19,7 +19,7 @@ import {
 type Answer = (passed: Passed, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
 export function answerCollect(desk: Desk): Answer {
-  return async ({ postoffice, bodyHash, gone }, { body }, reply) => {
+  return async ({ postoffice, bodyHash }, { body }, reply) => {
     const asked = Buffer.isBuffer(body) && timingSafeEqual(bodyHashOf(body), bodyHash) ? parseCollect(body) : undefined;
     if (asked === undefined) {
       desk.onRefused(postoffice, 'bad-request');
@@ -30,17 +30,19 @@ export function answerCollect(desk: Desk): Answer {
     const list = () => desk.mailboxes.list(postoffice, leave, MAX_FILES_LISTED);
     if (asked.wait === 0) return reply.send({ files: list() } satisfies CollectAnswer);
     // Waiting begins before the first look, so that what comes in between is not missed.
-    const enough = new AbortController();
-    const woken = desk.mailboxes.waitFor(postoffice, asked.wait * 1000, AbortSignal.any([gone(), enough.signal]));
+    const poll = desk.mailboxes.poll(postoffice, asked.wait * 1000);
+    // Nobody waits for the answer any more.
+    if (reply.raw.destroyed) poll.end();
+    else reply.raw.once('close', poll.end);
     let files: CollectAnswer['files'];
     try {
       files = list();
       if (files.length === 0) {
-        await woken;
+        await poll.woken;
         files = list();
       }
     } finally {
-      enough.abort('enough');
+      poll.end();
     }
     return reply.send({ files } satisfies CollectAnswer);
   };

@@ -22,6 +22,14 @@ export interface WaitingFile {
   bytes: number;
 }
 
+/** One request that waits. */
+export interface Poll {
+  /** Resolves when something came, the time is over, or it was ended. */
+  woken: Promise<void>;
+  /** The caller calls it in any case; more than once does no harm. */
+  end(): void;
+}
+
 export class Mailboxes {
   readonly #folder: string;
   readonly #maxWaitingFiles: number;
@@ -117,24 +125,23 @@ export class Mailboxes {
     }
   }
 
-  /** Resolves when something came for that postoffice, the time is over, or nobody waits for the answer any more. */
-  async waitFor(postoffice: string, waitMs: number, signal: AbortSignal): Promise<void> {
-    if (this.#isClosed || signal.aborted) return;
+  /** Waits for something to come for that postoffice. */
+  poll(postoffice: string, waitMs: number): Poll {
+    if (this.#isClosed) return { woken: Promise.resolve(), end: () => {} };
     const polls = this.#polls.get(postoffice) ?? new Set();
     this.#polls.set(postoffice, polls);
     if (polls.size >= MAX_POLLS) [...polls][0]?.();
-    await new Promise<void>((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        polls.delete(end);
-        if (polls.size === 0 && this.#polls.get(postoffice) === polls) this.#polls.delete(postoffice);
-        resolve();
-      };
-      const timer = setTimeout(end, waitMs);
-      signal.addEventListener('abort', end, { once: true });
-      polls.add(end);
-    });
+    let resolve = () => {};
+    const woken = new Promise<void>((resolved) => (resolve = resolved));
+    const end = () => {
+      clearTimeout(timer);
+      polls.delete(end);
+      if (polls.size === 0 && this.#polls.get(postoffice) === polls) this.#polls.delete(postoffice);
+      resolve();
+    };
+    const timer = setTimeout(end, waitMs);
+    polls.add(end);
+    return { woken, end };
   }
 
   /** Ends all waiting, now and later. */
