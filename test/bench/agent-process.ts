@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('../../../packages/agent/bin/dirpost.js', import.meta.url));
+/** The built program, seen from where this is compiled to. */
+export const program = fileURLToPath(new URL('../../../../packages/agent/bin/dirpost.js', import.meta.url));
 
 /** Ticks of /proc/PID/stat are hundredths of a second on Linux. */
 const TICK_SECONDS = 0.01;

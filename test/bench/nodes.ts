@@ -173,6 +173,7 @@ export async function publish(
       changed: null,
       note: 'bench',
       held: null,
+      withheld: null,
     };
     batch.push({ ...fixed, id, bytes, hash: entryHash(bytes) });
     if (batch.length === BATCH) await flush();

@@ -47,7 +47,15 @@ async function main(args: string[]): Promise<number> {
   for (const name of wanted.length > 0 ? wanted : available) {
     const { default: bench } = (await import(new URL(`${name}${EXTENSION}`, folder).href)) as { default: BenchCase };
     if (!json) console.log(`${bench.name}: ${bench.describe}`);
-    const figures = (await bench.run()).map(judge);
+    let figures: JudgedFigure[];
+    try {
+      figures = (await bench.run()).map(judge);
+    } catch (error) {
+      // The others can be measured all the same.
+      console.error(`${bench.name} was not measured:`, error);
+      missed++;
+      continue;
+    }
     missed += figures.filter(({ met }) => met === false).length;
     if (json) console.log(JSON.stringify({ name, ...mainOf(figures), figures }));
     else console.log(`${formatTable(figures)}\n`);

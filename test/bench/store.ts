@@ -40,6 +40,7 @@ function row(seed: number, fields: Partial<EntryRow> = {}): EntryRow {
     changed: null,
     note: null,
     held: null,
+    withheld: null,
     ...fields,
   };
 }

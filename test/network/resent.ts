@@ -9,6 +9,9 @@
  *   up            once a branch has processed a receipt, no exchange that it composes after that begins below the
  *                 accepted seq, and none submits everything
  *
+ * By mail a verification may overtake an exchange that was composed before it. Then the server answers by what the
+ * exchange says, and the watch counts only what the branch had applied when it composed that exchange.
+ *
  * A line of the log that a SIGKILL swallowed makes the watch look away for that moment, and never see what is not there:
  * its message file is processed once more after the start and is then told as a repeat.
  */
@@ -35,14 +38,16 @@ export interface Watched {
   messages: number;
 }
 
-export async function resentFaults(network: Network, told = network.told): Promise<Watched> {
+/** `mayOvertake`: message files do not keep their order. */
+export async function resentFaults(network: Network, told = network.told, mayOvertake = false): Promise<Watched> {
   const watched: Watched = { faults: [], updates: 0, changes: 0, submissions: 0, messages: 0 };
   const server = told.get(network.hq)!;
   watched.messages += (await doneFiles(network.hq)).length;
   for (const branch of network.branches) {
     const updates = await updatesAt(branch);
     watched.messages += (await doneFiles(branch)).length;
-    watchDown(branch.name, server, updates, watched);
+    const known = new Known(updates, mayOvertake ? told.get(branch)! : null);
+    watchDown(branch.name, server, updates, known, watched);
     watchUp(branch.name, told.get(branch)!, updates, watched);
   }
   return watched;
@@ -71,35 +76,64 @@ async function updatesAt(branch: Office): Promise<Sent[]> {
   }
 }
 
-function watchDown(name: string, server: readonly LogLine[], updates: Sent[], watched: Watched): void {
+function watchDown(name: string, server: readonly LogLine[], updates: Sent[], known: Known, watched: Watched): void {
   const answers = new Map<number, Sent[]>();
   for (const sent of updates) {
     if (sent.head.mode !== 'delta' && sent.head.mode !== 'repair') continue;
     answers.set(sent.head.answers, [...(answers.get(sent.head.answers) ?? []), sent]);
   }
-  const byNumber = new Map(updates.map((sent) => [sent.head.number, sent.head]));
-  const known = new KnownStates(updates);
-  let verifiedSeq = 0;
   for (const { msg } of server) {
     const [, verified] = new RegExp(`^verification from ${name}: applied update (\\d+),`).exec(msg) ?? [];
-    if (verified !== undefined) {
-      verifiedSeq = Math.max(verifiedSeq, byNumber.get(Number(verified))?.to.seq ?? 0);
-      known.learnUpTo(Number(verified));
-    }
+    if (verified !== undefined) known.verified = Math.max(known.verified, Number(verified));
     const [, exchange] = new RegExp(`^exchange (\\d+)(?: part \\d+ of \\d+)? from ${name}: `).exec(msg) ?? [];
     for (const { head, changes } of answers.get(Number(exchange)) ?? []) {
       answers.delete(head.answers);
-      if (verifiedSeq === 0) continue;
+      const { seq, states } = known.when(head.answers);
+      if (seq === 0) continue;
       watched.updates++;
       watched.changes += changes.length;
-      const which = `update ${head.number} to ${name}, after it had verified up to seq ${verifiedSeq},`;
+      const which = `update ${head.number} to ${name}, after it had verified up to seq ${seq},`;
       if (head.mode === 'repair') watched.faults.push(`${which} is a repair`);
-      else if (head.base.seq < verifiedSeq) watched.faults.push(`${which} begins at seq ${head.base.seq}`);
-      for (const fault of known.unchangedIn(changes)) watched.faults.push(`${which} ${fault}`);
+      else if (head.base.seq < seq) watched.faults.push(`${which} begins at seq ${head.base.seq}`);
+      for (const fault of states.unchangedIn(changes)) watched.faults.push(`${which} ${fault}`);
     }
   }
   for (const left of answers.keys())
     watched.faults.push(`${name} got an answer to exchange ${left}, of which the server does not tell`);
+}
+
+/** What the server knows that a branch has, when it answers an exchange. */
+class Known {
+  /** Number of the newest update of which the server has processed a verification. */
+  verified = 0;
+  readonly #updates: Sent[];
+  /** Number of an exchange → that of the newest update that was applied before it was composed; null: in order. */
+  readonly #appliedBefore: Map<number, number> | null;
+
+  constructor(updates: Sent[], branch: readonly LogLine[] | null) {
+    this.#updates = updates;
+    this.#appliedBefore = branch && appliedBefore(branch);
+  }
+
+  when(exchange: number): { seq: number; states: KnownStates } {
+    const number = Math.min(this.verified, this.#appliedBefore?.get(exchange) ?? (this.#appliedBefore ? 0 : Infinity));
+    const states = new KnownStates(this.#updates);
+    states.learnUpTo(number);
+    const seqs = this.#updates.filter(({ head }) => head.number <= number).map(({ head }) => head.to.seq);
+    return { seq: Math.max(0, ...seqs), states };
+  }
+}
+
+function appliedBefore(branch: readonly LogLine[]): Map<number, number> {
+  const found = new Map<number, number>();
+  let applied = 0;
+  for (const { msg } of branch) {
+    const [, update] = /^update (\d+) .*from \S+: .*(?:applied|nothing new)/.exec(msg) ?? [];
+    if (update !== undefined) applied = Math.max(applied, Number(update));
+    const [, exchange] = /^exchange (\d+) to \S+: \d+ change/.exec(msg) ?? [];
+    if (exchange !== undefined && !found.has(Number(exchange))) found.set(Number(exchange), applied);
+  }
+  return found;
 }
 
 function watchUp(name: string, told: readonly LogLine[], updates: Sent[], watched: Watched): void {

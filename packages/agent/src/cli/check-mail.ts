@@ -36,11 +36,11 @@ export async function checkMail(
   const onProblem = (problem: DirpostError) => problems.push(warning(problem.message, problem.hint));
   try {
     const transport = openMail(configuration, mail, { keys, joining, onProblem, onBounce: () => {} });
-    const until = AbortSignal.any([signal, AbortSignal.timeout(LOOK_WITHIN_MS)]);
     try {
       const looks = [
-        async () => describeSubmission(mail, await transport.lookAtSubmission(until), () => transport.maxMessageBytes),
-        async () => describeMailbox(mail, await transport.lookAtMailbox(until)),
+        async (until: AbortSignal) =>
+          describeSubmission(mail, await transport.lookAtSubmission(until), () => transport.maxMessageBytes),
+        async (until: AbortSignal) => describeMailbox(mail, await transport.lookAtMailbox(until)),
       ];
       for (const look of looks) found.push(...(await tried(look, signal)));
     } finally {
@@ -49,12 +49,26 @@ export async function checkMail(
   } catch (error) {
     found.push(faultOf(error, signal));
   }
-  return [...found, ...problems];
+  return withoutRepeats([...found, ...problems]);
 }
 
-async function tried(look: () => Promise<Finding[]>, signal: AbortSignal): Promise<Finding[]> {
+/** What is wrong for submission and mailbox alike is told once, and so is a file that is missing. */
+function withoutRepeats(findings: Finding[]): Finding[] {
+  const told = new Set<string>();
+  const missing = findings.flatMap(({ text }) =>
+    / is not there$/.test(text) ? [text.replace(/ is not there$/, '')] : [],
+  );
+  return findings.filter(({ text }) => {
+    const isNew = !told.has(text) && !missing.some((file) => text.startsWith(`Cannot read ${file}:`));
+    told.add(text);
+    return isNew;
+  });
+}
+
+/** Each has a time of its own: one that hangs says nothing of the other. */
+async function tried(look: (until: AbortSignal) => Promise<Finding[]>, signal: AbortSignal): Promise<Finding[]> {
   try {
-    return await look();
+    return await look(AbortSignal.any([signal, AbortSignal.timeout(LOOK_WITHIN_MS)]));
   } catch (error) {
     return [faultOf(error, signal)];
   }
@@ -82,13 +96,14 @@ async function joiningOf({ dataFolder }: Configuration) {
 
 function describeSubmission(
   { submission, login, maxMessageBytes }: MailConfiguration,
-  { tls, maxMailBytes }: SubmissionFacts,
+  { tls, maxMailBytes, greeting }: SubmissionFacts,
   takenBytes: () => number,
 ): Finding[] {
   const who = login.submission === null ? 'takes mails without a login' : `takes mails of ${login.submission.user}`;
   const size = maxMailBytes === null ? 'no SIZE' : `SIZE ${bytes(maxMailBytes)}`;
   const text = `submission: ${submission.host}:${submission.port} ${who}; ${tls ?? 'no TLS'}, ${size}`;
   const found: Finding[] = [{ what, result: 'ok', text }];
+  found.push(...describeClock(clockDifferenceMs(greeting, Date.now()), submission.host));
   const most = takenBytes();
   if (most < maxMessageBytes) {
     const told = `message files of at most ${bytes(most)} pass there, and not of ${bytes(maxMessageBytes)}; they are made so small by themselves`;
@@ -133,15 +148,22 @@ function describeMailbox({ mailbox, login }: MailConfiguration, facts: MailboxFa
       ),
     );
   }
-  return [...found, ...describeClock(facts), ...describeQuota(facts)];
+  return [...found, ...describeClock(facts.clockDifferenceMs, mailbox.host), ...describeQuota(facts)];
 }
 
-function describeClock({ clockDifferenceMs }: MailboxFacts): Finding[] {
-  if (clockDifferenceMs === null || Math.abs(clockDifferenceMs) <= MAX_CLOCK_DIFFERENCE_MS) return [];
-  const minutes = Math.round(Math.abs(clockDifferenceMs) / 60_000);
-  const side = clockDifferenceMs > 0 ? 'ahead of' : 'behind';
-  const text = `the clock of the mail server is ${minutes} minutes ${side} the one of this machine`;
+function describeClock(differenceMs: number | null, whose: string): Finding[] {
+  if (differenceMs === null || Math.abs(differenceMs) <= MAX_CLOCK_DIFFERENCE_MS) return [];
+  const minutes = Math.round(Math.abs(differenceMs) / 60_000);
+  const text = `the clock of ${whose} is ${minutes} minutes ${differenceMs > 0 ? 'ahead of' : 'behind'} the one of this machine`;
   return [warning(text, 'Set the clock that is wrong; tokens and invitations depend on it.')];
+}
+
+/** Many servers greet with the date (RFC 5322 §3.3): the difference to the own clock, milliseconds; null: this one does not. */
+export function clockDifferenceMs(greeting: string, nowMs: number): number | null {
+  const found =
+    /\b\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d{2}:\d{2}:\d{2} [+-]\d{4}\b/.exec(greeting);
+  const thereMs = found === null ? Number.NaN : Date.parse(found[0]);
+  return Number.isNaN(thereMs) ? null : thereMs - nowMs;
 }
 
 function describeQuota({ quota }: MailboxFacts): Finding[] {
@@ -220,7 +242,8 @@ export async function mailRules(configuration: Configuration, mail: MailConfigur
   const extension = /\.[\w-]+$/.exec(mail.attachment.name)?.[0] ?? mail.attachment.name;
   const rules = [
     ...profileOf(mail.profile).requirements,
-    `Automatic mail (Auto-Submitted: auto-generated) and attachments ${extension} of type ${mail.attachment.type} pass, in both directions.`,
+    `Automatic mail (Auto-Submitted: auto-generated) passes, in both directions.`,
+    `Attachments ${extension} of type ${mail.attachment.type} pass the mail filters here and there; where they cannot, another name, type or the armoured form is configured (transports.mail.attachment).`,
   ];
   if (senders.length === 0) return rules;
   const shown = senders.slice(0, 20);

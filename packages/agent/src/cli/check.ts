@@ -12,6 +12,7 @@ import { loadKeys } from '../keys.ts';
 import { loadPeers } from '../peers.ts';
 import { counted } from '../events.ts';
 import { checkHttp } from './check-http.ts';
+import { ldapFindings } from './check-ldap.ts';
 import { checkMail, mailRules } from './check-mail.ts';
 import { sendThrough } from './check-send.ts';
 import { EXIT, type ExitCode, type Invocation, withTurns } from './command.ts';
@@ -257,7 +258,21 @@ async function checkDirectory(
   directory: DirectoryConfiguration,
 ): Promise<Finding[]> {
   const what = directory.name;
+  if (directory.type === 'ldap') {
+    const found = await finding(what, () => ldapFindings(call, configuration, directory));
+    if (directory.direction === 'subscribe' || found.some(({ result }) => result === 'fault')) return found;
+    return [...found, ...(await checkEntries(call, configuration, directory))];
+  }
   if (directory.direction === 'subscribe') return checkTarget(what, directory.path);
+  return checkEntries(call, configuration, directory);
+}
+
+async function checkEntries(
+  call: Invocation,
+  configuration: Configuration,
+  directory: PublishDirectory,
+): Promise<Finding[]> {
+  const what = directory.name;
   return finding(what, async () => {
     const mapping = compileMapping({ ...directory, owner: configuration.postoffice, limits: configuration.limits });
     const counts = { publish: 0, 'leave-out': 0, refuse: 0 };

@@ -7,13 +7,13 @@ import { sendOutgoing } from '../send.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { bytes } from './screen.ts';
 
-export async function dispatchCommand(call: Invocation): Promise<ExitCode> {
+export async function dispatchCommand(call: Invocation, { again = false }: { again?: boolean }): Promise<ExitCode> {
   return withAgent(call, {}, async ({ postoffice }) => {
     const { screen, signal } = call;
     const options = { signal, progress: screen.progress.bind(screen) };
     // A person who types it does not want to wait for the next try.
     const sent = await sendOutgoing(postoffice, signal, true);
-    const result = await dispatchAll(postoffice, options);
+    const result = await dispatchAll(postoffice, { ...options, again });
     addSent(result.sent, sent);
     addSubmission(result.sent, await answerWhatIsDue(postoffice, options));
     const held = await postoffice.store.read((tx) => heldHere(tx, postoffice));

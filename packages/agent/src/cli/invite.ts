@@ -159,6 +159,11 @@ async function inviteOne(
     screen.line(`At ${name}, in an empty folder:`);
     screen.line('  dirpost join --file FILE');
   }
+  if (addresses.mail !== undefined && addresses.http === undefined) {
+    screen.line(
+      'It needs a mailbox of its own, named by --mail-address and the other options of join; see docs/mail.md.',
+    );
+  }
   return EXIT.done;
 }
 

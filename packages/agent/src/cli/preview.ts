@@ -4,12 +4,20 @@ import { type DirectoryEntry, isDirpostError, previewedChanges } from '@dirpost/
 import { collect } from '../collect.ts';
 import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+import { previewEntries } from './preview-ldap.ts';
 
-interface WriteCounts {
+export interface WriteCounts {
   directory: string;
   add: number;
   modify: number;
   delete: number;
+  /** From here on of directories that are written entry by entry. */
+  rename?: number;
+  refused?: number;
+  /** Changes that were not compared with what stands there: there are too many. */
+  more?: number;
+  /** Some of them. */
+  changes?: { dn: string; action: string; code?: string; reason?: string }[];
 }
 
 export async function preview(call: Invocation, options: { ldif?: boolean }): Promise<ExitCode> {
@@ -18,7 +26,10 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
     const ldif = options.ldif === true;
     const collected = await collect(postoffice, { signal, progress: screen.progress.bind(screen), preview: true });
     const writes: WriteCounts[] = [];
-    for (const target of postoffice.subscribing) writes.push(await previewWrite(call, postoffice, target, ldif));
+    for (const target of postoffice.subscribing) {
+      const previewOne = target.directory.writes === 'whole' ? previewWrite : previewEntries;
+      writes.push(await previewOne(call, postoffice, target, ldif));
+    }
     if (ldif) return EXIT.done;
     screen.data({ publish: collected, write: writes });
     screen.line('What would be published:');
@@ -47,9 +58,23 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
       { title: 'add', value: (one) => one.add, align: 'right' },
       { title: 'modify', value: (one) => one.modify, align: 'right' },
       { title: 'delete', value: (one) => one.delete, align: 'right' },
+      { title: 'rename', value: (one) => one.rename, align: 'right' },
+      { title: 'refused', value: (one) => one.refused, align: 'right' },
     ]);
+    showRefused(call, writes);
     return collected.some(({ problem }) => problem !== null) ? EXIT.failed : EXIT.done;
   });
+}
+
+function showRefused({ screen }: Invocation, writes: WriteCounts[]): void {
+  const refused = writes.flatMap(({ changes = [] }) => changes.filter(({ action }) => action === 'refused'));
+  screen.table(refused, [
+    { title: 'would be refused', value: (one) => one.dn },
+    { title: 'because', value: (one) => one.reason },
+  ]);
+  for (const { directory, more = 0 } of writes) {
+    if (more > 0) screen.line(`${directory}: ${more} more changes are not shown here.`);
+  }
 }
 
 async function previewWrite(

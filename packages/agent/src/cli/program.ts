@@ -226,10 +226,12 @@ function addCycle(program: Command, run: Run): void {
     .command('sync')
     .description('run a whole cycle now: collect, send, process, dispatch')
     .option('--wait <seconds>', 'how long to wait for the answer of the server', '30')
+    .option('--whole', 'read the directories whole, not only what changed in them')
     .action(run(async () => (await import('./sync.ts')).sync));
   program
     .command('dispatch')
     .description('take and process what has arrived, send what is due')
+    .option('--again', 'ask directories again for the entries that they refused')
     .action(run(async () => (await import('./dispatch.ts')).dispatchCommand));
 }
 

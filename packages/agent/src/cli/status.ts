@@ -75,7 +75,9 @@ function showDirectories(screen: Screen, directories: DirectoryState[]): void {
   ]);
   for (const state of directories) {
     const problem = problemOf(state);
-    if (problem !== null) screen.line(`  ${state.name}: ${problem}`);
+    const since = state.readProblem === null ? null : state.readProblemSinceMs;
+    const sinceWhen = since == null ? '' : ` (since ${time(since)}; what was read before stays in use)`;
+    if (problem !== null) screen.line(`  ${state.name}: ${problem}${sinceWhen}`);
   }
 }
 

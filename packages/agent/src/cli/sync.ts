@@ -15,12 +15,13 @@ import { bytes } from './screen.ts';
 const FIRST_POLL_MS = 50;
 const LAST_POLL_MS = 1_000;
 
-export async function sync(call: Invocation, options: { wait: string }): Promise<ExitCode> {
+export async function sync(call: Invocation, options: { wait: string; whole?: boolean }): Promise<ExitCode> {
   const wait = secondsOf(options.wait);
+  const whole = options.whole === true;
   return withTurns(call, async (turn, postoffice) => {
     const { screen, signal } = call;
     const progress = screen.progress.bind(screen);
-    const { collected, submitted, sent } = await turn((here) => collectAndSend(here, { signal, progress, now: true }));
+    const { collected, submitted, sent } = await turn((here) => collectAndSend(here, { signal, progress, now: true, whole }));
     // The server's own requestor is answered within one dispatch, or not at all.
     // Who could not send has nothing to wait for.
     const waitMs = postoffice.server === null && sent.failed === 0 ? wait * 1_000 : 0;

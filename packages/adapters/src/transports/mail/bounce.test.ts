@@ -40,7 +40,7 @@ it('reads what Exim sends, and knows its own tag', () => {
     number: 42,
     recipient: 'dirpost@hq.test',
     action: 'failed',
-    status: '5.0.0',
+    status: '5.1.1',
     diagnostic: '550 5.1.1 <dirpost@hq.test>: Recipient address rejected',
     isTooLarge: false,
   });

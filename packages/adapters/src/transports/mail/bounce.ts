@@ -43,7 +43,9 @@ export function readBounce(texts: BounceTexts, tagSecret: Uint8Array): Bounce | 
   if (told === undefined && recipients.length > 0) return null;
   const action = told === undefined ? actionInWords(texts) : told.action === 'delayed' ? 'delayed' : 'failed';
   const diagnostic = told?.diagnostic ?? replyInWords(texts.text);
-  const status = told?.status ?? statusIn(diagnostic);
+  // Exim says X.0.0 of all, and quotes what the other side said.
+  const status =
+    [told?.status, statusIn(diagnostic)].find((one) => one && !one.endsWith('.0.0')) ?? told?.status ?? null;
   const recipient = told?.address ?? failedRecipient(texts.fields);
   return {
     ...about,

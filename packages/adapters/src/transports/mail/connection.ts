@@ -76,7 +76,7 @@ export class Connection {
     } catch (error) {
       connection.client.close();
       signal.throwIfAborted();
-      throw imapFailure(error, server);
+      throw imapFailure(error, server, undefined, user);
     }
   }
 

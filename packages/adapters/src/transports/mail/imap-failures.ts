@@ -104,17 +104,23 @@ interface Circumstances {
   server: string;
   said: string;
   doing: string | undefined;
+  user: string | undefined;
   context: Record<string, unknown>;
 }
 
-/** An error of ours passes. */
-export function imapFailure(cause: unknown, { endpoint, profile }: ImapServer, doing?: string): DirpostError {
+/** An error of ours passes. `user`: who was to log in. */
+export function imapFailure(
+  cause: unknown,
+  { endpoint, profile }: ImapServer,
+  doing?: string,
+  user?: string,
+): DirpostError {
   if (isDirpostError(cause)) return cause;
   const error = (cause instanceof Error ? cause : new Error(String(cause))) as ClientError;
   const server = serverOf(endpoint);
   const said = saidBy(error);
   const reason = error.serverResponseCode ?? error.code ?? error.responseStatus ?? null;
-  const at: Circumstances = { server, said, doing, context: { server, reason } };
+  const at: Circumstances = { server, said, doing, user, context: { server, reason } };
   const pauseMs = error.throttleReset ?? profileBackoff(profile, `${error.serverResponseCode ?? ''} ${said}`);
   if (error.authenticationFailed === true) return loginFailure(error, at, pauseMs);
   if (pauseMs !== null) return slowDown(pauseMs, at);
@@ -144,7 +150,7 @@ function slowDown(pauseMs: number, { server, said, context }: Circumstances): Di
 }
 
 function loginFailure(error: ClientError, at: Circumstances, pauseMs: number | null): DirpostError {
-  const { server, said, context } = at;
+  const { server, said, user, context } = at;
   const code = error.serverResponseCode?.toUpperCase() ?? '';
   // No cause: a server may repeat in its words what was sent.
   if (pauseMs !== null || ['UNAVAILABLE', 'INUSE', 'LIMIT'].includes(code)) {
@@ -158,7 +164,7 @@ function loginFailure(error: ClientError, at: Circumstances, pauseMs: number | n
   }
   const hint =
     'Look at user and secret in transports.mail.login, whether IMAP is allowed for that mailbox, and at the log of the mail server.';
-  const message = `The mail server ${server} refuses the login to the mailbox${quoted(said)}.`;
+  const message = `The mail server ${server} refuses the login${user === undefined ? '' : ` of ${user}`} to the mailbox${quoted(said)}.`;
   return imapFailed(message, { retry: 'operator', hint, context: { ...context, isLoginRefused: true } });
 }
 
@@ -170,7 +176,8 @@ export function isLoginRefused(error: unknown): boolean {
 function refusal(error: ClientError, at: Circumstances): DirpostError {
   const { said, context } = at;
   if (error.mailboxMissing === true || error.code === 'NotFound') {
-    const hint = 'Look at the names of folders in transports.mail.mailbox; dirpost check shows those of the server.';
+    const hint =
+      'Look at the names of folders in transports.mail.mailbox, as a mail program shows them; levels are parted by "/".';
     return imapFailed(`${told(at)}: there is no such folder.`, { retry: 'operator', hint, context, cause: error });
   }
   if (/unsupported authentication/i.test(error.message)) {

@@ -25,6 +25,12 @@ const checkTls = {
   hint: 'Look at the port and at tls: implicit is usual for 465 and 993, starttls for 587 and 143. TLS 1.2 or later is required.',
 } as const;
 
+const checkGreeting = {
+  why: 'it does not greet as an SMTP server',
+  retry: 'operator',
+  hint: 'Look at host, port and tls of transports.mail.submission: 465 goes with implicit, 587 with starttls.',
+} as const;
+
 /** By `code` of the error. */
 const table: Record<string, LineFailure> = {
   ENOTFOUND: {
@@ -73,6 +79,8 @@ const table: Record<string, LineFailure> = {
 export function lineFailure(cause: unknown): LineFailure {
   const code = codeOf(cause);
   if (code !== undefined && table[code] !== undefined) return table[code];
+  // What greets is quoted by the client, at any length.
+  if (cause instanceof Error && /^Invalid greeting\b/.test(cause.message)) return checkGreeting;
   return { why: cause instanceof Error ? cause.message : String(cause), retry: 'later' };
 }
 

@@ -11,7 +11,7 @@ import type { DirpostError } from '@dirpost/core';
 import { afterEach, expect, it, vi } from 'vitest';
 import type { Login } from './login.ts';
 import { Mailbox, type MailboxDeps } from './mailbox.ts';
-import type { Endpoint, MailTransportOptions } from './options.ts';
+import type { Endpoint, MailTransportOptions, ProfileName } from './options.ts';
 
 const ended: (() => unknown)[] = [];
 afterEach(async () => {
@@ -123,7 +123,12 @@ let nowMs = 0;
 
 async function open(
   script: Script,
-  { login = passwordLogin, tls = 'none', ...deps }: MailboxDeps & { login?: Login; tls?: Endpoint['tls'] } = {},
+  {
+    login = passwordLogin,
+    tls = 'none',
+    profile = 'microsoft365',
+    ...deps
+  }: MailboxDeps & { login?: Login; tls?: Endpoint['tls']; profile?: ProfileName } = {},
 ): Promise<Opened> {
   const folder = await mkdtemp(join(tmpdir(), 'dirpost-mailbox-'));
   const server = new ScriptedServer((command, tag, socket) => {
@@ -135,7 +140,7 @@ async function open(
     postoffice: 'hq',
     address: 'hq@one.test',
     addressOf: () => null,
-    profile: 'microsoft365',
+    profile,
     submission: { host: '127.0.0.1', port: 1, tls: 'none' },
     mailbox: {
       host: '127.0.0.1',
@@ -286,6 +291,25 @@ it('a server that ends IDLE at once is looked at now and then', async () => {
   stop.abort();
   await watching;
   expect(server.heard.filter((command) => command === 'IDLE')).toHaveLength(5);
+});
+
+it('an answer that is expected is found although IDLE does not tell it', async () => {
+  let mails = 1;
+  const { mailbox, server } = await open(
+    (command, tag) => (command === 'NOOP' ? `* ${mails} EXISTS\r\n${tag} OK done\r\n` : undefined),
+    { profile: 'generic' },
+  );
+  const stop = new AbortController();
+  const wake = vi.fn();
+  const watching = mailbox.watch(wake, stop.signal);
+  await vi.waitFor(() => expect(server.heard).toContain('IDLE'));
+  expect(wake).toHaveBeenCalledTimes(1);
+  mailbox.expectAnswer();
+  mails = 2;
+  await vi.waitFor(() => expect(wake).toHaveBeenCalledTimes(2));
+  stop.abort();
+  await watching;
+  expect(server.connections).toBe(1);
 });
 
 it('IDLE is begun anew in time', async () => {

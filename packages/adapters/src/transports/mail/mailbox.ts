@@ -7,6 +7,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { type DirpostError, isDirpostError } from '@dirpost/core';
+import { AnswerLooks } from './answer-looks.ts';
 import { Caution, collectMail, selectFolder } from './collect.ts';
 import { Connection, type ConnectionTimes, whileOpen } from './connection.ts';
 import { type Folders, findFolders } from './folders.ts';
@@ -75,11 +76,14 @@ export class Mailbox {
   readonly #nowMs: () => number;
   readonly #closed = new AbortController();
   readonly #caution = new Caution();
+  readonly #answers = new AnswerLooks(() => this.#lookForMail(), this.#closed.signal);
   #line: Line | null = null;
   #seen: Promise<Seen> | null = null;
   /** Ends when the last one who wanted a turn has had it. */
   #turns: Promise<void> = Promise.resolve();
   #watchers = 0;
+  /** Turns that were asked for so far. */
+  #asked = 0;
   #givingBack: NodeJS.Timeout | undefined;
   /** The server asked for a pause; until then nothing is asked. */
   #pause: { untilMs: number; because: DirpostError } | null = null;
@@ -175,6 +179,7 @@ export class Mailbox {
     let listening: Listening | null = null;
     try {
       while (!signal.aborted) {
+        const asked = this.#asked + 1;
         const idling = await this.#inTurn(signal, async ({ connection, folders }) => {
           if (listening?.connection !== connection) {
             listening?.stop();
@@ -195,11 +200,22 @@ export class Mailbox {
         const isOver = await endOf(idling.done, signal);
         if (isOver) return stopIdle(idling.connection);
         idling.connection.check(doing);
-        shortIdles = Date.now() - sinceMs < SHORT_IDLE_MS ? shortIdles + 1 : 0;
+        // One that a turn of ours has broken says nothing of the server.
+        if (this.#asked === asked) shortIdles = Date.now() - sinceMs < SHORT_IDLE_MS ? shortIdles + 1 : 0;
       }
     } finally {
       (listening as Listening | null)?.stop();
     }
+  }
+
+  /** Something was sent that is answered at once: where somebody watches, he is to hear of the answer at once, too. */
+  expectAnswer(): void {
+    if (this.#watchers > 0 && this.#server.profile.tellsLate) this.#answers.expect();
+  }
+
+  /** RFC 9051 §6.1.2: whatever has come is told with the answer to NOOP, and the watch hears it. */
+  async #lookForMail(): Promise<void> {
+    if (this.#watchers > 0) await this.#inTurn(this.#closed.signal, ({ connection }) => connection.client.noop());
   }
 
   /** What a person wants to know. Makes and changes nothing in the mailbox. */
@@ -240,6 +256,7 @@ export class Mailbox {
   async #inTurn<T>(outer: AbortSignal, work: (line: Line) => Promise<T>): Promise<T> {
     const signal = AbortSignal.any([outer, this.#closed.signal]);
     signal.throwIfAborted();
+    this.#asked++;
     const before = this.#turns;
     let done = () => {};
     const own = new Promise<void>((resolve) => (done = resolve));

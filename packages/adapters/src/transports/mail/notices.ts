@@ -91,7 +91,7 @@ export class Notices {
   /** `isFirst` was asked already. */
   doubtful(mail: MailSummary, { peer, diagnostic }: Bounce): void {
     const about = peer === null ? '' : ` about a mail to ${peer}`;
-    const message = `The mail ${describeMail(mail)} says that a mail${about} came back, without proof that it was sent from here: ${diagnostic}`;
+    const message = `The mail ${describeMail(mail)} says that a mail${about} came back, without proof that it was sent from here: ${diagnostic}${/[.!?]$/.test(diagnostic) ? '' : '.'}`;
     const hint = 'It changes nothing. Some mail servers do not return the header of a mail; others are forged.';
     this.#onProblem(imapFailed(message, { retry: 'operator', hint, context: { folder: this.#folder } }));
   }

@@ -22,6 +22,8 @@ export interface Profile {
    * server's SIZE may name more than it delivers, so the smaller one of the two bounds the parts.
    */
   maxMailBytes: number | null;
+  /** A mail may be told in IDLE only a moment after it came. */
+  tellsLate: boolean;
   /** The server itself keeps a copy of each mail in the folder \Sent, which has to be pruned. */
   sentIsAutomatic: boolean;
   /**
@@ -94,7 +96,6 @@ const googleSlowDown: readonly SlowDown[] = [
 ];
 
 const commonRequirements = [
-  'Attachments named .dpm, of type application/octet-stream, pass the mail filters of both sides; or a name, a type and the armoured form that do are configured (attachment).',
   'Spam filters (rspamd, SpamAssassin, Exchange) let mails between the postoffices pass: by an allow rule for their addresses, and by SPF and DKIM that are right.',
   'Delivery status notifications arrive in the mailbox, and no rule there moves, answers or deletes mail.',
 ];
@@ -109,6 +110,7 @@ const profiles: Record<ProfileName, Profile> = {
     tokenUrl: null,
     scope: null,
     maxMailBytes: null,
+    tellsLate: true,
     sentIsAutomatic: false,
     folders: { areLabels: false, deleteIn: 'folder' },
     slowDown: commonSlowDown,
@@ -123,6 +125,7 @@ const profiles: Record<ProfileName, Profile> = {
     tokenUrl: 'https://login.microsoftonline.com/TENANT/oauth2/v2.0/token',
     scope: 'https://outlook.office365.com/.default',
     maxMailBytes: 35_000_000,
+    tellsLate: false,
     sentIsAutomatic: true,
     folders: { areLabels: false, deleteIn: 'folder' },
     slowDown: [...microsoftSlowDown, ...commonSlowDown],
@@ -147,6 +150,7 @@ const profiles: Record<ProfileName, Profile> = {
     tokenUrl: 'https://oauth2.googleapis.com/token',
     scope: 'https://mail.google.com/',
     maxMailBytes: 25_000_000,
+    tellsLate: false,
     sentIsAutomatic: true,
     folders: { areLabels: true, deleteIn: '\\Trash' },
     slowDown: [...googleSlowDown, ...commonSlowDown],

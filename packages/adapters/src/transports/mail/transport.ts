@@ -90,6 +90,8 @@ export class MailTransport implements Transport {
     this.#rememberSize(file);
     try {
       await this.#submission.send(compose, address, signal);
+      // A verification is the last word.
+      if (file.about?.kind !== 'verification') this.#mailbox.expectAnswer();
     } catch (error) {
       if (error instanceof DirpostError && (error.context as SmtpContext).isTooLarge) this.#refusedAsTooLarge(file);
       throw error;

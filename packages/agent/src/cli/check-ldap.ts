@@ -1,0 +1,34 @@
+/** `dirpost check` for LDAP directories: what is at the other end, as whom, how changes are found, and what is lacking there. */
+import type { LdapFacts } from '@dirpost/adapters';
+import type { PublishLdap, SubscribeLdap } from '../config/ldap.ts';
+import type { Configuration } from '../config/load.ts';
+import { openLdap } from '../open-ldap.ts';
+import type { Invocation } from './command.ts';
+import type { Finding } from './check.ts';
+
+/** Throws DirpostError where no server answers, or none lets this account in. */
+export async function ldapFindings(
+  { signal }: Invocation,
+  { limits }: Configuration,
+  directory: PublishLdap | SubscribeLdap,
+): Promise<Finding[]> {
+  const what = directory.name;
+  const facts = await openLdap(directory, limits).facts(signal);
+  const line = facts.tls === null ? 'not encrypted' : facts.tls;
+  const found: Finding[] = [
+    { what, result: 'ok', text: `${facts.vendor} at ${facts.server} (${line}), as ${facts.account}` },
+  ];
+  if (directory.direction === 'publish') {
+    found.push({ what, result: 'ok', text: `changes are found by ${facts.method}: ${facts.why}` });
+  } else {
+    found.push({ what, result: 'ok', text: `entries are written below ${directory.container}` });
+  }
+  return [...found, ...lacking(what, facts)];
+}
+
+function lacking(what: string, { lacks }: LdapFacts): Finding[] {
+  return lacks.map((lack) => {
+    const mend = lack.mend.map(({ where, lines }) => [`${where}:`, ...lines.map((line) => `  ${line}`)].join('\n  '));
+    return { what, result: 'warning', text: lack.what, ...(mend.length > 0 && { mend: mend.join('\n  ') }) };
+  });
+}
