@@ -125,6 +125,7 @@ async function makeServer(
     rules: new Map(),
     cookies: createCookieJar(Buffer.from('bench')),
     holds: defaultHolds,
+    unique: ['mail'],
     recent: new RecentDeltas(),
     retentionMs: 90 * 86_400_000,
   };

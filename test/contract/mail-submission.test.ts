@@ -483,9 +483,11 @@ describe('a line that fails', () => {
   });
 
   it('what is no mail server', async () => {
-    const server = await opened.script(() => 'HTTP/1.1 400 Bad Request', 'SSH-2.0-x');
+    const server = await opened.script(() => 'HTTP/1.1 400 Bad Request', '* OK [CAPABILITY IMAP4rev1] ready');
     const error = await failureOf((await opened.transport(server.port)).deliver(fileOf(), never()));
-    expect(error).toMatchObject({ code: 'transport-failed' });
+    expect(error).toMatchObject({ code: 'transport-failed', retry: 'operator' });
+    expect(error.message).toMatch(/^The mail server \S+ could not be reached: it does not greet as an SMTP server\.$/);
+    expect(error.hint).toMatch(/transports\.mail\.submission/);
   });
 
   it('an abort ends a mail that is under way, and the next one passes', async () => {

@@ -31,6 +31,7 @@ export function entry(seed: number, fields: Partial<EntryRow> = {}): EntryRow {
     changed: null,
     note: null,
     held: null,
+    withheld: null,
     ...fields,
   };
 }

@@ -124,6 +124,7 @@ export class HeldNetwork {
       lists: [compileList(this.list)],
       rules: this.rules,
       cookies: createCookieJar(Buffer.from('test')),
+      unique: ['mail'],
       recent: new RecentDeltas(),
       retentionMs: 86_400_000,
     };

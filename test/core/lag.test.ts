@@ -90,7 +90,7 @@ async function fill(rows: Listed[]): Promise<void> {
       id.writeUInt32BE(i + 1);
       const bytes = encodeEntry({ id, owner, kind: 'person', attributes: new Map() });
       const hash = entryHash(bytes);
-      const rest = { peerNumber: null, introduced: 0, changed: null, note: null, held: null };
+      const rest = { peerNumber: null, introduced: 0, changed: null, note: null, held: null, withheld: null };
       return { number: 0, id, owner, seq, deleted: false, hash, bytes, ...rest };
     });
     const numbers = await tx.putEntries('collected', entries);

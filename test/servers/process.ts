@@ -37,11 +37,11 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 /**
- * Descriptor 3 is a pipe from the test: once it closes, because the test has died, the folder is removed and the whole group
- * killed. The shell becomes the server, so that both have one process id, which is also the group's. (Standard input will
+ * Descriptor 3 is a pipe from the test: once it closes, because the test has died, the server is killed, then the folder
+ * removed (the server would make it anew) and the rest of the group killed. The shell becomes the server, so that both have one process id, which is also the group's. (Standard input will
  * not do: Node closes it when the server ends.)
  */
-const GUARDED = '(cat <&3 >/dev/null; rm -rf "$0"; kill -9 -$$) & exec "$@" 3<&-';
+const GUARDED = '(cat <&3 >/dev/null; kill -9 $$; rm -rf "$0"; kill -9 -$$) & exec "$@" 3<&-';
 
 export interface ServerCommand {
   program: string;

@@ -4,8 +4,10 @@
  */
 import {
   type Attributes,
+  type Bookmark,
   type Directory,
   type DirectoryChange,
+  type DirectoryEntry,
   DirpostError,
   type ReadBatch,
   type ReadCertificate,
@@ -20,6 +22,14 @@ const BATCH = 3;
 export type ReadFault = 'empty' | 'partial' | 'silent' | 'throws' | 'unreachable';
 export const readFaults: readonly ReadFault[] = ['empty', 'partial', 'silent', 'throws', 'unreachable'];
 
+const ways = ['delta', 'present', 'delta', 'whole'] as const;
+
+interface Changed {
+  entries: DirectoryEntry[];
+  bookmark: Bookmark;
+  extent: 'whole' | 'delta';
+}
+
 export class SourceDirectory implements Directory {
   readonly writes = 'whole';
   readonly name: string;
@@ -32,10 +42,11 @@ export class SourceDirectory implements Directory {
     this.name = `people-${office.name}`;
   }
 
-  async *read(): AsyncIterable<ReadBatch> {
+  async *read(since: Bookmark | null): AsyncIterable<ReadBatch> {
     const { fault } = this;
-    const all = fault === 'empty' ? [] : this.office.entries();
-    const entries = fault === null ? all : all.slice(0, all.length >> 1);
+    const { entries: all, ...named } = this.#changedSince(since);
+    const entries = fault === 'empty' ? [] : fault === null ? all : all.slice(0, all.length >> 1);
+    if (fault === null) yield { entries: [], present: named.present, gone: named.gone };
     for (let from = 0; from < entries.length; from += BATCH) {
       this.gate.pass('directory read');
       yield { entries: entries.slice(from, from + BATCH) };
@@ -43,12 +54,36 @@ export class SourceDirectory implements Directory {
     if (fault === 'throws') throw new DirpostError('directory-failed', 'The directory closed the connection.');
     if (fault === 'unreachable') throw new DirpostError('directory-failed', 'Timed out.', { retry: 'later' });
     if (fault === 'silent') return;
-    yield { entries: [], certificate: this.#certificate(fault === null, entries.length) };
+    const complete = fault === null;
+    const remarks = complete ? [] : ['The answer ended early.'];
+    const { bookmark, extent } = named;
+    const certificate: ReadCertificate = {
+      complete,
+      remarks,
+      entries: entries.length,
+      source: 'simulated',
+      bookmark,
+      extent,
+    };
+    yield { entries: [], certificate };
   }
 
-  #certificate(complete: boolean, entries: number): ReadCertificate {
-    const remarks = complete ? [] : ['The answer ended early.'];
-    return { complete, remarks, entries, source: 'simulated', bookmark: null };
+  /** In turn as a delta, by naming who is as he was, and whole. */
+  #changedSince(since: Bookmark | null): Required<Pick<ReadBatch, 'present' | 'gone'>> & Changed {
+    const { bookmark, snapshot } = this.office.snapshot();
+    const before = since === null ? undefined : this.office.snapshotAt(since);
+    const way = before === undefined ? 'whole' : ways[Number(bookmark) % ways.length]!;
+    const entries = [...snapshot.values()];
+    if (before === undefined || way === 'whole')
+      return { entries: entries.map(({ entry }) => entry), present: [], gone: [], bookmark, extent: 'whole' };
+    const isSame = (key: string) => before.get(key)?.text === snapshot.get(key)?.text;
+    const keys = [...snapshot.keys()];
+    const changed = keys.filter((key) => !isSame(key)).map((key) => snapshot.get(key)!.entry);
+    const octets = (some: string[]) => some.map((key) => Buffer.from(key));
+    if (way === 'present')
+      return { entries: changed, present: octets(keys.filter(isSame)), gone: [], bookmark, extent: 'whole' };
+    const gone = octets([...before.keys()].filter((key) => !snapshot.has(key)));
+    return { entries: changed, present: [], gone, bookmark, extent: 'delta' };
   }
 
   write(): AsyncIterable<WriteOutcome> {

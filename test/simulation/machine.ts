@@ -207,6 +207,7 @@ export class Machine {
         {
           directory: source,
           mapping: compileMapping({ owner: name, key: office.keyAttribute, space: office.space, limits }),
+          configuration: 'simulated',
         },
       ],
       completeReads: new CompleteReads(),
@@ -244,6 +245,7 @@ export class Machine {
       ),
       cookies: around.mutation?.cookies?.(cookies) ?? cookies,
       holds: around.holds,
+      unique: ['mail'],
       recent: new RecentDeltas(),
       retentionMs: 60 * DAY_MS,
     };

@@ -24,8 +24,12 @@ export const KEYS = 10;
 const KEEPERS = new Set(['k7', 'k8', 'k9']);
 const TITLES = ['chief', 'clerk', 'hidden', 'secret'];
 
+/** By key. */
+export type Snapshot = Map<string, { entry: DirectoryEntry; text: string }>;
+
 export class Office {
   readonly people = new Map<string, Person>();
+  readonly #snapshots: Snapshot[] = [];
   readonly keyAttribute: string;
   /** Ids can be derived by the receiver where the key is released. */
   readonly derivable: boolean;
@@ -59,6 +63,22 @@ export class Office {
 
   entries(): DirectoryEntry[] {
     return [...this.people.values()].map((person) => ({ dn: this.dnOf(person), attributes: this.#attributes(person) }));
+  }
+
+  /** As it is now; the bookmark is the same as long as nothing changes. Outlives every postoffice, as a directory does. */
+  snapshot(): { bookmark: string; snapshot: Snapshot } {
+    const keys = [...this.people.keys()];
+    const snapshot: Snapshot = new Map(
+      this.entries().map((entry, i) => [keys[i]!, { entry, text: JSON.stringify([entry.dn, ...entry.attributes]) }]),
+    );
+    const textOf = (one: Snapshot) => JSON.stringify([...one].map(([key, { text }]) => [key, text]));
+    const last = this.#snapshots.at(-1);
+    if (last === undefined || textOf(last) !== textOf(snapshot)) this.#snapshots.push(snapshot);
+    return { bookmark: String(this.#snapshots.length - 1), snapshot };
+  }
+
+  snapshotAt(bookmark: string): Snapshot | undefined {
+    return this.#snapshots[Number(bookmark)];
   }
 
   #attributes(person: Person): Attributes {
@@ -113,7 +133,8 @@ export function newPerson(office: Office, key: string, random: SeededRandom, fre
     // The number makes DNs of one office differ, whoever is renamed.
     name: `${random.pick(['Åse', 'Jorge', 'Uta', 'Ola'])} ${key} ${fresh}`,
     title: random.weighted({ chief: 3, clerk: 5, hidden: 1, secret: 1 }),
-    mail: `${key}@${domain}`,
+    // A number that is drawn anyway, so that worlds stay what they were.
+    mail: `${fresh % 2 === 0 ? key : key.toUpperCase()}@${domain}`,
     phone: random.chance(0.5) ? `+${fresh}` : null,
     photo: random.chance(0.1) ? String(fresh).repeat(30) : null,
     members: kind === 'group' ? Array.from({ length: 1 + random.int(5) }, () => `k${random.int(KEYS + 1)}`) : [],
@@ -126,6 +147,17 @@ export function isKeeper(key: string): boolean {
   return KEEPERS.has(key);
 }
 
+/** An address that people of other offices may have, too; and now and then others of the same office. */
+function sharedMail(key: string, fresh: number): string {
+  const domain = fresh % 2 === 0 ? 'bonn.example' : 'lima.example';
+  return fresh % 5 === 0 ? `Info@${domain}` : `${key}@${domain}`;
+}
+
+/** As LDAP compares it. */
+export function comparedMail(mail: string): string {
+  return mail.toLowerCase();
+}
+
 /** The same person, changed in one way. */
 export function changedPerson(person: Person, random: SeededRandom, fresh: number): Person {
   const ordinary = { phone: 4, rename: 1, photo: 1, title: 0, members: 0, kind: 0 };
@@ -133,7 +165,7 @@ export function changedPerson(person: Person, random: SeededRandom, fresh: numbe
     case 'phone':
       return { ...person, phone: random.chance(0.2) ? null : `+${fresh}` };
     case 'title':
-      return { ...person, title: random.pick(TITLES) };
+      return { ...person, title: random.pick(TITLES), ...(fresh % 3 === 0 && { mail: sharedMail(person.key, fresh) }) };
     case 'rename':
       return { ...person, name: `Ny ${person.key} ${fresh}` };
     case 'photo':
@@ -199,12 +231,29 @@ export function publishRules({ rules }: Definition, offices: readonly string[]):
   return map;
 }
 
+/** By the publishing rules. */
+function isRefused({ rules }: Definition, owner: string, person: Person): boolean {
+  const bonnsDomain = person.mail.endsWith('@bonn.example');
+  if (rules === 'oslo publishes persons only' && owner === 'oslo' && person.kind === 'group') return true;
+  return rules === 'bonn owns its mail domain' && bonnsDomain !== (owner === 'bonn');
+}
+
+/** Mail addresses that several owners have, in entries that are not refused. */
+export function clashingMails(offices: readonly Office[], definition: Definition): Map<string, Set<string>> {
+  const owners = new Map<string, Set<string>>();
+  for (const { name, people } of offices) {
+    for (const person of people.values()) {
+      if (isRefused(definition, name, person)) continue;
+      const mail = comparedMail(person.mail);
+      owners.set(mail, (owners.get(mail) ?? new Set()).add(name));
+    }
+  }
+  return new Map([...owners].filter(([, names]) => names.size > 1));
+}
+
 /** The part of the model that says who is on the list of whom. */
 export function isReleased(definition: Definition, owner: string, person: Person, requestor: string): boolean {
-  if (owner === requestor) return false;
-  const bonnsDomain = person.mail.endsWith('@bonn.example');
-  if (definition.rules === 'oslo publishes persons only' && owner === 'oslo' && person.kind === 'group') return false;
-  if (definition.rules === 'bonn owns its mail domain' && bonnsDomain !== (owner === 'bonn')) return false;
+  if (owner === requestor || isRefused(definition, owner, person)) return false;
   if (definition.chiefs && requestor === 'bonn') return person.title === 'chief' && person.kind === 'person';
   return !definition.hides.some((title) => title === person.title);
 }

@@ -16,6 +16,7 @@ import {
   type Update,
 } from '@dirpost/core';
 import { createCodec } from '@dirpost/message';
+import { ClashWatch } from './clash-watch.ts';
 import { HoldWatch } from './hold-watch.ts';
 import { type Machine, SERVER, type Surroundings } from './machine.ts';
 import { type Definition, isReleased, type Office, type Person } from './organisation.ts';
@@ -24,6 +25,7 @@ import type { Committed } from './store.ts';
 export class Watch {
   readonly violations: string[] = [];
   readonly holds: HoldWatch;
+  readonly #clashes: ClashWatch;
   changesSent = 0;
   /** Sent to a requestor that had verified them in the same incarnations. */
   needless = 0;
@@ -47,6 +49,7 @@ export class Watch {
     private readonly watchesHolds = false,
   ) {
     this.holds = new HoldWatch(around, (text) => this.violation(text));
+    this.#clashes = new ClashWatch((text) => this.violation(text));
     this.#codec = createCodec(around.limits);
     for (const { name } of around.offices) {
       this.#gone.set(name, new Set());
@@ -91,7 +94,10 @@ export class Watch {
   /** Another disk: what it holds is where watching begins again. */
   async replaced(machine: Machine): Promise<void> {
     this.#replicas.set(machine, await idsIn(machine, 'replica'));
-    if (isServer(machine)) this.#collected = await idsIn(machine, 'collected');
+    if (isServer(machine)) {
+      this.#collected = await idsIn(machine, 'collected');
+      this.#clashes.replaced();
+    }
     this.#heard.delete(machine);
     if (this.watchesHolds) await this.holds.replaced(machine);
   }
@@ -99,7 +105,10 @@ export class Watch {
   async committed(machine: Machine, what: Committed): Promise<void> {
     if (what.own !== null) this.#ownSaved(machine, what.own);
     if (what.tables.has('replica')) await this.#replicaChanged(machine);
-    if (what.tables.has('collected')) await this.#collectedChanged(machine);
+    if (what.tables.has('collected')) {
+      await this.#collectedChanged(machine);
+      await this.#clashes.committed(machine);
+    }
     if (this.watchesHolds) await this.holds.committed(machine, what.tables);
     const updates = [...what.outgoing.values()].filter((message) => message.kind === 'update');
     for (const update of updates) await this.#updateComposed(machine, update);

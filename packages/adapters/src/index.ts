@@ -4,6 +4,10 @@ export { type CsvDirectoryOptions, CsvDirectory } from './directories/csv/direct
 export { type CsvEncoding, csvEncodings } from './directories/csv/encoding-names.ts';
 export { foldColumn } from './directories/csv/header.ts';
 export type { CsvColumn } from './directories/csv/write-file.ts';
+export { LdapDirectory } from './directories/ldap/directory.ts';
+export type { LdapFacts } from './directories/ldap/facts.ts';
+export type * from './directories/ldap/options.ts';
+export type { PreviewedChange } from './directories/ldap/preview.ts';
 export { type LdifDirectoryOptions, LdifDirectory } from './directories/ldif/directory.ts';
 export { displayName, isKnownAttribute } from './ldif/attribute-names.ts';
 export { differences } from './ldif/difference.ts';
@@ -27,6 +31,7 @@ export * from './transports/http/server.ts';
 export { type Profile, profileOf } from './transports/mail/profiles.ts';
 export { formatArmour, parseArmour } from './transports/mail/armour.ts';
 export type * from './transports/mail/options.ts';
+export { isReadableByOthers, readSecret } from './transports/mail/secret.ts';
 export type { SmtpContext } from './transports/mail/smtp-failures.ts';
 export { type MailDependencies, type MailFacts, MailTransport } from './transports/mail/transport.ts';
 export * from './transports/memory.ts';

@@ -17,6 +17,7 @@ import {
 } from '@dirpost/adapters';
 import {
   applyDefinitions,
+  comparedAttributes,
   compileList,
   compileMapping,
   createCookieJar,
@@ -44,6 +45,8 @@ import { RefusedRequests } from './joining/refused-requests.ts';
 import { loadKeys } from './keys.ts';
 import type { Postoffice } from './postoffice.ts';
 import { Probes } from './probes.ts';
+import { configurationOfRead, openLdap, shapeOf } from './open-ldap.ts';
+import { mailAddressOf } from './open-mail.ts';
 import { Routes } from './routes.ts';
 import { Schedule } from './schedule/schedule.ts';
 import { largestTo } from './send.ts';
@@ -94,7 +97,10 @@ export async function openAgent(configuration: Configuration, options: OpenOptio
     store = await openSqliteStore({ path: join(dataFolder, 'store.db'), readOnly });
     const joining = await Joining.open(dataFolder, keys, store);
     const isServer = configuration.role === 'server';
-    const returned = (bounces = new Bounces({ store, clock: systemClock, retry: configuration.retry, isServer, tell }));
+    const { mail } = configuration.transports;
+    const addressOf = (peer: string) => (mail === undefined ? null : mailAddressOf(mail, joining, peer));
+    const { retry } = configuration;
+    const returned = (bounces = new Bounces({ store, clock: systemClock, retry, isServer, addressOf, tell }));
     const requests = (refused = new RefusedRequests({ store, peers: joining.peers, tell }));
     const probes = new Probes();
     transports = openTransports(configuration, {
@@ -174,6 +180,7 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
     publishing: publishing.map((directory) => ({
       directory: openDirectory(directory, configuration),
       mapping: compileMapping({ ...directory, owner: name, limits }),
+      configuration: configurationOfRead(directory, configuration),
     })),
     completeReads: new CompleteReads(),
     subscribing: subscribing.map((directory) => ({
@@ -184,7 +191,9 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
         dn: directory.dn,
         container: directory.container ?? '',
         publishing: publishing.map((own) => own.name),
+        ...(directory.type === 'ldap' && directory.rdn !== null && { rdn: directory.rdn }),
       },
+      ...(directory.type === 'ldap' && { shape: shapeOf(directory) }),
     })),
     requestor: { ...workshop, name, server, anchors: distinct(anchors), version: VERSION, holds: configuration.holds },
     server: configuration.role === 'server' ? serverContext(configuration, workshop, opened) : null,
@@ -210,6 +219,7 @@ function serverContext(configuration: Configuration, workshop: Workshop, { keys,
     rules: livePublishRules(configuration.requestors, joining.peers),
     cookies: createCookieJar(secret),
     holds: configuration.holds,
+    unique: comparedAttributes(configuration.unique),
     recent: new RecentDeltas(),
     retentionMs: configuration.retentionMs,
   };
@@ -236,6 +246,8 @@ export function openDirectory(directory: PublishDirectory | SubscribeDirectory, 
     }
     case 'command':
       return new CommandDirectory({ ...directory, limits });
+    case 'ldap':
+      return openLdap(directory, limits);
   }
 }
 

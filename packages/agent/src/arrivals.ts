@@ -112,7 +112,7 @@ export class Arrivals {
   }
 
   #tell(level: 'warning' | 'error', text: string, details: Record<string, unknown>): void {
-    this.#postoffice.tell({ time: 'T3', level, text, details });
+    this.#postoffice.tell({ time: 'T3', level, text, quotesNoEntry: true, details });
   }
 }
 

@@ -42,8 +42,16 @@ const part: Outgoing = {
 let store: MemoryStore;
 let nowMs: number;
 let told: CycleEvent[];
+let address: string;
 const open = (isServer = true) =>
-  new Bounces({ store, clock: { now: () => nowMs }, retry, isServer, tell: (event) => told.push(event) });
+  new Bounces({
+    store,
+    clock: { now: () => nowMs },
+    retry,
+    isServer,
+    addressOf: (peer) => (peer === 'oslo' ? address : 'dirpost@example.org'),
+    tell: (event) => told.push(event),
+  });
 const kept = async () => store.read(loadBounces);
 const put = (message: Outgoing) => store.transaction((tx) => tx.putOutgoing(message));
 const outgoing = () => store.read((tx) => tx.outgoing());
@@ -56,6 +64,7 @@ async function noted(bounces: Bounces, ...all: Bounce[]): Promise<void> {
 beforeEach(() => {
   store = createMemoryStore();
   nowMs = Date.UTC(2026, 0, 1);
+  address = unknownUser.recipient!;
   told = [];
 });
 afterEach(() => store.close());
@@ -66,10 +75,10 @@ describe('a mail that came back', () => {
     await noted(bounces, unknownUser);
     const { recipient, status, diagnostic, isTooLarge } = unknownUser;
     const failed = [{ id: ID, kind: 'update', number: 12, atMs: nowMs, recipient, status, diagnostic, isTooLarge }];
-    expect(await kept()).toEqual(new Map([['oslo', { failed, wrongAddress: 1, wrongAddressMs: nowMs }]]));
+    expect(await kept()).toEqual(new Map([['oslo', { failed, wrongAddress: 1, wrongAddressMs: nowMs, address }]]));
     expect(told).toMatchObject([{ level: 'error' }]);
     expect(told[0]!.text).toBe(
-      'mail: update 12 to oslo came back: 5.1.1 for dirpost@oslo.example.org: User unknown. Is the mail address of oslo in the configuration the right one? Mend it, then: dirpost sync',
+      'mail: update 12 to oslo came back: 5.1.1 for dirpost@oslo.example.org: User unknown. Is the mail address of oslo in the configuration the right one? Mend it: transports.mail.peers, or at the server: dirpost requestor mail',
     );
     await noted(bounces, { ...unknownUser, messageId: null, number: 13 });
     expect(told.map(({ level }) => level)).toEqual(['error', 'info']);
@@ -110,7 +119,8 @@ describe('a mail that came back', () => {
     await noted(open(), forged, { ...forged, peer: null, messageId: null }, { ...tooLarge, peer: null });
     expect(await kept()).toEqual(new Map());
     expect((await outgoing())[0]).toMatchObject({ deliveredMs: 0 });
-    expect(told.map(({ level }) => level)).toEqual(['warning', 'warning', 'warning']);
+    // The transport tells it, and which mail it was.
+    expect(told).toEqual([]);
   });
 
   it('that is only delayed is a warning', async () => {
@@ -150,24 +160,51 @@ describe('an address that does not work', () => {
     expect(await bounces.waitsUntilMs('lima', 'mail')).toBeNull();
     nowMs += HOUR;
     expect(await bounces.waitsUntilMs('oslo', 'mail')).toBeNull();
-    bounces.delivered('oslo', 'mail');
+    await bounces.delivered('oslo', 'mail');
     expect(await bounces.waitsUntilMs('oslo', 'mail')).toBe(nowMs + HOUR);
     // A clock that went back does not make it wait longer.
     nowMs -= 30 * 24 * HOUR;
     expect(await bounces.waitsUntilMs('oslo', 'mail')).toBeNull();
   });
 
-  it('is avoided, also after a restart, until something of that peer comes by mail', async () => {
+  it('is avoided, also after a restart, until something that went there by mail is acknowledged', async () => {
     await noted(open(), unknownUser);
-    const bounces = open();
+    let bounces = open();
     expect(await bounces.avoids('oslo', 'mail')).toBe(true);
     expect(await bounces.avoids('oslo', 'folder')).toBe(false);
-    await bounces.arrived('oslo', 'folder');
-    await bounces.arrived('lima', 'mail');
+    // Update 13 went by another way.
+    await bounces.delivered('oslo', 'folder', { kind: 'update', number: 13 });
+    await bounces.acknowledged('oslo', 'update', 13);
+    await bounces.delivered('lima', 'mail', { kind: 'update', number: 14 });
+    await bounces.acknowledged('oslo', 'update', 14);
     expect(await bounces.avoids('oslo', 'mail')).toBe(true);
-    await bounces.arrived('oslo', 'mail');
+    await bounces.delivered('oslo', 'mail', { kind: 'update', number: 15 });
+    bounces = open();
+    expect(await bounces.avoids('oslo', 'mail')).toBe(true);
+    await bounces.acknowledged('oslo', 'update', 15);
     expect(await bounces.avoids('oslo', 'mail')).toBe(false);
     expect(await kept()).toEqual(new Map());
+  });
+
+  it('is tried first again after a day: the mailbox may have been made meanwhile', async () => {
+    const bounces = open();
+    await noted(bounces, unknownUser);
+    nowMs += 24 * HOUR - 1;
+    expect(await bounces.avoids('oslo', 'mail')).toBe(true);
+    nowMs += 1;
+    expect(await bounces.avoids('oslo', 'mail')).toBe(false);
+  });
+
+  it('holds up nothing once another address is known, also when what went to the old one comes back later', async () => {
+    const bounces = open();
+    await noted(bounces, unknownUser, { ...unknownUser, messageId: null, number: 13 });
+    address = 'dirpost@new.example.org';
+    expect(await bounces.avoids('oslo', 'mail')).toBe(false);
+    expect(await bounces.waitsUntilMs('oslo', 'mail')).toBeNull();
+    await noted(bounces, { ...unknownUser, messageId: null, number: 14 });
+    expect(await bounces.waitsUntilMs('oslo', 'mail')).toBeNull();
+    await noted(bounces, { ...unknownUser, messageId: null, number: 15, recipient: address });
+    expect(await bounces.waitsUntilMs('oslo', 'mail')).toBe(nowMs + MINUTE);
   });
 
   it('is not avoided for what was too large', async () => {

@@ -4,7 +4,7 @@
  *   transport, while it collects ─▶ note ─▶ store: bounces/<peer> ─▶ queue, status, an alert
  *                                             ├─▶ routes.ts: another way is preferred where the address does not work
  *                                             └─▶ send.ts: one mail at a time, each time after twice as long
- *   a message of that peer by mail ─▶ forgotten          what came back is acknowledged after all ─▶ forgotten, that one
+ *   what went there by mail afterwards is acknowledged ─▶ forgotten     what came back is, after all ─▶ forgotten, that one
  *
  * A bounce is never an acknowledgement: no cursor moves, and nothing leaves the outbox.
  */
@@ -17,6 +17,8 @@ import { doubling } from './send.ts';
 /** The transport whose message files can come back. */
 const MAIL = 'mail';
 const MOST_KEPT = 20;
+/** Another transport is preferred so long: the mailbox may have been made meanwhile. */
+const AVOIDED_MS = 24 * 3_600_000;
 /** An address that is used comes back again within that time. */
 const FORGET_AFTER_MS = 30 * 24 * 3_600_000;
 
@@ -42,6 +44,10 @@ export interface PeerBounces {
   /** How often in a row the other side said that the address does not work (5.1.X), and when it last did. */
   wrongAddress: number;
   wrongAddressMs: number | null;
+  /** Which one that was; another one is not held up. null: not known. */
+  address?: string | null;
+  /** Numbers of exchanges or updates that went there by mail after the newest of `failed`; newest last. */
+  mailed?: number[];
 }
 
 export interface BouncesOptions {
@@ -50,6 +56,8 @@ export interface BouncesOptions {
   retry: RetryTimes;
   /** What is sent from a server to others is updates. */
   isServer: boolean;
+  /** Where mails to that peer go now; null: not known. */
+  addressOf?: (peer: PostofficeName) => string | null;
   tell(event: CycleEvent): void;
 }
 
@@ -75,47 +83,81 @@ export class Bounces {
     this.#last = this.#last.then(() => this.#note(bounce)).catch((error) => this.#tellUnwritten(error));
   }
 
+  /** After what is under way, so that nothing that it writes is lost. Throws what the work throws. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
   async settled(): Promise<void> {
     await this.#last;
   }
 
   /** Whether message files to that peer came back by that transport because its address does not work. */
   async avoids(peer: PostofficeName, transport: string): Promise<boolean> {
-    return transport === MAIL && ((await this.#load()).get(peer)?.wrongAddress ?? 0) > 0;
+    if (transport !== MAIL) return false;
+    const { count, lastMs } = this.#wrongAddress(peer, (await this.#load()).get(peer));
+    return count > 0 && Math.abs(this.#options.clock.now() - lastMs) < AVOIDED_MS;
   }
 
   /** When that transport may be tried again for that peer; null: now. */
   async waitsUntilMs(peer: PostofficeName, transport: string): Promise<number | null> {
     if (transport !== MAIL) return null;
-    const { wrongAddress, wrongAddressMs } = (await this.#load()).get(peer) ?? NONE;
-    if (wrongAddress === 0) return null;
+    const { count, lastMs: wrongMs } = this.#wrongAddress(peer, (await this.#load()).get(peer));
+    if (count === 0) return null;
     const { clock, retry } = this.#options;
     const nowMs = clock.now();
-    const waitMs = doubling(retry.deliverAfterMs, wrongAddress - 1, retry.deliverAtMostMs);
-    const lastMs = Math.max(wrongAddressMs ?? 0, this.#mailedMs.get(peer) ?? 0);
+    const waitMs = doubling(retry.deliverAfterMs, count - 1, retry.deliverAtMostMs);
+    const lastMs = Math.max(wrongMs, this.#mailedMs.get(peer) ?? 0);
     // A time in the future was written before the clock went back.
     return lastMs <= nowMs && lastMs + waitMs > nowMs ? lastMs + waitMs : null;
   }
 
-  /** A message file to that peer was handed to that transport. */
-  delivered(peer: PostofficeName, transport: string): void {
-    if (transport === MAIL && this.#peers?.has(peer) === true) this.#mailedMs.set(peer, this.#options.clock.now());
+  /** Of the address that is used now. */
+  #wrongAddress(peer: PostofficeName, found: PeerBounces = NONE): { count: number; lastMs: number } {
+    const isAnother = (found.address ?? null) !== this.#addressOf(peer);
+    return isAnother ? { count: 0, lastMs: 0 } : { count: found.wrongAddress, lastMs: found.wrongAddressMs ?? 0 };
   }
 
-  /** An authenticated message of that peer came that says something new: the way by mail works. */
-  async arrived(peer: PostofficeName, transport: string): Promise<void> {
-    await this.#last;
+  #addressOf(peer: PostofficeName): string | null {
+    return this.#options.addressOf?.(peer) ?? null;
+  }
+
+  /** A message file to that peer was handed to that transport. `about`: missing where nobody knows what is in it. */
+  async delivered(
+    peer: PostofficeName,
+    transport: string,
+    about?: { kind: Outgoing['kind']; number: number },
+  ): Promise<void> {
     if (transport !== MAIL || !(await this.#load()).has(peer)) return;
-    await this.#save(peer, NONE);
-    const text = `${MAIL}: works again with ${peer}; what came back is forgotten`;
-    this.#options.tell({ time: 'T3', level: 'info', text, details: { peer } });
+    this.#mailedMs.set(peer, this.#options.clock.now());
+    // A verification has the number of what it answers; enrolments have none.
+    if (about?.kind !== 'exchange' && about?.kind !== 'update') return;
+    const { number } = about;
+    await this.#inTurn(async () => {
+      const before = (await this.#load()).get(peer);
+      if (before === undefined || before.mailed?.includes(number) === true) return;
+      await this.#save(peer, { ...before, mailed: [...(before.mailed ?? []), number].slice(-MOST_KEPT) });
+    });
   }
 
-  /** That peer has what was sent to it up to that number, by whatever way. Verifications ride in exchanges. */
+  /**
+   * That peer has what was sent to it up to that number, by whatever way. Where that number went by mail after the newest
+   * that came back, the way by mail works; that a mail of the peer arrives here says nothing of the address there.
+   */
   async acknowledged(peer: PostofficeName, kind: 'exchange' | 'update', number: number): Promise<void> {
-    await this.#last;
+    await this.#inTurn(() => this.#acknowledged(peer, kind, number));
+  }
+
+  async #acknowledged(peer: PostofficeName, kind: 'exchange' | 'update', number: number): Promise<void> {
     const before = (await this.#load()).get(peer);
     if (before === undefined) return;
+    if (before.mailed?.includes(number) === true && (kind === 'update') === this.#options.isServer) {
+      await this.#save(peer, NONE);
+      const text = `${MAIL}: works again with ${peer}; what came back is forgotten`;
+      return this.#options.tell({ time: 'T3', level: 'info', text, details: { peer } });
+    }
     const isNot = (one: FailedMessage) =>
       one.number === null || one.number > number || (one.kind === 'update') !== (kind === 'update');
     const failed = before.failed.filter(isNot);
@@ -124,7 +166,10 @@ export class Bounces {
 
   /** Upkeep: what is so old that it says nothing any more. */
   async forgetOld(): Promise<void> {
-    await this.#last;
+    await this.#inTurn(() => this.#forgetOld());
+  }
+
+  async #forgetOld(): Promise<void> {
     const nowMs = this.#options.clock.now();
     for (const [peer, { failed, wrongAddressMs }] of await this.#load()) {
       const newestMs = Math.max(wrongAddressMs ?? 0, ...failed.map(({ atMs }) => atMs));
@@ -136,20 +181,18 @@ export class Bounces {
     const { tell } = this.#options;
     const { peer, isAuthentic, action } = bounce;
     const details = { id: bounce.messageId, to: peer, status: bounce.status };
-    if (!isAuthentic || peer === null) {
-      const text = `${MAIL}: a mail says of another that it was not delivered, which was not sent from here or cannot be told; it changes nothing: ${bounce.diagnostic}`;
-      return tell({ time: 'T3', level: 'warning', text, details });
-    }
+    // It changes nothing; the transport has told it, and which mail it was.
+    if (!isAuthentic || peer === null) return;
     if (action === 'delayed') {
       const text = `${MAIL}: a message file to ${peer} is delayed, its mail server goes on trying: ${bounce.diagnostic}`;
-      return tell({ time: 'T3', level: 'warning', text, details });
+      return tell({ time: 'T3', level: 'warning', text, quotesNoEntry: true, details });
     }
     const before = (await this.#load()).get(peer) ?? NONE;
     const failed = await this.#keep(peer, bounce);
     const text = `${MAIL}: ${failedWords(failed)} to ${peer} came back: ${said(failed)} ${adviceFor(failed, peer)}`;
     // What is known already is no alert.
     const known = before.failed.some(({ status }) => status === failed.status);
-    tell({ time: 'T3', level: known ? 'info' : 'error', text, details });
+    tell({ time: 'T3', level: known ? 'info' : 'error', text, quotesNoEntry: true, details });
   }
 
   async #keep(peer: PostofficeName, bounce: Bounce): Promise<FailedMessage> {
@@ -160,11 +203,9 @@ export class Bounces {
       const kept = (await tx.outgoing({ to: peer })).find(({ id }) => id === bounce.messageId);
       const one = this.#failedMessage(bounce, kept?.kind ?? null, kept?.number ?? bounce.number ?? null, atMs);
       const others = before.failed.filter(({ id }) => id === null || id !== one.id);
-      const isWrong = one.status?.startsWith('5.1.') === true;
       const next: PeerBounces = {
         failed: [...others, one].slice(-MOST_KEPT),
-        wrongAddress: before.wrongAddress + (isWrong ? 1 : 0),
-        wrongAddressMs: isWrong ? atMs : before.wrongAddressMs,
+        ...(one.status?.startsWith('5.1.') === true ? this.#oneMore(peer, before, one) : wrongAddressIn(before)),
       };
       await tx.putDocument(documentOf(peer), next);
       // One of several parts is kept until it is acknowledged: sending finds that it is too large now, and cuts it anew.
@@ -177,6 +218,15 @@ export class Bounces {
     });
     (await this.#load()).set(peer, after);
     return failed;
+  }
+
+  #oneMore(peer: PostofficeName, before: PeerBounces, { recipient, atMs }: FailedMessage) {
+    const now = this.#addressOf(peer);
+    // Sent before the address was mended.
+    if (before.wrongAddress > 0 && before.address !== now && recipient === before.address)
+      return wrongAddressIn(before);
+    const { count } = this.#wrongAddress(peer, before);
+    return { wrongAddress: count + 1, wrongAddressMs: atMs, address: now };
   }
 
   #failedMessage(
@@ -213,6 +263,10 @@ export class Bounces {
   }
 }
 
+function wrongAddressIn({ wrongAddress, wrongAddressMs, address = null }: PeerBounces) {
+  return { wrongAddress, wrongAddressMs, address };
+}
+
 /** Of all peers, also beside a running agent. */
 export async function loadBounces(tx: StoreTx): Promise<Map<PostofficeName, PeerBounces>> {
   const found = new Map<PostofficeName, PeerBounces>();
@@ -245,7 +299,7 @@ export function adviceFor({ status, isTooLarge }: FailedMessage, peer: Postoffic
   const subject = /^\d\.(\d)\./.exec(status ?? '')?.[1];
   switch (subject) {
     case '1':
-      return `Is the mail address of ${peer} in the configuration the right one? Mend it, then: dirpost sync`;
+      return `Is the mail address of ${peer} in the configuration the right one? Mend it: transports.mail.peers, or at the server: dirpost requestor mail`;
     case '2':
       return `The mailbox of ${peer} is full or closed: ask there.`;
     case '3':

@@ -7,6 +7,7 @@ import {
   DirpostError,
   type Holding,
   loadOwn,
+  type ReadBatch,
   type ReadCertificate,
   type ReadSummary,
   type Incarnation,
@@ -21,6 +22,8 @@ export interface CollectOptions {
   progress?: (progress: Progress) => void;
   /** Everything is computed and nothing stays, not even a sign that the directory was read. */
   preview?: boolean;
+  /** Everything is read, also where a directory could tell what changed. */
+  whole?: boolean;
 }
 
 export interface Collected {
@@ -37,8 +40,8 @@ export async function collect(postoffice: Postoffice, options: CollectOptions): 
 
 async function collectOne(
   postoffice: Postoffice,
-  { directory, mapping }: PublishingDirectory,
-  { signal, progress, preview = false }: CollectOptions,
+  { directory, mapping, configuration }: PublishingDirectory,
+  { signal, progress, preview = false, whole = false }: CollectOptions,
 ): Promise<Collected> {
   const { name } = directory;
   const reading = new DirectoryReading(postoffice.store, postoffice.name, name, mapping, postoffice.requestor);
@@ -46,21 +49,20 @@ async function collectOne(
   let problem: string | null = null;
   let incarnation: Incarnation | null = null;
   try {
-    await reading.begin();
+    const since = await reading.begin({ configuration, whole });
     ({ incarnation } = await postoffice.store.read(loadOwn));
-    let certificate: ReadCertificate | undefined;
-    let entries = 0;
-    for await (const batch of directory.read(null, signal)) {
-      await reading.take(batch.entries);
-      entries += batch.entries.length;
-      progress?.({ what: `reading ${name}`, done: entries });
-      certificate = batch.certificate;
+    const readFrom = (bookmark: string | null) =>
+      takeAll(reading, directory.read(bookmark, signal), (done) => progress?.({ what: `reading ${name}`, done }));
+    let certificate = await readFrom(since);
+    if (certificate !== undefined && (await reading.needsWhole(certificate))) {
+      await reading.restart();
+      certificate = await readFrom(null);
     }
     summary = await reading.finish(certificate ?? uncertified(name), preview);
     if (!summary.certificate.complete) problem = summary.certificate.remarks.join(' ');
   } catch (error) {
     // Directories fail one by one; everything else is not this step's to judge.
-    if (!(error instanceof DirpostError) || signal.aborted || error.retry === 'later') throw error;
+    if (!(error instanceof DirpostError) || signal.aborted || !isOfDirectory(error)) throw error;
     problem = error.hint === undefined ? error.message : `${error.message} ${error.hint}`;
   }
   if (!preview && problem === null && incarnation !== null) postoffice.completeReads.note(name, incarnation);
@@ -68,6 +70,29 @@ async function collectOne(
   const { heldAtCollect } = await postoffice.store.read(loadOwn);
   tell(postoffice, name, summary, problem, heldAtCollect[name]);
   return { directory: name, summary, problem };
+}
+
+/** The certificate, if there is one. */
+async function takeAll(
+  reading: DirectoryReading,
+  batches: AsyncIterable<ReadBatch>,
+  progress: (done: number) => void,
+): Promise<ReadCertificate | undefined> {
+  let certificate: ReadCertificate | undefined;
+  let entries = 0;
+  for await (const batch of batches) {
+    if (batch.restart === true) await reading.restart();
+    await reading.take(batch.entries, batch);
+    entries += batch.entries.length;
+    progress(entries);
+    certificate = batch.certificate;
+  }
+  return certificate;
+}
+
+/** The store too may be busy for a while: that is no fault of a directory. */
+function isOfDirectory({ code, retry }: DirpostError): boolean {
+  return code === 'directory-failed' || retry !== 'later';
 }
 
 function uncertified(name: string): ReadCertificate {
@@ -90,7 +115,8 @@ async function remember(
     const state = await loadDirectoryState(tx, name);
     const lastReadMs = clock.now();
     const complete = problem === null ? { lastCompleteMs: lastReadMs, read: summary } : {};
-    await saveDirectoryState(tx, { ...state, lastReadMs, ...complete, readProblem: problem });
+    const readProblemSinceMs = problem === null ? null : (state.readProblemSinceMs ?? lastReadMs);
+    await saveDirectoryState(tx, { ...state, lastReadMs, ...complete, readProblem: problem, readProblemSinceMs });
   });
 }
 
@@ -107,7 +133,8 @@ function tell(
   }
   const { added, changed, removed, refusedCount, certificate } = summary;
   const held = heldWords(holding, postoffice.requestor.holds);
-  const text = `${name}: read ${counted(certificate.entries, 'entry')}; ${added} new, ${changed} changed, ${removed} removed, ${refusedCount} refused${held}`;
+  const what = certificate.extent === 'delta' ? 'changed entry' : 'entry';
+  const text = `${name}: read ${counted(certificate.entries, what)}; ${added} new, ${changed} changed, ${removed} removed, ${refusedCount} refused${held}`;
   const level = refusedCount > 0 || held !== '' ? 'warning' : 'info';
   postoffice.tell({
     time: 'T0',

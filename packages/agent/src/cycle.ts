@@ -5,7 +5,7 @@
  */
 import type { Submitted } from '@dirpost/core';
 import { type Collected, collect } from './collect.ts';
-import { addSent, catchUpOwn, type Dispatched, dispatch } from './dispatch.ts';
+import { addSent, catchUpOwn, type Dispatched, dispatch, type DispatchOptions } from './dispatch.ts';
 import type { Progress } from './events.ts';
 import type { Postoffice } from './postoffice.ts';
 import { exchangeIsDue, type Sent, sendOutgoing, submit } from './send.ts';
@@ -22,19 +22,19 @@ export interface Submission {
   sent: Sent;
 }
 
-/** `now`: what waits for its next try is sent too. */
+/** `now`: what waits for its next try is sent too. `whole`: everything is read, not only what changed. */
 export async function collectAndSend(
   postoffice: Postoffice,
-  options: CycleOptions & { now?: boolean },
+  options: CycleOptions & { now?: boolean; whole?: boolean },
 ): Promise<Submission> {
   const collected = await collect(postoffice, options);
   const submitted = await submit(postoffice);
   return { collected, submitted, sent: await sendOutgoing(postoffice, options.signal, options.now === true) };
 }
 
-export async function dispatchAll(postoffice: Postoffice, options: CycleOptions): Promise<Dispatched> {
+export async function dispatchAll(postoffice: Postoffice, options: DispatchOptions): Promise<Dispatched> {
   const total = await dispatch(postoffice, options);
-  await catchUpOwn(postoffice, total, options);
+  await catchUpOwn(postoffice, total, { ...options, again: false });
   return total;
 }
 

@@ -22,6 +22,8 @@ export interface DirectoryState {
   read: ReadSummary | null;
   /** Why the last read failed or was incomplete; null when it was complete. */
   readProblem: string | null;
+  /** Since when every read failed; absent in what older versions wrote. */
+  readProblemSinceMs?: number | null;
   write: WriteState | null;
 }
 
@@ -34,6 +36,13 @@ export interface WriteState {
   refusedCount: number;
   refused: FlaggedEntry[];
   problem: string | null;
+  /** With a problem: since when, how often in a row, and when it is tried again. */
+  problemSinceMs?: number | null;
+  failures?: number;
+  retryMs?: number | null;
+  /** `changes` directories: when they were last asked at all, and last asked again for everything that they refused. */
+  triedMs?: number;
+  allTriedMs?: number;
 }
 
 export const directoryDocument = (name: string) => `directory/${name}`;

@@ -52,6 +52,8 @@ export interface Dispatched {
 export interface DispatchOptions {
   signal: AbortSignal;
   progress?: (progress: Progress) => void;
+  /** Directories are asked again for entries that they refused. */
+  again?: boolean;
 }
 
 /** Until nothing more has arrived: the server's own requestor answers within one call. */
@@ -71,7 +73,7 @@ export async function dispatch(postoffice: Postoffice, options: DispatchOptions)
     if (!first && waiting.length === 0) break;
     total.collected += collected;
     const left = await processIncoming(postoffice, waiting, total, options);
-    total.unwritten = await writeDirectories(postoffice, options);
+    total.unwritten = await writeDirectories(postoffice, first ? options : { ...options, again: false });
     addSent(total.sent, await sendOutgoing(postoffice, signal));
     if (left > 0) break;
   }
@@ -175,7 +177,7 @@ async function processFile(postoffice: Postoffice, name: string, total: Dispatch
     const arrival = { from, head: head satisfies Verification, payload, payloadHash };
     verdict = (await processVerificationFile(postoffice, server, arrival)).verdict;
   }
-  await forgetBounces(postoffice, { from, transport, head, verdict });
+  await forgetBounces(postoffice, { from, head, verdict });
 }
 
 /** What is signed by a key that only an invitation vouches for may be nothing but an enrolment. */

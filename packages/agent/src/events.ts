@@ -9,6 +9,8 @@ export interface CycleEvent {
   level: 'info' | 'warning' | 'error';
   /** A sentence without personal values. */
   text: string;
+  /** It quotes what carries message files, never entries: an administrator needs its addresses, and the log keeps them. */
+  quotesNoEntry?: boolean;
   details?: Record<string, unknown>;
 }
 

@@ -1,14 +1,12 @@
 /**
- * T3, last step of a message file: what it says of mails that came back (bounces.ts). Its sender can be reached by mail
- * again where it came that way, and has what it acknowledges, by whatever way that went.
+ * T3, last step of a message file: what it says of mails that came back (bounces.ts). Its sender has what it
+ * acknowledges, by whatever way that went, and can be reached by mail again where it went by mail.
  */
 import type { DispatchOutcome, MessageHead, PostofficeName, ProcessOutcome } from '@dirpost/core';
 import type { Postoffice } from './postoffice.ts';
 
 export interface Processed {
   from: PostofficeName;
-  /** By which it came; null: not known. */
-  transport: string | null;
   head: MessageHead;
   /** null: an enrolment. */
   verdict: DispatchOutcome['verdict'] | ProcessOutcome['verdict'] | null;
@@ -27,9 +25,8 @@ const OLD: ReadonlySet<Processed['verdict']> = new Set<Processed['verdict']>([
 
 export async function forgetBounces(postoffice: Postoffice, processed: Processed): Promise<void> {
   const { bounces, server } = postoffice;
-  const { from, transport, head, verdict } = processed;
+  const { from, head, verdict } = processed;
   if (bounces === undefined || OLD.has(verdict)) return;
-  if (transport !== null) await bounces.arrived(from, transport);
   if (head.kind === 'update') {
     await bounces.acknowledged(from, 'exchange', head.receipt.newest);
   } else if (head.kind !== 'enrolment' && head.cursor !== null) {

@@ -108,6 +108,15 @@ describe('personal values', () => {
   });
 });
 
+it('what quotes no entry stays as it is: which mail of whom, and what the mail server said', () => {
+  const { log, lines } = logging();
+  const text = 'The mail "Automatic reply" from dirpost@oslo.test was left: "550 5.1.1 <dirpost@oslo.test>".';
+  log.event({ time: 'T3', level: 'warning', text, quotesNoEntry: true, details: { name: CANARY } });
+  expect(lines.join('')).toContain(text);
+  log.event({ time: 'T3', level: 'info', text: `Mails go to dirpost@oslo.test. ${text}` });
+  expect(lines.at(-1)).toContain('Mails go to (an address). The mail "…" from (an address) was left: "…".');
+});
+
 describe('a warning that stays the same', () => {
   it('is told once an hour', () => {
     const { log, lines, clock } = logging();

@@ -1,7 +1,8 @@
 /**
  * The log of the agent: one line for each event of the cycle, for people or as JSON. Above `debug` no personal value
  * stands in it: of the details only numbers and the words that are listed here, and of the texts (which quote what a
- * directory or a transport answered) neither addresses nor DNs nor what stands in quotation marks.
+ * directory or a transport answered) neither addresses nor DNs nor what stands in quotation marks; but where it is known that none of an
+ * entry can be in a text it stays as it is, such as what a mail server answered.
  *
  *   2026-11-21 03:14:07Z T2 info    exchange 12 from oslo: accepted 3 changes; answered with 5 changes
  */
@@ -35,6 +36,7 @@ interface LogLine {
   time: CycleEvent['time'] | null;
   level: LogLevel;
   text: string;
+  quotesNoEntry?: boolean | undefined;
   details: Record<string, unknown>;
 }
 
@@ -47,7 +49,8 @@ export function createLog({ format, level, write, now = () => Date.now() }: LogO
     else if (shows(line.level) && !(line.level !== 'info' && isRepeat(line))) put(withoutPersonalValues(line));
   };
   return {
-    event: ({ time, level: of, text, details = {} }) => tell({ time, level: of, text, details }),
+    event: ({ time, level: of, text, quotesNoEntry, details = {} }) =>
+      tell({ time, level: of, text, quotesNoEntry, details }),
     line: (of, text, details = {}) => tell({ time: null, level: of, text, details }),
   };
 }

@@ -27,8 +27,11 @@ const WORDS: ReadonlySet<string> = new Set([
 /** Of such only these characters: names of postoffices and files, digests, codes. A DN, a mail and a full name have others. */
 const PLAIN_WORD = /^[A-Za-z0-9._:/\\[\]-]{1,200}$/;
 
-export function withoutPersonalValues<T extends { text: string; details: Record<string, unknown> }>(line: T): T {
-  return { ...line, text: cleanText(line.text), details: cleanDetails(line.details) };
+export function withoutPersonalValues<
+  T extends { text: string; quotesNoEntry?: boolean | undefined; details: Record<string, unknown> },
+>(line: T): T {
+  const text = line.quotesNoEntry === true ? line.text : cleanText(line.text);
+  return { ...line, text, details: cleanDetails(line.details) };
 }
 
 function cleanDetails(details: Record<string, unknown>): Record<string, unknown> {
@@ -45,7 +48,8 @@ function cleanDetails(details: Record<string, unknown>): Record<string, unknown>
 }
 
 const QUOTED = /"(?:[^"\\]|\\.)*"|“[^”]*”|«[^»]*»/g;
-const MAIL = /[^\s<>"',;:()]+@[^\s<>"',;:()]+/g;
+/** Without the full stop behind it. */
+const MAIL = /[^\s<>"',;:()]+@[^\s<>"',;:()]*[^\s<>"',;:().]/g;
 const TYPE = String.raw`(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)`;
 /** Values may hold spaces, quotation marks, and anything behind a backslash; a sentence goes on behind ": " or "; ". */
 const VALUE = String.raw`(?:\\.|[:;](?!\s|$)|[^,+\\:;])*`;

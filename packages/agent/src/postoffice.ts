@@ -28,6 +28,8 @@ import type { Upkeep } from './upkeep.ts';
 export interface PublishingDirectory {
   directory: Directory;
   mapping: Mapping;
+  /** See core's ReadStart. */
+  configuration?: string;
 }
 
 export interface SubscribingDirectory {
@@ -35,6 +37,8 @@ export interface SubscribingDirectory {
   /** `held`: the first write waits for `dirpost approve`. */
   firstWrite: 'held' | 'allowed';
   options: SubscribingOptions;
+  /** See core's PlanChangesOptions: of a directory that is written entry by entry. */
+  shape?: string;
 }
 
 export interface RetryTimes {

@@ -25,8 +25,9 @@ export async function receive(postoffice: Postoffice, signal: AbortSignal): Prom
     } catch (error) {
       if (!(error instanceof DirpostError) || signal.aborted || error.code === 'disk-full') throw error;
       postoffice.routes.asked(transport.name, false);
-      const text = `${transport.name}: nothing could be collected: ${error.message}`;
-      postoffice.tell({ time: 'T3', level: 'warning', text, details: { transport: transport.name, code: error.code } });
+      const text = `${transport.name}: nothing could be collected: ${error.message}${error.hint === undefined ? '' : ` ${error.hint}`}`;
+      const details = { transport: transport.name, code: error.code };
+      postoffice.tell({ time: 'T3', level: 'warning', text, quotesNoEntry: true, details });
     }
   }
   return taken;

@@ -4,6 +4,7 @@
  *   schedule (schedule/) ─────────▶ cycle, T1, T2, T3 ─┐
  *   arrivals (arrivals.ts) ───────▶ dispatch           ├─▶ queue ─▶ the steps of cycle.ts
  *   no answer, not delivered ─────▶ exchange, sending  │
+ *   a directory was away ─────────▶ writing            │
  *   commands by the local socket ─▶ …  ────────────────┘
  *
  * It may be killed at any moment: what a step had not committed is done again, and a scheduled step counts as done only
@@ -19,6 +20,7 @@ import { dispatchesOnArrival, type Job, loadSettled, saveSettled, Schedule } fro
 import { exchangeDueMs, sendingDueMs, sendOutgoing } from './send.ts';
 import { systemTimers, type Timers } from './timers.ts';
 import { WorkQueue } from './work-queue.ts';
+import { writingDueMs } from './write.ts';
 
 export type Settings = Pick<Configuration, 'postoffice' | 'schedule'>;
 
@@ -28,8 +30,11 @@ export interface RunOptions {
   random?: () => number;
 }
 
-/** `exchange`: one that the server asked for, or that repeats an unanswered one. `sending`: of what waits in the outbox. */
-type Step = Job | 'arrival' | 'exchange' | 'sending';
+/**
+ * `exchange`: one that the server asked for, or that repeats an unanswered one. `sending`: of what waits in the outbox.
+ * `writing`: into a directory that could not be written.
+ */
+type Step = Job | 'arrival' | 'exchange' | 'sending' | 'writing';
 
 interface Due {
   step: Step;
@@ -44,6 +49,7 @@ const timeOf: Record<Step, CycleTime> = {
   arrival: 'T3',
   exchange: 'T1',
   sending: 'T1',
+  writing: 'T3',
 };
 
 /** A clock that was set, and a machine that slept, are noticed after this time at the latest. */
@@ -166,9 +172,11 @@ export class RunningPostoffice {
     const { server } = this.postoffice;
     const exchange = server === null ? await exchangeDueMs(this.postoffice) : null;
     const sending = await sendingDueMs(this.postoffice);
+    const writing = await writingDueMs(this.postoffice);
     const found: Due[] = [];
     if (exchange !== null) found.push({ step: 'exchange', dueMs: exchange });
     if (sending !== null) found.push({ step: 'sending', dueMs: sending });
+    if (writing !== null) found.push({ step: 'writing', dueMs: writing });
     return found;
   }
 
@@ -199,6 +207,7 @@ export class RunningPostoffice {
       case 'T2':
       case 'T3':
       case 'arrival':
+      case 'writing':
         return this.#dispatch();
       case 'exchange':
         await answerWhatIsDue(this.postoffice, options);
@@ -218,7 +227,7 @@ export class RunningPostoffice {
   async #settle(step: Step): Promise<void> {
     const nowMs = this.#timers.now();
     if (step === 'exchange' || step === 'sending') return this.#backOff(step, nowMs);
-    if (step === 'arrival') return;
+    if (step === 'arrival' || step === 'writing') return;
     this.#schedule.settle(step, nowMs);
     try {
       await this.postoffice.store.transaction((tx) => saveSettled(tx, this.#schedule.settled));

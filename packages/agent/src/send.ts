@@ -249,7 +249,8 @@ function summaryOf(
 function tellFailed(postoffice: Postoffice, message: OutgoingSummary, { problem }: Failure): void {
   const what = message.kind === 'enrolment' ? 'the enrolment' : `${message.kind} ${message.number}`;
   const text = `${what} to ${message.to} could not be sent, and will be tried again: ${problem}`;
-  postoffice.tell({ time: 'T1', level: 'warning', text, details: { id: message.id, to: message.to } });
+  const details = { id: message.id, to: message.to };
+  postoffice.tell({ time: 'T1', level: 'warning', text, quotesNoEntry: true, details });
 }
 
 /** No wait is longer than the longest: a time beyond that was written before the clock went back. */
@@ -301,7 +302,7 @@ async function deliver(
     }
     try {
       await transport.deliver(file, signal);
-      bounces?.delivered(to, name);
+      await bounces?.delivered(to, name, file.about);
       tellRoute(postoffice, to, name, problems);
       return bytes.length;
     } catch (error) {
@@ -328,7 +329,8 @@ function tellRoute(postoffice: Postoffice, to: PostofficeName, transport: string
   if (news === null) return;
   const why = problems.length > 0 ? `: ${problems.join(' ')}` : '';
   const text = `message files to ${to} go by ${transport} instead of ${news}${why}`;
-  postoffice.tell({ time: 'T1', level: problems.length > 0 ? 'warning' : 'info', text, details: { to, transport } });
+  const level = problems.length > 0 ? 'warning' : 'info';
+  postoffice.tell({ time: 'T1', level, text, quotesNoEntry: true, details: { to, transport } });
 }
 
 const SETTLED_TOGETHER = 50;

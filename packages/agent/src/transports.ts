@@ -65,7 +65,7 @@ export function openTransports(configuration: Configuration, options: TransportO
     // Most of what is wrong with mail is mended elsewhere: it is said how.
     const { message, hint, code } = error;
     const text = hint === undefined ? `mail: ${message}` : `mail: ${message} ${hint}`;
-    options.tell({ time: 'T3', level: 'warning', text, details: { code } });
+    options.tell({ time: 'T3', level: 'warning', text, quotesNoEntry: true, details: { code } });
   });
   if (mail !== null) opened.set('mail', { transport: mail.transport, close: () => mail.transport.close() });
   const order = [...new Set([...(transports.prefer ?? []), ...transportNames])];

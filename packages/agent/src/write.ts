@@ -17,11 +17,19 @@ import { counted, type Progress } from './events.ts';
 import { entriesReady, mayBeWritten } from './first-write.ts';
 import { firstWriteWords } from './held.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
+import { writeDifferences } from './write-differences.ts';
 
 export interface WriteOptions {
   signal: AbortSignal;
   progress?: (progress: Progress) => void;
+  /** Directories are asked again for entries that they refused. */
+  again?: boolean;
 }
+
+/** Entries that a directory refused are tried so often, where the reason may have passed by itself … */
+const PASSING_AGAIN_MS = 15 * 60_000;
+/** … and whatever the reason. */
+const ALL_AGAIN_MS = 24 * 60 * 60_000;
 
 /** How many directories could not be written. */
 export async function writeDirectories(postoffice: Postoffice, options: WriteOptions): Promise<number> {
@@ -53,11 +61,14 @@ async function writeIfBehind(
   const { digest, live } = shownReplica(own.replica);
   const before = state.write;
   if (own.cursor === null && before === null) return 'unchanged';
-  if (before !== null && before.digest === digest && before.problem === null) {
+  const isWhole = target.directory.writes === 'whole';
+  const isAsBefore = before !== null && before.digest === digest && before.problem === null;
+  if (isAsBefore && (isWhole || leavesRefused(before, clock.now(), options))) {
     if (before.seq === seq) return 'unchanged';
     await saveWrite(postoffice, name, { ...before, seq });
     return 'written';
   }
+  if (!isWhole) return writeEntries(postoffice, target, { seq, digest, live, before }, options);
   try {
     const outcome = await writeWhole(postoffice, target, live, options);
     await saveWrite(postoffice, name, { seq, digest, writtenMs: clock.now(), ...outcome, problem: null });
@@ -72,12 +83,90 @@ async function writeIfBehind(
     return 'written';
   } catch (error) {
     if (!(error instanceof DirpostError) || options.signal.aborted) throw error;
-    const nothing = { seq: 0, digest: '', writtenMs: 0, entries: 0, refusedCount: 0, refused: [] };
-    await saveWrite(postoffice, name, { ...nothing, ...before, problem: error.message });
-    const text = `${name} could not be written, and will be tried again: ${error.message}`;
-    postoffice.tell({ time: 'T3', level: 'error', text, details: { directory: name, code: error.code } });
-    return 'failed';
+    return fails(postoffice, name, before, error);
   }
+}
+
+async function fails(
+  postoffice: Postoffice,
+  name: string,
+  before: WriteState | null,
+  error: DirpostError,
+): Promise<WriteResult> {
+  const nothing = { seq: 0, digest: '', writtenMs: 0, entries: 0, refusedCount: 0, refused: [] };
+  const nowMs = postoffice.clock.now();
+  const failures = (before?.failures ?? 0) + 1;
+  const { deliverAfterMs, deliverAtMostMs } = postoffice.retry;
+  const retryMs = nowMs + Math.min(deliverAtMostMs, deliverAfterMs * 2 ** Math.min(failures - 1, 30));
+  const problemSinceMs = before?.problemSinceMs ?? nowMs;
+  await saveWrite(postoffice, name, {
+    ...nothing,
+    ...before,
+    problem: error.message,
+    problemSinceMs,
+    failures,
+    retryMs,
+  });
+  const text = `${name} could not be written, and will be tried again: ${error.message} ${error.hint ?? ''}`.trimEnd();
+  postoffice.tell({ time: 'T3', level: 'error', text, details: { directory: name, code: error.code } });
+  return 'failed';
+}
+
+/** Nothing changed, and it is too early to ask again for what was refused. */
+function leavesRefused(before: WriteState, nowMs: number, { again = false }: WriteOptions): boolean {
+  if (before.refusedCount === 0 || again) return false;
+  const sinceMs = nowMs - (before.triedMs ?? 0);
+  // Below 0 the clock went back meanwhile.
+  return sinceMs >= 0 && sinceMs < PASSING_AGAIN_MS;
+}
+
+interface Standing {
+  seq: number;
+  digest: string;
+  live: number;
+  before: WriteState | null;
+}
+
+/** A directory that is written entry by entry: what was written stays written, also when it fails half-way. */
+async function writeEntries(
+  postoffice: Postoffice,
+  target: SubscribingDirectory,
+  { seq, digest, live, before }: Standing,
+  options: WriteOptions,
+): Promise<WriteResult> {
+  const { name } = target.directory;
+  const nowMs = postoffice.clock.now();
+  const sinceAllMs = nowMs - (before?.allTriedMs ?? 0);
+  const again = options.again === true || sinceAllMs < 0 || sinceAllMs >= ALL_AGAIN_MS;
+  try {
+    const { written, refusedCount, refused } = await writeDifferences(postoffice, target, { ...options, again });
+    const entries = Math.max(0, live - refusedCount);
+    const came = { seq, digest, entries, refusedCount, refused, problem: null };
+    const writtenMs = written > 0 || before === null ? nowMs : before.writtenMs;
+    const allTriedMs = again ? nowMs : (before?.allTriedMs ?? 0);
+    await saveWrite(postoffice, name, { ...came, writtenMs, triedMs: nowMs, allTriedMs });
+    const isNews = written > 0 || before?.seq !== seq || before.problem !== null;
+    if (!isNews && JSON.stringify(before.refused) === JSON.stringify(refused)) return 'unchanged';
+    const refusedWords = refusedCount > 0 ? `, ${refusedCount} refused` : '';
+    const text = `${name}: wrote ${counted(written, 'change')}${refusedWords}`;
+    const level = refusedCount > 0 ? 'warning' : 'info';
+    if (written > 0 || refusedCount > 0)
+      postoffice.tell({ time: 'T3', level, text, details: { directory: name, written } });
+    return 'written';
+  } catch (error) {
+    if (!(error instanceof DirpostError) || options.signal.aborted) throw error;
+    return fails(postoffice, name, before, error);
+  }
+}
+
+/** When a directory that could not be written is tried again, ms since 1970; null: none waits for that. */
+export async function writingDueMs({ store, subscribing }: Postoffice): Promise<number | null> {
+  const dues = await store.read(async (tx) => {
+    const states = [];
+    for (const { directory } of subscribing) states.push((await loadDirectoryState(tx, directory.name)).write);
+    return states.flatMap((write) => (write?.problem != null && write.retryMs != null ? [write.retryMs] : []));
+  });
+  return dues.length === 0 ? null : Math.min(...dues);
 }
 
 function waits(postoffice: Postoffice, directory: string, entries: number): WriteResult {

@@ -4,12 +4,13 @@
  * nothing of it stays. What is collected is what the owner says; what the lists show of it is subject to limits (holds.ts).
  */
 import type { Change, Submission } from './change.ts';
+import { type ChangedEntry, UniqueValues } from './claims.ts';
 import { DigestSum, EMPTY_DIGEST } from './digest.ts';
 import { changedAttributes } from './changed-attributes.ts';
 import { patchMayHaveEffect } from './effects.ts';
 import { CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
 import { DirpostError } from './errors.ts';
-import { beginHolding, effectsOver, heldRows, holdOrShow, shownBytes, showHeld } from './holds.ts';
+import { beginHolding, effectsOver, heldRows, holdOrShow, listable, shownBytes, showHeld } from './holds.ts';
 import { IdSet } from './id-set.ts';
 import type { ListNumbering } from './list-numbering.ts';
 import { type PublishJudge, publishJudge } from './permission.ts';
@@ -24,6 +25,7 @@ interface Acceptance {
   server: ServerRecord;
   record: RequestorRecord;
   numbering: ListNumbering;
+  unique: UniqueValues;
   judge: PublishJudge;
   /** Of everything after changes; of what was named by a full submission, which owes nothing to what stood before. */
   sum: DigestSum;
@@ -50,6 +52,7 @@ export async function acceptSubmission(
     server,
     record,
     numbering,
+    unique: new UniqueValues(tx, context.unique),
     judge: publishJudge(record.name, context.rules),
     sum: DigestSum.from(submission.full ? EMPTY_DIGEST : record.accepted.digest),
     named: submission.full ? new IdSet() : null,
@@ -77,6 +80,7 @@ export async function acceptSubmission(
     const over = effectsOver(holding, context.holds);
     for await (const rows of heldRows(tx, 'collected', over, record.name)) await showCollected(work, rows, false);
   }
+  await work.unique.settle(server, numbering);
   return work.accepted;
 }
 
@@ -103,24 +107,28 @@ async function take(work: Acceptance, changes: Change[]): Promise<void> {
 
 /** `shown`: got a new seq, and is numbered on the lists. `quiet`: held, or only named by another number. */
 interface Placed {
-  shown: EntryRow[];
+  shown: ChangedEntry[];
   quiet: EntryRow[];
 }
 
-type Numbered = Pick<Acceptance, 'tx' | 'server' | 'record' | 'numbering'>;
+type Numbered = Pick<Acceptance, 'tx' | 'server' | 'record' | 'numbering' | 'unique'>;
 
-async function write({ tx, numbering }: Numbered, changed: EntryRow[]): Promise<void> {
+async function write({ tx, numbering, unique }: Numbered, changed: ChangedEntry[]): Promise<void> {
   if (changed.length === 0) return;
-  const numbers = await tx.putEntries('collected', changed);
-  await numbering.entriesChanged(changed.map((row, i) => ({ ...row, number: numbers[i]! })));
+  const rows = changed.map(({ row }) => unique.prepare(row));
+  const numbers = await tx.putEntries('collected', rows);
+  const numbered = changed.map(({ row, before }, i) => ({ row: { ...row, number: numbers[i]! }, before }));
+  await unique.changed(numbered);
+  await numbering.entriesChanged(numbered.map(({ row }) => row));
 }
 
-/** What was held of these rows is on the lists from now on: a new seq, as for any change. */
+/** What was held of these rows is on the lists from now on: a new seq, as for any change. `unique` is settled by the caller. */
 export async function showCollected(work: Numbered, rows: EntryRow[], approved: boolean): Promise<void> {
-  const changed = rows.map((row) => {
+  const changed = rows.map((row): ChangedEntry => {
     showHeld(work.record, row, approved);
     const seq = ++work.server.seq;
-    return { ...row, seq, changed: changedSince(row, row.bytes, seq), held: null };
+    const shown = { ...row, seq, changed: changedSince(row, row.bytes, seq), held: null };
+    return { row: shown, before: listable(row) };
   });
   await write(work, changed);
 }
@@ -205,6 +213,7 @@ function accept(
     changed: row?.changed ?? null,
     note: refusal?.code ?? null,
     held: null,
+    withheld: row?.withheld ?? null,
   };
   if (refusal !== null) flag(work.record, next.id, refusal, work.context.limits.maxRefusedNamed);
   work.record.live++;
@@ -220,7 +229,7 @@ function place(
   { shown, quiet }: Placed,
 ): void {
   work.accepted++;
-  const before = row === undefined || row.note !== null ? null : shownBytes(row);
+  const before = row === undefined ? null : listable(row);
   const after = next.note !== null ? null : next.bytes;
   const change = { before, after, harmless: harmless || next.note !== null };
   if (holdOrShow(work.record, row, next, change, work.context.clock.now()) === 'held') {
@@ -229,7 +238,7 @@ function place(
   }
   next.seq = ++work.server.seq;
   next.changed = row === undefined ? null : changedSince(row, next.bytes, next.seq);
-  shown.push(next);
+  shown.push({ row: next, before });
 }
 
 /** A full submission replaces: what it did not name is gone (the owner's word, complete by its digest). */

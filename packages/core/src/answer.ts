@@ -15,8 +15,7 @@ import type {
 import type { Cursor } from './cursor.ts';
 import { BUCKET_COUNT, BucketSums, bucketOf, EMPTY_DIGEST } from './digest.ts';
 import { attributePatch, CanonicalWriter } from './entry.ts';
-import { shownBytes } from './holds.ts';
-import { type AddressList, listFor } from './list.ts';
+import { type AddressList, listFor, releaseOf } from './list.ts';
 import { composeParts, composeShared, hasToBeRecut, type HeadOf, type Totals } from './parts.ts';
 import {
   allRequestors,
@@ -223,7 +222,7 @@ function deltaChange(
     const name = byNumber ? { number: row.number, id: null } : { number: 0, id: entry.id };
     return { ...name, owner: row.owner, state: 'removed', bytes: NO_BYTES };
   }
-  const { bytes } = list.release(shownBytes(entry)!)!;
+  const { bytes } = releaseOf(list, entry)!;
   if (row.entered > since) return { number: row.number, id: entry.id, owner: row.owner, state: 'whole', bytes };
   const names = new Set<string>();
   for (const [name, seq] of Object.entries(entry.changed ?? {}))
@@ -293,7 +292,7 @@ async function* repairChanges(
     yield listed
       .filter(({ entry }) => inBuckets(entry.id, differing))
       .map(({ row, entry }) => {
-        const { bytes } = list.release(shownBytes(entry)!)!;
+        const { bytes } = releaseOf(list, entry)!;
         return { number: row.number, id: entry.id, owner: row.owner, state: 'whole', bytes };
       });
     after = listed.at(-1)!.row.number;

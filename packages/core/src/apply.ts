@@ -278,6 +278,7 @@ function become(
     changed: null,
     note: null,
     held: null,
+    withheld: null,
   };
   hold(work, row, next, harmless);
   return next;

@@ -9,6 +9,7 @@
 import { showReplica } from './apply.ts';
 import { showCollected } from './accept.ts';
 import type { PostofficeName } from './change.ts';
+import { UniqueValues } from './claims.ts';
 import { DigestSum } from './digest.ts';
 import { type Effect, effectNames } from './effects.ts';
 import { attributeValues } from './entry.ts';
@@ -140,6 +141,7 @@ async function approveReplica(tx: StoreTx, what: Approval): Promise<number> {
 async function approveCollected(tx: StoreTx, context: ServerContext, what: Approval): Promise<number> {
   const server = await loadServer(tx);
   const numbering = new ListNumbering(tx, context.lists);
+  const unique = new UniqueValues(tx, context.unique);
   const records = new Map<PostofficeName, RequestorRecord>();
   let count = 0;
   for await (const rows of heldAt(tx, 'collected', what)) {
@@ -147,10 +149,11 @@ async function approveCollected(tx: StoreTx, context: ServerContext, what: Appro
       const record = records.get(owner) ?? (await findRequestor(tx, owner))!;
       records.set(owner, record);
       const own = rows.filter((row) => row.owner === owner);
-      await showCollected({ tx, server, record, numbering }, own, true);
+      await showCollected({ tx, server, record, numbering, unique }, own, true);
     }
     count += rows.length;
   }
+  await unique.settle(server, numbering);
   await numbering.save();
   for (const record of records.values()) await saveRequestor(tx, record);
   await saveServer(tx, server);

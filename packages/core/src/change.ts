@@ -140,6 +140,8 @@ export interface Receipt {
   refused: Refusal[];
   /** Effects of his changes that the server holds. */
   heldCount: number;
+  /** Values that must be unique and that another owner has, too: left out of his entries, or shown of them (clashes.ts). */
+  clashes: { left: number; kept: number; named: Refusal[] };
 }
 
 /**

@@ -4,8 +4,9 @@
  * stamp that its first submission replaces (rule 5), so nothing of it is taken for old and nothing in flight wins.
  */
 import type { PostofficeName } from './change.ts';
+import { type ChangedEntry, UniqueValues } from './claims.ts';
 import { EMPTY_DIGEST } from './digest.ts';
-import { noHolding } from './holds.ts';
+import { listable, noHolding } from './holds.ts';
 import type { Incarnation, Stamp } from './incarnation.ts';
 import { listFor } from './list.ts';
 import { ListNumbering } from './list-numbering.ts';
@@ -78,6 +79,7 @@ export async function withdrawOwner(
 ): Promise<number> {
   const server = await loadServer(tx);
   const numbering = new ListNumbering(tx, context.lists);
+  const unique = new UniqueValues(tx, context.unique);
   let withdrawn = 0;
   for (let after = 0; ; ) {
     const rows = await tx.scanEntries('collected', after, BATCH, name);
@@ -86,14 +88,18 @@ export async function withdrawOwner(
     // One that is removed and held is still on the lists.
     const goes = ({ deleted, held, note }: EntryRow) =>
       which === 'all' ? !deleted || held !== null : !deleted && note !== null;
-    const gone = rows.filter(goes).map((row): EntryRow => {
-      return { ...row, seq: ++server.seq, deleted: true, bytes: null, changed: null, note: null, held: null };
+    const gone = rows.filter(goes).map((row): ChangedEntry => {
+      const rest = { changed: null, note: null, held: null, withheld: null };
+      return { row: { ...row, seq: ++server.seq, deleted: true, bytes: null, ...rest }, before: listable(row) };
     });
     if (gone.length === 0) continue;
-    await tx.putEntries('collected', gone);
-    await numbering.entriesChanged(gone);
+    const removed = gone.map(({ row }) => row);
+    await tx.putEntries('collected', removed);
+    await unique.changed(gone);
+    await numbering.entriesChanged(removed);
     withdrawn += gone.length;
   }
+  await unique.settle(server, numbering);
   await numbering.save();
   await saveServer(tx, server);
   const record = await findRequestor(tx, name);

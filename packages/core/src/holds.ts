@@ -119,6 +119,11 @@ export function shownBytes(row: EntryRow): Uint8Array | null {
   return row.held?.shown ?? (row.deleted ? null : row.bytes);
 }
 
+/** What lists may release of a collected entry: not where the publishing rules refuse it. */
+export function listable(row: EntryRow): Uint8Array | null {
+  return row.note === null ? shownBytes(row) : null;
+}
+
 export interface Tally {
   holding: Holding;
   /** Members of the groups that are shown. */

@@ -2,9 +2,10 @@
  * Numbering what changed entries, or changed definitions, mean for the address lists (T2, rule 12): the one place
  * that writes list rows and keeps the sums per list and owner.
  */
+import { type ChangedEntry, UniqueValues } from './claims.ts';
 import { DigestSum, EMPTY_DIGEST } from './digest.ts';
 import { membersIn } from './effects.ts';
-import { countHeld, shownBytes } from './holds.ts';
+import { countHeld, listable } from './holds.ts';
 import { type AddressList, type ListEffect, listEffect } from './list.ts';
 import {
   allRequestors,
@@ -143,7 +144,8 @@ export async function applyDefinitions(tx: StoreTx, context: ServerContext, serv
     await tx.removeDocument(document);
     touched.push(name);
   }
-  const judged = await rejudge(tx, context);
+  const judged = await rejudge(tx, context, server);
+  await claimAnew(tx, context, server, judged);
   for (const list of context.lists) {
     const { name } = list.definition;
     const known = await tx.getDocument<ListRecord>(listDocument(name));
@@ -164,6 +166,29 @@ export async function applyDefinitions(tx: StoreTx, context: ServerContext, serv
   return touched;
 }
 
+const UNIQUE = 'server/unique';
+
+/** Where the attributes whose values must be unique are others than before. */
+async function claimAnew(
+  tx: StoreTx,
+  context: ServerContext,
+  server: ServerRecord,
+  judged: boolean,
+): Promise<void> {
+  const attributes = JSON.stringify(context.unique);
+  if ((await tx.getDocument<string>(UNIQUE)) === attributes) return;
+  // What is numbered anew afterwards is numbered once.
+  const settled: AddressList[] = [];
+  for (const list of judged ? [] : context.lists) {
+    const known = await tx.getDocument<ListRecord>(listDocument(list.definition.name));
+    if (known?.fingerprint === list.fingerprint) settled.push(list);
+  }
+  const numbering = new ListNumbering(tx, settled);
+  await new UniqueValues(tx, context.unique).rebuild(server, numbering);
+  await numbering.save();
+  await tx.putDocument(UNIQUE, attributes);
+}
+
 const RULES = 'server/rules';
 
 /**
@@ -179,15 +204,16 @@ function judgedRow(row: EntryRow, record: RequestorRecord, judge: PublishJudge, 
   if (note === row.note && !ends) return null;
   if (ends) countHeld(record.holding.held, row.held!, -1);
   const next = { ...row, note, held: ends ? null : row.held };
-  const [before, after] = [row, next].map((one) => (one.note === null ? shownBytes(one) : null));
+  const [before, after] = [row, next].map(listable);
   record.members += membersIn(after!) - membersIn(before!);
   return next;
 }
 
 /** Flags and unflags entries where the publishing rules changed; whether they did. */
-async function rejudge(tx: StoreTx, context: ServerContext): Promise<boolean> {
+async function rejudge(tx: StoreTx, context: ServerContext, server: ServerRecord): Promise<boolean> {
   const fingerprint = rulesFingerprint(context.rules);
   if ((await tx.getDocument<string>(RULES)) === fingerprint) return false;
+  const unique = new UniqueValues(tx, context.unique);
   const judges = new Map<string, PublishJudge>();
   const records = new Map<string, RequestorRecord>();
   for (const record of await allRequestors(tx)) {
@@ -196,17 +222,24 @@ async function rejudge(tx: StoreTx, context: ServerContext): Promise<boolean> {
   for (let after = 0; ; ) {
     const rows = await tx.scanEntries('collected', after, BATCH);
     if (rows.length === 0) break;
-    const changed: EntryRow[] = [];
+    const changed: ChangedEntry[] = [];
     for (const row of rows) {
       const record = records.get(row.owner);
       if (record === undefined) continue;
       if (!judges.has(row.owner)) judges.set(row.owner, publishJudge(row.owner, context.rules));
       const next = judgedRow(row, record, judges.get(row.owner)!, context.limits.maxRefusedNamed);
-      if (next !== null) changed.push(next);
+      if (next !== null) changed.push({ row: unique.prepare(next), before: listable(row) });
     }
-    await tx.putEntries('collected', changed);
+    await tx.putEntries(
+      'collected',
+      changed.map(({ row }) => row),
+    );
+    // Who may be shown from now on had nothing before.
+    await unique.changed(changed, () => ++server.seq);
     after = rows.at(-1)!.number;
   }
+  // All lists are numbered anew after this.
+  await unique.settle(server, new ListNumbering(tx, []));
   for (const record of records.values()) await saveRequestor(tx, record);
   await tx.putDocument(RULES, fingerprint);
   return true;

@@ -21,6 +21,7 @@ function rowOf(attributes: Record<string, string>, change: Partial<EntryRow> = {
     changed: null,
     note: null,
     held: null,
+    withheld: null,
   };
   return { ...fixed, bytes, hash: entryHash(bytes), ...change };
 }

@@ -5,9 +5,10 @@
  */
 import { createHash } from 'node:crypto';
 import type { PostofficeName } from './change.ts';
+import { withoutHashed } from './compared-values.ts';
 import { CanonicalWriter, entryHash, kindOf, ownerOf, selectAttributes } from './entry.ts';
 import { type AttributeLookup, compileFilter, entryLookup, isSubtype } from './filter.ts';
-import { shownBytes } from './holds.ts';
+import { listable } from './holds.ts';
 import type { EntryRow, ListRow } from './seams/store.ts';
 
 export interface AddressListDefinition {
@@ -49,6 +50,18 @@ export function compileList(definition: AddressListDefinition): AddressList {
   };
 }
 
+/**
+ * What a list releases of a collected entry, or null: as it is shown (holds.ts), without values that another owner had
+ * before (claims.ts). Whether it is on the list does not depend on those.
+ */
+export function releaseOf(list: AddressList, entry: EntryRow): ReturnType<AddressList['release']> {
+  const shown = listable(entry);
+  const released = shown === null ? null : list.release(shown);
+  if (released === null || entry.withheld === null) return released;
+  const bytes = withoutHashed(released.bytes, entry.withheld, new CanonicalWriter());
+  return { bytes, hash: entryHash(bytes) };
+}
+
 /** The list that a requestor follows. */
 export function listFor(lists: AddressList[], requestor: PostofficeName): AddressList | undefined {
   return (
@@ -86,8 +99,7 @@ export function listEffect(
   seq: number,
   redefined = false,
 ): ListEffect | null {
-  const shown = shownBytes(entry);
-  const released = shown === null || entry.note !== null ? null : list.release(shown);
+  const released = releaseOf(list, entry);
   const on = row !== undefined && !row.left;
   if (released === null) {
     return on ? { row: { ...row, left: true, seq }, add: null, subtract: row.hash } : null;

@@ -65,7 +65,13 @@ const MEMBER_ATTRIBUTES = new Set(['member', 'uniquemember']);
 export const DN_ATTRIBUTE = 'entrydn';
 export const MEMBER_ATTRIBUTE = `member${REFERENCE_OPTION}`;
 
-export type Mapping = (entry: DirectoryEntry) => Mapped;
+export interface Mapping {
+  (entry: DirectoryEntry): Mapped;
+  /** The id of the entry with that key; of whatever else may stand under it too. */
+  idOfAnchor(anchor: Uint8Array): Uint8Array;
+  /** null where it has no key. */
+  anchorOf(entry: DirectoryEntry): Uint8Array | null;
+}
 
 export function compileMapping(options: MappingOptions): Mapping {
   const key = options.key.toLowerCase();
@@ -75,7 +81,12 @@ export function compileMapping(options: MappingOptions): Mapping {
   const kinds = kindFilters.map(([kind, text]) => [kind, compileFilter(text)] as const);
   const exclusions = (options.exclude ?? []).map(compileExclusion);
   const rules = compileAttributes(options.attributes ?? {}, key, options.columnPasses);
-  return (entry) => {
+  const idOfAnchor = (anchor: Uint8Array) => deriveEntryId(options.owner, options.space, anchor);
+  const anchorOf = (entry: DirectoryEntry) => {
+    const anchor = entry.attributes.get(key)?.[0];
+    return anchor === undefined || anchor.length === 0 ? null : anchor;
+  };
+  const map = (entry: DirectoryEntry): Mapped => {
     if (options.base !== undefined && !isWithin(entry.dn, options.base)) return leaveOut('it is outside the base');
     const lookup = attributesLookup(entry.attributes);
     if (filter !== null && filter.matches(lookup) !== true) return leaveOut(`the filter ${filter.text} does not match`);
@@ -83,8 +94,8 @@ export function compileMapping(options: MappingOptions): Mapping {
     if (excluded !== undefined) return leaveOut(`the exclusion ${excluded.text} matches`);
     const kind = kindOfEntry(kinds, lookup);
     if (kind === undefined) return leaveOut('it is neither person, group, contact nor resource');
-    const anchor = entry.attributes.get(key)?.[0];
-    if (anchor === undefined || anchor.length === 0) {
+    const anchor = anchorOf(entry);
+    if (anchor === null) {
       return {
         outcome: 'refuse',
         id: null,
@@ -92,12 +103,13 @@ export function compileMapping(options: MappingOptions): Mapping {
         reason: `it has no ${options.key}, which is the key of this directory`,
       };
     }
-    const id = deriveEntryId(options.owner, options.space, anchor);
+    const id = idOfAnchor(anchor);
     const memberDns: string[] = [];
     const attributes = mapAttributes(entry, rules, kind === 'group' ? memberDns : null);
     const tooLarge = overLimit(id, attributes, memberDns.length, options.limits);
     return tooLarge ?? { outcome: 'publish', id, kind, attributes, memberDns };
   };
+  return Object.assign(map, { idOfAnchor, anchorOf });
 }
 
 function leaveOut(why: string): Mapped {

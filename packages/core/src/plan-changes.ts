@@ -5,25 +5,35 @@
  *   replica ─┬─ as written ─▶ nothing                    outcome ─▶ recordOutcomes: what stands there now
  *            └─ differs ─▶ DN (association) ─▶ removals, containers, renames, persons, groups
  *
- * A directory that refuses an entry is not asked again for the same, but where the reason may pass by itself, or when
- * `again` says so. A crash before an outcome was recorded writes once more: writing is idempotent.
+ * Where nothing changed since the last plan, that is known at once (planned-state.ts). A directory that refuses an entry is not asked again for the same, but where the reason may pass by itself, or when
+ * `again` says so. Before a change is given out it is remembered that what stands there is not known: after a crash it is
+ * written once more, although it may have come back to what was recorded last. Writing is idempotent.
  */
-import { createHash } from 'node:crypto';
+import {
+  compare,
+  CONTAINER,
+  digestOf,
+  findGone,
+  knownPlaces,
+  NOTHING,
+  present,
+  type Seal,
+  sealer,
+  wasWritten,
+} from './compare-placed.ts';
 import { normalizeDn } from './dn.ts';
-import { decodeEntry, type Entry, entryHash } from './entry.ts';
+import { decodeEntry, entryHash, kindOf } from './entry.ts';
 import { shownBytes } from './holds.ts';
-import { associateRows, containers, type SubscribingOptions, writtenAttributes } from './plan.ts';
+import { associateRows, containersOf, type SubscribingOptions, writtenAttributes } from './plan.ts';
+import { loadPlanned, membersMoved, type PlannedState, rememberPlanned } from './planned-state.ts';
 import type { DirectoryChange, WriteOutcome } from './seams/directory.ts';
-import type { EntryRow, Placed, Store, StoreTx } from './seams/store.ts';
+import type { Placed, Store, StoreTx } from './seams/store.ts';
 
 const BATCH = 1_000;
-const HASH_BYTES = 16;
-/** Anchor of containers: they stay when their last entry is gone, since others may have put something there. */
-const CONTAINER = 'container';
 
 export interface PlannedChange extends DirectoryChange {
-  /** Of what is to stand there; null with `remove`. */
-  hash: Uint8Array | null;
+  /** Of what is to stand there: 16 octets, and of a group 16 more for its members' DNs. */
+  hash: Uint8Array;
 }
 
 export interface PlanChangesOptions extends SubscribingOptions {
@@ -33,7 +43,7 @@ export interface PlanChangesOptions extends SubscribingOptions {
   again: boolean;
 }
 
-/** Outcomes that another change, or time, may mend: they are tried at each write. */
+/** Codes of refusals that another change, or time, may mend: they are tried at each write. */
 const PASSING = new Set([
   'busy',
   'unavailable',
@@ -41,20 +51,51 @@ const PASSING = new Set([
   'operationsError',
   'entryAlreadyExists',
   'noSuchObject',
+  // In a tree whose upper entry goes before the lower ones.
+  'notAllowedOnNonLeaf',
 ]);
 
-/** Reads the store batch by batch, and gives DNs to what is new in it; not one snapshot. */
+/**
+ * Reads the store batch by batch, and gives DNs to what is new in it; not one snapshot. Cheap where nothing changed since a
+ * plan that came to nothing (planned-state.ts).
+ */
 export async function* plannedDifferences(store: Store, options: PlanChangesOptions): AsyncGenerator<PlannedChange> {
+  const before = await loadPlanned(store, options);
+  if (before.isSettled && !options.again) return;
+  let changes = 0;
+  let groups = 0;
+  for await (const change of differences(store, options, before)) {
+    changes++;
+    if (change.kind === 'group') groups++;
+    yield change;
+  }
+  await rememberPlanned(store, options, before, { isSettled: changes === 0, membersStand: groups === 0 });
+}
+
+async function* differences(
+  store: Store,
+  options: PlanChangesOptions,
+  { membersStand }: PlannedState,
+): AsyncGenerator<PlannedChange> {
   const seal = sealer(options);
-  yield* removals(store, options);
-  const differing = await findDiffering(store, options, seal);
-  if (differing.length === 0) return;
-  const sorted = await associate(store, options, differing);
-  if (options.dn === 'container') yield* missingContainers(store, options, seal);
-  for (const numbers of [sorted.renamed, sorted.others, sorted.groups]) {
+  let found = await compare(store, options, { seal, lookAtGroups: !membersStand });
+  const containers = options.dn === 'container' ? containersOf(options, found.owners) : [];
+  for (const { id } of containers) found.ids.add(id);
+  const gone = await findGone(store, options, found.ids, seal);
+  for (let from = 0; from < gone.length; from += BATCH)
+    yield* await removals(store, options, gone.slice(from, from + BATCH));
+  let sorted = await associate(store, options, found.numbers);
+  if (membersStand && (gone.length > 0 || sorted.moved)) {
+    // Members have other DNs now: whose members they are is not known, so all groups are looked at.
+    found = await compare(store, options, { seal, lookAtGroups: true });
+    sorted = await associate(store, options, found.numbers);
+  }
+  if (found.numbers.length === 0) return;
+  yield* await store.read((tx) => missingContainers(tx, options, containers, seal));
+  for (const numbers of [sorted.renamed, sorted.renamedGroups, sorted.others, sorted.groups]) {
     for (let from = 0; from < numbers.length; from += BATCH) {
       const batch = numbers.slice(from, from + BATCH);
-      yield* await store.read((tx) => changesOf(tx, options, batch, seal));
+      yield* await store.transaction((tx) => changesOf(tx, options, batch, seal));
     }
   }
 }
@@ -68,11 +109,13 @@ export async function recordOutcomes(
 ): Promise<void> {
   const gone: Uint8Array[] = [];
   const rows: Placed[] = [];
+  const stayed: Placed[] = [];
   for (const [i, change] of changes.entries()) {
     const { result, place, code = 'refused', reason = '' } = outcomes[i]!;
     if (result === 'refused') {
       const hash = PASSING.has(code) ? null : change.hash;
-      rows.push({ id: change.id, place: change.place ?? null, hash, refused: { code, reason } });
+      const row: Placed = { id: change.id, place: place ?? change.place ?? null, hash, refused: { code, reason } };
+      (change.action === 'remove' ? stayed : rows).push(row);
     } else if (change.action === 'remove') {
       gone.push(change.id);
     } else {
@@ -81,103 +124,124 @@ export async function recordOutcomes(
     }
   }
   await tx.putPlaced(directory, rows);
+  await keepStayed(tx, directory, stayed);
   await tx.removePlaced(directory, gone);
-  await tx.removeAssociations(directory, gone);
 }
 
-type Seal = (hash: Uint8Array, more?: string[]) => Buffer;
-
-/** What is to stand there, in 16 octets: another entry, or another way of writing it, gives others. */
-function sealer({ dn, container, shape }: PlanChangesOptions): Seal {
-  const way = createHash('sha256')
-    .update(JSON.stringify([dn, container, shape]))
-    .digest()
-    .subarray(0, HASH_BYTES);
-  return (hash, more = []) => {
-    const sum = createHash('sha256').update(way).update(hash);
-    for (const text of more) sum.update('\0').update(text);
-    return sum.digest().subarray(0, HASH_BYTES);
-  };
+/** Who could not be removed keeps its DN, unless somebody has been given it meanwhile. */
+async function keepStayed(tx: StoreTx, directory: string, stayed: Placed[]): Promise<void> {
+  await tx.putPlaced(directory, stayed);
+  const associations = stayed.map(({ id, place }) => ({ id, dn: place!.dn, normalizedDn: normalizeDn(place!.dn) }));
+  const holders = await tx.associationsByDn(
+    directory,
+    associations.map(({ normalizedDn }) => normalizedDn),
+  );
+  await tx.putAssociations(
+    directory,
+    associations.filter((_, i) => holders[i] === undefined),
+  );
 }
 
-/** Who stands in the directory and is not in the replica any more. */
-async function* removals(store: Store, { name }: PlanChangesOptions): AsyncGenerator<PlannedChange> {
-  for (let after: Uint8Array | null = null; ; ) {
-    const from: Uint8Array | null = after;
-    const { placed, rows } = await store.read(async (tx) => {
-      const batch = await tx.scanPlaced(name, from, BATCH);
-      const ids = batch.map(({ id }) => id);
-      return { placed: batch, rows: await tx.entriesById('replica', ids) };
+/** Their DNs are free from now on, for others that come in the same write. */
+async function removals(store: Store, options: PlanChangesOptions, ids: Uint8Array[]): Promise<PlannedChange[]> {
+  const { name } = options;
+  const hash = sealer(options)(NOTHING);
+  return store.transaction(async (tx) => {
+    const rows = await tx.entriesById('replica', ids);
+    const placed = await tx.placedById(name, ids);
+    const gone = present(placed.filter((_, i) => rows[i] === undefined));
+    await tx.removeAssociations(
+      name,
+      gone.map(({ id }) => id),
+    );
+    await membersMoved(tx, name);
+    const places = await knownPlaces(tx, name, gone);
+    await tx.removePlaced(
+      name,
+      gone.filter((_, i) => places[i] === null).map(({ id }) => id),
+    );
+    await beginWriting(
+      tx,
+      name,
+      gone.filter((_, i) => places[i] !== null),
+    );
+    return gone.flatMap(({ id }, i): PlannedChange[] => {
+      const place = places[i]!;
+      return place === null ? [] : [{ id, action: 'remove', dn: place.dn, attributes: new Map(), place, hash }];
     });
-    if (placed.length === 0) return;
-    const missing = placed.filter((one, i) => rows[i] === undefined && one.place?.anchor !== CONTAINER);
-    const never = missing.filter(({ place }) => place === null).map(({ id }) => id);
-    if (never.length > 0) await store.transaction((tx) => tx.removePlaced(name, never));
-    for (const { id, place } of missing) {
-      if (place !== null) yield { id, action: 'remove', dn: place.dn, attributes: new Map(), place, hash: null };
-    }
-    after = placed.at(-1)!.id;
-  }
-}
-
-/** Numbers of the rows of the replica that do not stand there as they are. Groups are always looked at: members move. */
-async function findDiffering(store: Store, { name, again }: PlanChangesOptions, seal: Seal): Promise<number[]> {
-  const differing: number[] = [];
-  for (let after = 0; ; ) {
-    const from = after;
-    const { rows, placed } = await store.read(async (tx) => {
-      const batch = await tx.scanHashes('replica', from, 5 * BATCH);
-      const ids = batch.map(({ id }) => id);
-      return { rows: batch, placed: await tx.placedById(name, ids) };
-    });
-    if (rows.length === 0) return differing;
-    for (const [i, { number, hash }] of rows.entries()) {
-      const stands = placed[i];
-      const isSame = stands?.hash != null && Buffer.compare(stands.hash, seal(hash)) === 0;
-      if (!isSame || (again && stands.refused !== null)) differing.push(number);
-    }
-    after = rows.at(-1)!.number;
-  }
+  });
 }
 
 interface Sorted {
+  /** Before what is new, which may have the DNs that they leave. */
   renamed: number[];
+  renamedGroups: number[];
   others: number[];
   groups: number[];
+  /** Entries have other DNs than before. */
+  moved: boolean;
 }
 
 async function associate(store: Store, options: PlanChangesOptions, differing: number[]): Promise<Sorted> {
-  const sorted: Sorted = { renamed: [], others: [], groups: [] };
+  const sorted: Sorted = { renamed: [], renamedGroups: [], others: [], groups: [], moved: false };
   for (let from = 0; from < differing.length; from += BATCH) {
     const numbers = differing.slice(from, from + BATCH);
-    await store.transaction(async (tx) => {
-      const rows = present(await tx.entriesByNumber('replica', numbers));
-      await associateRows(tx, options, rows);
-      const ids = rows.map(({ id }) => id);
-      const associations = await tx.associationsById(options.name, ids);
-      const placed = await tx.placedById(options.name, ids);
-      for (const [i, row] of rows.entries()) {
-        const before = placed[i]?.place;
-        const moves = before != null && normalizeDn(before.dn) !== associations[i]!.normalizedDn;
-        const isGroup = decodeEntry(shownBytes(row)!).kind === 'group';
-        (isGroup ? sorted.groups : moves ? sorted.renamed : sorted.others).push(row.number);
-      }
-    });
+    await store.transaction((tx) => associateBatch(tx, options, numbers, sorted));
   }
   return sorted;
 }
 
-async function* missingContainers(
-  store: Store,
+async function associateBatch(
+  tx: StoreTx,
   options: PlanChangesOptions,
-  seal: Seal,
-): AsyncGenerator<PlannedChange> {
-  for await (const change of containers(store, options)) {
-    const hash = seal(change.id);
-    const [placed] = await store.read((tx) => tx.placedById(options.name, [change.id]));
-    if (placed?.hash != null && Buffer.compare(placed.hash, hash) === 0) continue;
-    yield { ...change, hash, ...(placed?.place && { place: placed.place }) };
+  numbers: number[],
+  sorted: Sorted,
+): Promise<void> {
+  const rows = present(await tx.entriesByNumber('replica', numbers));
+  const ids = rows.map(({ id }) => id);
+  const known = await tx.associationsById(options.name, ids);
+  // Who is renamed first: the DN that he leaves may be that of somebody who comes.
+  const renamed = await associateRows(
+    tx,
+    options,
+    rows.filter((_, i) => known[i] !== undefined),
+  );
+  const added = await associateRows(
+    tx,
+    options,
+    rows.filter((_, i) => known[i] === undefined),
+  );
+  if (renamed + added > 0) {
+    sorted.moved = true;
+    await membersMoved(tx, options.name);
   }
+  const associations = await tx.associationsById(options.name, ids);
+  const placed = await tx.placedById(options.name, ids);
+  for (const [i, row] of rows.entries()) {
+    const before = placed[i]?.place;
+    const moves = before != null && normalizeDn(before.dn) !== associations[i]!.normalizedDn;
+    const [movers, stayers] =
+      kindOf(shownBytes(row)!) === 'group' ? [sorted.renamedGroups, sorted.groups] : [sorted.renamed, sorted.others];
+    (moves ? movers : stayers).push(row.number);
+  }
+}
+
+async function missingContainers(
+  tx: StoreTx,
+  { name, again }: PlanChangesOptions,
+  containers: DirectoryChange[],
+  seal: Seal,
+): Promise<PlannedChange[]> {
+  const placed = await tx.placedById(
+    name,
+    containers.map(({ id }) => id),
+  );
+  return containers.flatMap((change, i): PlannedChange[] => {
+    const stands = placed[i];
+    const hash = seal(change.id);
+    if (standsAsIs(stands, hash, again)) return [];
+    return [{ ...change, hash, ...(stands?.place && { place: stands.place }) }];
+  });
 }
 
 async function changesOf(
@@ -190,34 +254,41 @@ async function changesOf(
   const ids = rows.map(({ id }) => id);
   const associations = await tx.associationsById(options.name, ids);
   const placed = await tx.placedById(options.name, ids);
+  const places = await knownPlaces(tx, options.name, placed);
   const changes: PlannedChange[] = [];
+  const begun: Placed[] = [];
   for (const [i, row] of rows.entries()) {
+    const dn = associations[i]?.dn;
+    // It went and came again while the plan was made: the next one has it.
+    if (dn === undefined) continue;
     const bytes = shownBytes(row)!;
     const entry = decodeEntry(bytes);
-    const dn = associations[i]!.dn;
     const attributes = await writtenAttributes(tx, options, entry, dn);
-    const hash = seal(entryHash(bytes), entry.kind === 'group' ? memberTexts(attributes, dn) : []);
-    const stands = placed[i];
-    const isSame = stands?.hash != null && Buffer.compare(stands.hash, hash) === 0;
-    if (isSame && !(options.again && stands.refused !== null)) continue;
-    changes.push(put(entry, { dn, attributes, hash }, stands));
+    const own = seal(entryHash(bytes));
+    const hash = entry.kind === 'group' ? Buffer.concat([own, seal(membersHash(attributes, dn))]) : own;
+    if (standsAsIs(placed[i], hash, options.again)) continue;
+    const place = wasWritten(placed[i]) || placed[i]?.place?.dn !== dn ? places[i] : null;
+    changes.push({ id: row.id, action: 'put', dn, attributes, hash, kind: entry.kind, ...(place && { place }) });
+    begun.push({ refused: null, ...placed[i], id: row.id, place: places[i] ?? { dn, anchor: '' }, hash });
   }
+  await beginWriting(tx, options.name, begun);
   return changes;
 }
 
-function put(
-  { id, kind }: Entry,
-  wanted: Pick<PlannedChange, 'dn' | 'attributes' | 'hash'>,
-  stands: Placed | undefined,
-): PlannedChange {
-  return { id, action: 'put', ...wanted, kind, ...(stands?.place && { place: stands.place }) };
+/** Until an outcome is recorded nobody knows what stands there. */
+async function beginWriting(tx: StoreTx, directory: string, stands: Placed[]): Promise<void> {
+  await tx.putPlaced(
+    directory,
+    stands.map((one) => ({ ...one, hash: null })),
+  );
 }
 
-function memberTexts(attributes: DirectoryChange['attributes'], dn: string): string[] {
-  const members = attributes.get('member') ?? [];
-  return [dn, ...members.map((member) => Buffer.from(member).toString()).sort()];
+/** Nothing is to be asked: it was written so, or refused so. */
+function standsAsIs(stands: Placed | undefined, hash: Buffer, again: boolean): boolean {
+  return stands?.hash != null && hash.equals(stands.hash) && !(again && stands.refused !== null);
 }
 
-function present(rows: (EntryRow | undefined)[]): EntryRow[] {
-  return rows.filter((row) => row !== undefined);
+function membersHash(attributes: DirectoryChange['attributes'], dn: string): Uint8Array {
+  const members = (attributes.get('member') ?? []).map((member) => Buffer.from(member).toString());
+  return digestOf(Buffer.from(JSON.stringify([dn, ...members.sort()])));
 }

@@ -18,6 +18,8 @@ export interface SubscribingOptions {
   /** `source`: the DN that the entry has at its owner. `container`: under `ou=OWNER,CONTAINER`. */
   dn: 'source' | 'container';
   container: string;
+  /** With `container`: the attribute by which entries are named; absent: as at their owners. */
+  rdn?: string;
   /** Own directories, in which own members of foreign groups are looked up. */
   publishing: string[];
 }
@@ -36,9 +38,9 @@ export async function associateReplica(store: Store, options: SubscribingOptions
   await forgetGone(store, options.name);
 }
 
-/** Gives DNs to these rows of the replica. */
-export async function associateRows(tx: StoreTx, options: SubscribingOptions, rows: EntryRow[]): Promise<void> {
-  if (rows.length === 0) return;
+/** Gives DNs to these rows of the replica; how many have another than before. */
+export async function associateRows(tx: StoreTx, options: SubscribingOptions, rows: EntryRow[]): Promise<number> {
+  if (rows.length === 0) return 0;
   const known = await tx.associationsById(
     options.name,
     rows.map((row) => row.id),
@@ -51,12 +53,14 @@ export async function associateRows(tx: StoreTx, options: SubscribingOptions, ro
     const id = Buffer.from(row.id).toString('hex');
     const plain = wanted[i]!;
     const holder = taken[i] === undefined ? given.get(normalizeDn(plain)) : Buffer.from(taken[i].id).toString('hex');
-    const dn = holder === undefined || holder === id ? plain : distinguished(plain, id);
+    const isFree = holder === undefined || holder === id;
+    const dn = isFree && !gaveWay(known[i], plain, id) ? plain : distinguished(plain, id);
     const normalizedDn = normalizeDn(dn);
     given.set(normalizedDn, id);
     if (known[i]?.normalizedDn !== normalizedDn) news.push({ id: row.id, dn, normalizedDn });
   }
   await tx.putAssociations(options.name, news);
+  return news.length;
 }
 
 async function forgetGone(store: Store, directory: string): Promise<void> {
@@ -80,7 +84,8 @@ function wantedDn(entry: Entry, options: SubscribingOptions): string {
   const source = entry.attributes.get(DN_ATTRIBUTE)?.[0];
   const sourceDn = source === undefined ? null : Buffer.from(source).toString('utf8');
   if (options.dn === 'source' && sourceDn !== null && isDn(sourceDn)) return sourceDn;
-  const rdn = sourceDn !== null && isDn(sourceDn) ? rdnOf(sourceDn) : `cn=${escapeDnValue(nameOf(entry))}`;
+  const isNamed = options.rdn === undefined && sourceDn !== null && isDn(sourceDn);
+  const rdn = isNamed ? rdnOf(sourceDn) : `${options.rdn ?? 'cn'}=${escapeDnValue(shortName(nameOf(entry)))}`;
   return `${rdn},ou=${entry.owner},${options.container}`;
 }
 
@@ -98,6 +103,17 @@ function nameOf(entry: Entry): string {
     if (value !== undefined) return Buffer.from(value).toString('utf8');
   }
   return Buffer.from(entry.id).toString('hex');
+}
+
+/** Who once had to give way stays where he is, so that nobody is renamed because somebody else went. */
+function gaveWay(known: Association | undefined, plain: string, id: string): boolean {
+  if (known === undefined || known.normalizedDn === normalizeDn(plain)) return false;
+  return known.normalizedDn === normalizeDn(distinguished(plain, id));
+}
+
+/** RFC 5280, appendix A.1, ub-common-name is 64; Active Directory holds to it. There is room for `distinguished`. */
+function shortName(name: string): string {
+  return [...name].slice(0, 55).join('').trim() || 'unnamed';
 }
 
 /** Two entries want one DN: the later one carries the beginning of its entry id. */
@@ -195,16 +211,17 @@ async function memberDns(tx: StoreTx, options: SubscribingOptions, members: Uint
     const ids = members.slice(from, from + BATCH);
     const dns = (await tx.associationsById(options.name, ids)).map((association) => association?.dn);
     for (const directory of options.publishing) {
-      const own = await tx.associationsById(directory, ids);
-      for (const [i, association] of own.entries()) dns[i] ??= association?.dn;
+      const missing = ids.filter((_, i) => dns[i] === undefined);
+      const own = await tx.associationsById(directory, missing);
+      let next = 0;
+      for (const [i, dn] of dns.entries()) if (dn === undefined) dns[i] = own[next++]?.dn;
     }
     found.push(...dns);
   }
   return found.filter((dn) => dn !== undefined).map((dn) => Buffer.from(dn));
 }
 
-/** The container, and one for each owner in it. */
-export async function* containers(store: Store, options: SubscribingOptions): AsyncGenerator<DirectoryChange> {
+async function* containers(store: Store, options: SubscribingOptions): AsyncGenerator<DirectoryChange> {
   const owners = new Set<string>();
   for (let after = 0; ; ) {
     const rows = await store.read((tx) => tx.scanHashes('replica', after, 10 * BATCH));
@@ -212,8 +229,13 @@ export async function* containers(store: Store, options: SubscribingOptions): As
     for (const row of rows) owners.add(row.owner);
     after = rows.at(-1)!.number;
   }
-  yield containerEntry(options.name, options.container);
-  for (const owner of [...owners].sort()) yield containerEntry(options.name, `ou=${owner},${options.container}`);
+  yield* containersOf(options, owners);
+}
+
+/** The container, and one for each owner in it. */
+export function containersOf({ name, container }: SubscribingOptions, owners: Set<string>): DirectoryChange[] {
+  const below = [...owners].sort().map((owner) => `ou=${owner},${container}`);
+  return [container, ...below].map((dn) => containerEntry(name, dn));
 }
 
 const containerClasses: Record<string, string> = {

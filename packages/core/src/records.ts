@@ -3,7 +3,7 @@
  * in the transaction that processes a message. The rules named are those of design section 4.
  */
 import type { AnchorHint, Checkpoint, PostofficeName, Refusal, Report } from './change.ts';
-import type { CookieJar } from './cursor.ts';
+import type { CookieJar, Cursor } from './cursor.ts';
 import { DigestSum, EMPTY_DIGEST, type Digest } from './digest.ts';
 import { DirpostError } from './errors.ts';
 import { type Holding, type HoldLimits, noHolding } from './holds.ts';
@@ -21,6 +21,8 @@ export interface ServerContext extends Workshop {
   rules: PublishRules;
   cookies: CookieJar;
   holds: HoldLimits;
+  /** Attributes whose values must be unique on the network: comparedAttributes. */
+  unique: readonly string[];
   /** What was composed lately, for the requestors that ask for the same. */
   recent: RecentDeltas;
   /** A requestor that was silent for longer is stale: tombstones no longer wait for it. */
@@ -40,6 +42,17 @@ export interface FlaggedEntry {
   id: string;
   code: string;
   reason: string;
+}
+
+/** The newest cursor that came back: everything up to it was applied. */
+export interface Verified {
+  list: string;
+  seq: number;
+  /** Of the requestor. */
+  incarnation: Incarnation;
+  /** The cursor itself, and the newest exchange of the requestor when it had that; absent: an older version wrote it. */
+  cursor?: Cursor;
+  exchange?: number;
 }
 
 export interface RequestorRecord {
@@ -66,7 +79,7 @@ export interface RequestorRecord {
   outstanding: { number: number; parts: number } | null;
   /** List identity → the lowest seq of a kept checkpoint; what is below was forgotten and proves nothing. */
   floors: Record<string, number>;
-  verified: { list: string; seq: number; incarnation: Incarnation } | null;
+  verified: Verified | null;
   /** Incarnation of the server under which its submission matched (rule 9). */
   confirmedUnder: Incarnation | null;
   anchors: AnchorHint[];

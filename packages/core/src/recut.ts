@@ -47,7 +47,7 @@ export async function recutUpdate(
   const again = ++record.updateNumber;
   const cookie = context.cookies.seal({ ...cursor, number: again }, to);
   const changes = changesOf(tx, context, ids);
-  const headOf = await headAgain(tx, record, { ...head, number: again, cursor: cookie });
+  const headOf = await headAgain(tx, context, record, { ...head, number: again, cursor: cookie });
   const { forIncarnation, incarnation } = kept[0]!;
   const envelope = { to, forIncarnation, incarnation, number: again, kind: 'update' as const };
   const { parts } = await composeParts(tx, context, envelope, changes, headOf);
@@ -58,9 +58,15 @@ export async function recutUpdate(
 }
 
 /** The receipt as of now: one that was overtaken would name an old stamp. */
-async function headAgain(tx: StoreTx, record: RequestorRecord, head: Update): Promise<HeadOf> {
+async function headAgain(
+  tx: StoreTx,
+  context: ServerContext,
+  record: RequestorRecord,
+  head: Update,
+): Promise<HeadOf> {
   const anchors = (await tx.getDocument<AnchorHint[]>(ANCHORS_DOCUMENT)) ?? [];
-  const receipt = receiptOf(record, head.receipt.wantFull && head.receipt.newest === record.newest);
+  const wantFull = head.receipt.wantFull && head.receipt.newest === record.newest;
+  const receipt = await receiptOf(tx, context, record, wantFull);
   return (part, totals, introducing): Update => ({
     ...head,
     receipt,

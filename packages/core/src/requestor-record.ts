@@ -59,6 +59,8 @@ export interface OwnRecord {
   refused: { count: number; entries: FlaggedEntry[] };
   /** Effects of what is published here that the server holds. */
   heldAtServer: number;
+  /** Values of what is published here that others have, too, by the server's last receipt (clashes.ts). */
+  clashes: { left: number; kept: number; entries: FlaggedEntry[] };
   /** Directory → what the last complete read would have done to what is published, and was held. */
   heldAtCollect: Record<string, Holding>;
   counts: { exchanges: number; fulls: number; deltas: number; repairs: number; rollbacks: number; ignored: number };
@@ -96,6 +98,7 @@ export async function createRequestor(tx: StoreTx, random: Random): Promise<void
     verifiedMs: null,
     refused: { count: 0, entries: [] },
     heldAtServer: 0,
+    clashes: { left: 0, kept: 0, entries: [] },
     heldAtCollect: {},
     counts: { exchanges: 0, fulls: 0, deltas: 0, repairs: 0, rollbacks: 0, ignored: 0 },
   };
@@ -105,8 +108,13 @@ export async function createRequestor(tx: StoreTx, random: Random): Promise<void
 export async function loadOwn(tx: StoreTx): Promise<OwnRecord> {
   const record = await tx.getDocument<OwnRecord>(OWN);
   if (record === undefined) throw new DirpostError('not-initialized', 'This store is not that of a postoffice.');
-  // An older version knew no limits on effects.
-  return { ...record, replica: { ...emptyReplica(), ...record.replica }, heldAtCollect: record.heldAtCollect ?? {} };
+  // An older version knew no limits on effects, and none knew of clashes.
+  return {
+    ...record,
+    replica: { ...emptyReplica(), ...record.replica },
+    heldAtCollect: record.heldAtCollect ?? {},
+    clashes: record.clashes ?? { left: 0, kept: 0, entries: [] },
+  };
 }
 
 export async function saveOwn(tx: StoreTx, record: OwnRecord): Promise<void> {

@@ -154,6 +154,8 @@ async function receiveReceipt(
   }
   own.refused = { count: receipt.refusedCount, entries: flaggedEntries(receipt.refused) };
   own.heldAtServer = receipt.heldCount;
+  const { left, kept, named } = receipt.clashes;
+  own.clashes = { left, kept, entries: flaggedEntries(named) };
   await settleOutgoing(tx, context, own, update);
   return true;
 }

@@ -12,6 +12,7 @@ import { createHash } from 'node:crypto';
 import { acceptSubmission } from './accept.ts';
 import { type Answer, type Answering, answerWithData, answerWithoutData } from './answer.ts';
 import type { AnchorHint, Change, Exchange, Heard, PostofficeName, Receipt, Verification } from './change.ts';
+import { clashesOf } from './clashes.ts';
 import type { Cursor } from './cursor.ts';
 import { EMPTY_DIGEST } from './digest.ts';
 import { isDirpostError } from './errors.ts';
@@ -78,7 +79,7 @@ export async function processVerification(
     const record = await loadRequestor(tx, from, context.clock.now());
     const cursor = openCursor(context, head.cursor, from);
     const restored = await noticeRestoredServer(tx, context, server, record, cursor, head.heard);
-    const matches = await noteVerified(tx, context, server, record, head.incarnation, cursor);
+    const matches = await noteVerified(tx, context, server, record, head, cursor);
     if (matches) record.report = flaggedOf(head.report);
     await saveServer(tx, server);
     await saveRequestor(tx, record);
@@ -95,14 +96,15 @@ async function exchangeIn(
   const { from } = arrival;
   const server = await loadServer(tx);
   const record = await loadRequestor(tx, from, context.clock.now());
-  const cursor = openCursor(context, arrival.head.cursor, from);
-  const restored = await noticeRestoredServer(tx, context, server, record, cursor, arrival.head.heard);
+  const stated = openCursor(context, arrival.head.cursor, from);
+  const restored = await noticeRestoredServer(tx, context, server, record, stated, arrival.head.heard);
+  const cursor = overtaking(server, record, arrival.head, stated) ?? stated;
   const verdict = judge(record, arrival);
   const parts = verdict === 'process' ? await gatherParts(tx, arrival) : null;
   // The head of the first part speaks for all: it alone carries the bucket digests.
   const exchange =
     parts?.complete === true && parts.first !== null ? (context.codec.head(parts.first) as Exchange) : arrival.head;
-  const answering = { tx, context, server, record, exchange, cursor, receipt: receiptOf(record, false) };
+  const answering = { tx, context, server, record, exchange, cursor, receipt: await receiptOf(tx, context, record, false) };
   let outcome: Omit<ProcessOutcome, 'newIncarnation'>;
   if (verdict !== 'process') outcome = await answerVerdict(answering, verdict);
   else if (parts!.forked) outcome = await answerVerdict(answering, 'rolled-back');
@@ -114,6 +116,22 @@ async function exchangeIn(
   await saveServer(tx, server);
   await saveRequestor(tx, record);
   return { ...outcome, newIncarnation: restored };
+}
+
+/**
+ * The cursor of a verification that was sent after this exchange and came before it: what it names is not sent once more.
+ * Who was restored since has numbers below (rule 6), so that he is not taken for somebody who is farther than he says.
+ */
+function overtaking(
+  server: ServerRecord,
+  { verified }: RequestorRecord,
+  { incarnation, number }: Exchange,
+  stated: Cursor | null,
+): Cursor | null {
+  if (verified?.cursor === undefined || verified.incarnation !== incarnation) return null;
+  const { cursor, exchange = 0 } = verified;
+  if (exchange < number || cursor.incarnation !== server.incarnation) return null;
+  return stated !== null && stated.list === cursor.list && stated.seq >= cursor.seq ? null : cursor;
 }
 
 function openCursor(context: ServerContext, cookie: Uint8Array | null, holder: PostofficeName): Cursor | null {
@@ -247,13 +265,12 @@ async function processComplete(
   await tx.removeParts(arrival.from, 'exchange', newLife ? undefined : exchange.number + 1);
   if (verdict === 'rolled-back') {
     record.counts.rollbacks++;
-    const answer = await answerWithoutData({ ...answering, receipt: receiptOf(record, false) }, 'rolled-back');
+    const answer = await answerWithoutData({ ...answering, receipt: await receiptOf(tx, context, record, false) }, 'rolled-back');
     return { verdict, accepted: 0, answer };
   }
   await rememberAnchors(tx, record, exchange.anchors);
-  if (await noteVerified(tx, context, server, record, exchange.incarnation, cursor))
-    record.report = flaggedOf(exchange.report);
-  const answer = await answerWithData({ ...answering, receipt: receiptOf(record, wantFull) });
+  if (await noteVerified(tx, context, server, record, exchange, cursor)) record.report = flaggedOf(exchange.report);
+  const answer = await answerWithData({ ...answering, receipt: await receiptOf(tx, context, record, wantFull) });
   return { verdict: 'processed', accepted, answer };
 }
 
@@ -340,13 +357,13 @@ async function noteVerified(
   context: ServerContext,
   server: ServerRecord,
   record: RequestorRecord,
-  incarnation: Incarnation,
+  { incarnation, number }: Pick<Exchange | Verification, 'incarnation' | 'number'>,
   cursor: Cursor | null,
 ): Promise<boolean> {
   if (cursor === null || incarnation !== record.incarnation || cursor.incarnation !== server.incarnation) return false;
   record.lastHeardMs = context.clock.now();
   if (record.verified?.list === cursor.list && record.verified.seq > cursor.seq) return false;
-  record.verified = { list: cursor.list, seq: cursor.seq, incarnation };
+  record.verified = { list: cursor.list, seq: cursor.seq, incarnation, cursor, exchange: number };
   record.lastVerifiedMs = context.clock.now();
   if (record.outstanding !== null && cursor.number >= record.outstanding.number) {
     const kept = await tx.outgoing({ to: record.name, kind: 'update' });
@@ -365,7 +382,12 @@ async function rememberAnchors(tx: StoreTx, record: RequestorRecord, anchors: An
   await tx.putDocument(ANCHORS_DOCUMENT, [...all.filter((anchor) => anchor.owner !== record.name), ...own]);
 }
 
-export function receiptOf(record: RequestorRecord, wantFull: boolean): Receipt {
+export async function receiptOf(
+  tx: StoreTx,
+  { limits }: ServerContext,
+  record: RequestorRecord,
+  wantFull: boolean,
+): Promise<Receipt> {
   return {
     accepted: record.accepted,
     newest: record.newest,
@@ -376,6 +398,8 @@ export function receiptOf(record: RequestorRecord, wantFull: boolean): Receipt {
     refusedCount: record.flaggedCount,
     refused: record.flagged.map(({ id, code, reason }) => ({ id: Buffer.from(id, 'hex'), code, reason })),
     heldCount: record.holding.held.entries,
+    // Together they are no more than may be named.
+    clashes: await clashesOf(tx, record.name, limits.maxRefusedNamed - record.flagged.length),
   };
 }
 

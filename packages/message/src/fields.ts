@@ -41,6 +41,10 @@ export class Fields {
     this.#values = values;
   }
 
+  get hasMore(): boolean {
+    return this.taken < this.#values.length;
+  }
+
   #next(): unknown {
     if (this.taken >= this.#values.length) throw malformed('a field');
     return this.#values[this.taken++];

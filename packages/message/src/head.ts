@@ -41,7 +41,7 @@ const DIFFERING_BYTES = 128;
 
 export function encodeHead(head: MessageHead): Buffer {
   const fields = headFields(head);
-  return pack([kinds.indexOf(head.kind), fields.length, ...fields]);
+  return pack([kinds.indexOf(head.kind), fields.length, ...fields, ...furtherFields(head)]);
 }
 
 export function decodeHead(bytes: Uint8Array, limits: Limits): MessageHead {
@@ -72,6 +72,13 @@ function headFields(head: MessageHead): unknown[] {
     case 'enrolment':
       return [packIncarnation(head.incarnation), head.fields];
   }
+}
+
+/** Nobody has to understand these, and where there is nothing to say they are left out. */
+function furtherFields(head: MessageHead): unknown[] {
+  if (head.kind !== 'update') return [];
+  const { left, kept, named } = head.receipt.clashes;
+  return left + kept === 0 ? [] : [[left, kept, named.map(refusalFields)]];
 }
 
 function exchangeFields(head: Exchange): unknown[] {
@@ -172,6 +179,12 @@ function readExchange(fields: Fields): Exchange {
 }
 
 function readUpdate(fields: Fields): Update {
+  const update = readUpdateFields(fields);
+  if (fields.hasMore) update.receipt.clashes = readClashes(fields.inner());
+  return update;
+}
+
+function readUpdateFields(fields: Fields): Update {
   return {
     kind: 'update',
     incarnation: fields.incarnation(),
@@ -235,7 +248,12 @@ function readReceipt(fields: Fields): Receipt {
     refusedCount: fields.count(),
     refused: readRefusals(fields),
     heldCount: fields.count(),
+    clashes: { left: 0, kept: 0, named: [] },
   };
+}
+
+function readClashes(fields: Fields): Receipt['clashes'] {
+  return { left: fields.count(), kept: fields.count(), named: readRefusals(fields) };
 }
 
 function readReport(fields: Fields): Report {

@@ -55,9 +55,8 @@ export async function checkMail(
 /** What is wrong for submission and mailbox alike is told once, and so is a file that is missing. */
 function withoutRepeats(findings: Finding[]): Finding[] {
   const told = new Set<string>();
-  const missing = findings.flatMap(({ text }) =>
-    / is not there$/.test(text) ? [text.replace(/ is not there$/, '')] : [],
-  );
+  const isMissing = ({ text }: Finding) => text.endsWith(' is not there');
+  const missing = findings.filter(isMissing).map(({ text }) => text.slice(0, text.lastIndexOf(' is not there')));
   return findings.filter(({ text }) => {
     const isNew = !told.has(text) && !missing.some((file) => text.startsWith(`Cannot read ${file}:`));
     told.add(text);

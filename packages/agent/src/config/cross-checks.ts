@@ -5,6 +5,7 @@
 import { resolvePath } from './fields.ts';
 import { type FaultPath, type PlacedFault, quote, valueAt } from './faults.ts';
 import { defaultLimits } from '@dirpost/core';
+import { checkLdap } from './ldap-checks.ts';
 import { checkMail } from './mail-checks.ts';
 import { parseDuration, parseSize } from './units.ts';
 
@@ -13,6 +14,7 @@ export function crossCheck(values: unknown, folder: string): PlacedFault[] {
   return [
     ...checkRole(values),
     ...checkDirectories(values, folder),
+    ...checkLdap(values),
     ...checkLists(values),
     ...checkReceivers(values),
     ...checkLimits(values),
@@ -21,7 +23,7 @@ export function crossCheck(values: unknown, folder: string): PlacedFault[] {
   ];
 }
 
-const serverOnly = ['lists', 'requestors', 'retention'];
+const serverOnly = ['lists', 'unique', 'requestors', 'retention'];
 
 function checkRole(values: unknown): PlacedFault[] {
   const faults: PlacedFault[] = [];
@@ -61,8 +63,8 @@ function checkDirectories(values: unknown, folder: string): PlacedFault[] {
   const directories = recordsAt(values, 'directories').map(({ value, path }) => ({
     path,
     name: textAt(value, ['name']) ?? '?',
-    // A CSV file has no tree (its container has a default), and a command is not written.
-    hasTree: !['csv', 'command'].includes(textAt(value, ['type']) ?? ''),
+    // A CSV file has no tree (its container has a default), a command is not written, and the schema says it of a server.
+    hasTree: !['csv', 'command', 'ldap'].includes(textAt(value, ['type']) ?? ''),
     direction: textAt(value, ['direction']),
     file: comparablePath(folder, textAt(value, ['path'])),
     scope: JSON.stringify([textAt(value, ['base']) ?? '', textAt(value, ['filter']) ?? '']),

@@ -104,7 +104,7 @@ describe('faults of directories', () => {
     [`${csv}, values: ";", delimiter: ";"`, /values: is the delimiter too/],
     [`${csv}, multiple: [mail]`, /multiple: needs `values`/],
     [`${csv}, attributes: { mail: "{E-mail|tirm}" }`, /there is no function tirm/],
-    [`${csv}, base: "dc=x"`, /base: is for type: ldif or command only/],
+    [`${csv}, base: "dc=x"`, /base: is for type: ldap or ldif or command only/],
     [`${csv}, columns: [mail]`, /columns: is for direction: subscribe only/],
     [`${csv}, colums: [mail]`, /is not a setting that dirpost knows/],
     [`${written}, key: Nr`, /key: is for direction: publish only/],

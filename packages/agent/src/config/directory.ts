@@ -1,114 +1,25 @@
 /** The part of the configuration that says where a postoffice's people live (T0) and where the network's go (T3). */
 import { csvEncodings, foldColumn, isKnownAttribute } from '@dirpost/adapters';
-import { compileTemplate, defaultKinds, type EntryKind, type Exclusion } from '@dirpost/core';
 import { z } from 'zod';
-import { attributeName, complain, dn, duration, filter, path, plainName, regularExpression, size } from './fields.ts';
+import {
+  columnTitle,
+  exclusionOf,
+  firstWrite,
+  kinds,
+  mapping,
+  name,
+  space,
+  templateOf,
+  withSpace,
+} from './directory-fields.ts';
+import { attributeName, dn, duration, filter, path, size } from './fields.ts';
+import { publishLdap, subscribeLdap } from './ldap.ts';
 
-export type PublishedKind = Exclude<EntryKind, 'edit'>;
-
-export const publishedKinds: PublishedKind[] = ['person', 'group', 'contact', 'resource'];
-
-const kindFilter = (kind: PublishedKind) =>
-  filter
-    .nullable()
-    .optional()
-    .describe(`Filter for entries of kind ${kind}; null: none. Default: ${new Map(defaultKinds).get(kind)}`);
-
-const kinds = z
-  .strictObject({
-    group: kindFilter('group'),
-    contact: kindFilter('contact'),
-    resource: kindFilter('resource'),
-    person: kindFilter('person'),
-  })
-  .transform((given): Partial<Record<PublishedKind, string>> => {
-    const chosen = defaultKinds.map(([kind, byDefault]) => {
-      const one = kind === 'edit' ? undefined : given[kind];
-      return [kind, one === undefined ? byDefault : one];
-    });
-    return Object.fromEntries(chosen.filter(([, one]) => one !== null));
-  })
-  .prefault({})
-  .describe(
-    'How entries become group, contact, resource or person: a filter for each, tried in this order, first match wins. Entries that match none are left out.',
-  );
-
-/** As it stands in a header; spaces and the two ways to write an umlaut are made one (see foldColumn). */
-const columnTitle = z
-  .string()
-  .regex(/^[^{}]*[^{}\s][^{}]*$/, 'must be the title of a column')
-  .max(255, 'must be the title of a column')
-  .transform((title) => title.normalize('NFC').replaceAll(/\s+/gu, ' ').trim());
-
-const exclusionOf = (attribute: typeof attributeName | typeof columnTitle) =>
-  z
-    .strictObject({
-      dn: dn.optional().describe('The entry with this DN, and all below it.'),
-      prefix: z.string().min(1).optional().describe('Entries with a value that begins so; case does not count.'),
-      pattern: regularExpression
-        .optional()
-        .describe('Entries with a value that this regular expression finds; case does not count.'),
-      attribute: attribute.optional().describe('Whose values `prefix` and `pattern` look at; `dn` for the DN itself.'),
-    })
-    .superRefine((given, context) => {
-      const ways = [given.dn, given.prefix, given.pattern].filter((way) => way !== undefined).length;
-      const complaint =
-        ways !== 1
-          ? 'an exclusion has exactly one of dn, prefix and pattern'
-          : given.dn === undefined && given.attribute === undefined
-            ? 'prefix and pattern need an attribute'
-            : given.dn !== undefined && given.attribute !== undefined
-              ? 'dn stands without an attribute'
-              : undefined;
-      if (complaint !== undefined) context.addIssue({ code: 'custom', message: complaint });
-    })
-    .transform(({ dn: exact, prefix, pattern, attribute: looked = '' }): Exclusion => {
-      if (exact !== undefined) return { dn: exact };
-      if (prefix !== undefined) return { attribute: looked, prefix };
-      return { attribute: looked, pattern: pattern ?? '' };
-    });
-
-const templateOf = (columns: boolean) =>
-  z
-    .string()
-    .regex(/[{}]/)
-    .superRefine((text, context) => complain(context, () => compileTemplate(text, columns)));
-
-const mapping = z
-  .record(
-    attributeName,
-    z.union([attributeName, templateOf(false), z.null()], {
-      error: 'must be the name of an attribute, a template such as "{givenName} {sn}", or null to drop it',
-    }),
-  )
-  .default({})
-  .describe(
-    'Mapping. Network attribute: the attribute here (renames it), a template ("{givenName} {sn|upper}"), or null (drops it). Attributes that are not named pass as they are, but never passwords and operational attributes.',
-  );
-
-const name = plainName.describe(
-  'A name for screens and commands; unique here. It stands in the store, so do not change it.',
-);
 const filePath = path.describe('The file; seen from the folder of this configuration.');
 const publish = z.literal('publish').describe('`publish`: this directory → network.');
 const subscribe = z
   .literal('subscribe')
   .describe('`subscribe`: network → this directory. The file is written whole; nobody else may write it.');
-
-const space = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'must be small letters, digits, dots and hyphens')
-  .optional()
-  .describe(
-    'Anchor space: give each directory its own where two of them could have the same keys. Default: the key in lower case. Changing it gives all entries new ids.',
-  );
-
-const firstWrite = z
-  .enum(['held', 'allowed'])
-  .default('held')
-  .describe(
-    '`held`: the first write waits for `dirpost approve NAME`; until then `dirpost preview` shows it. `allowed`: it does not wait, for branches that are set up with nobody there.',
-  );
 
 const selection = {
   filter: filter.default('(objectClass=*)').describe('Only entries that match this filter (RFC 4515).'),
@@ -128,10 +39,6 @@ const entries = {
   exclude: z.array(exclusionOf(attributeName)).default([]).describe('Entries that are left out.'),
   attributes: mapping,
 };
-
-function withSpace<T extends { key: string; space?: string | undefined }>(given: T): T & { space: string } {
-  return { ...given, space: given.space ?? given.key.toLowerCase() };
-}
 
 const ldif = z.literal('ldif').describe('What it is: `ldif`, an LDIF file (RFC 2849).');
 
@@ -349,12 +256,13 @@ export function wantedColumns(given: Extract<PublishDirectory, { type: 'csv' }>)
   ];
 }
 
-const typeError = { error: 'must be ldif, csv or command' };
+const typeError = { error: 'must be ldap, ldif, csv or command' };
 const directionError = { error: 'must be publish or subscribe' };
 
 export const directory = z.discriminatedUnion(
   'type',
   [
+    z.discriminatedUnion('direction', [publishLdap, subscribeLdap], directionError),
     z.discriminatedUnion('direction', [publishLdif, subscribeLdif], directionError),
     z.discriminatedUnion('direction', [publishCsv, subscribeCsv], directionError),
     publishCommand,

@@ -12,6 +12,7 @@ import type { DirectoryConfiguration } from './directory.ts';
 import { type ConfigurationFault, describeIssues, placeFault, type PlacedFault } from './faults.ts';
 import { resolvePath } from './fields.ts';
 import { CONFIGURATION_FILE_NAME } from './file-name.ts';
+import { resolveLdap } from './ldap.ts';
 import { type MailConfiguration, resolveMail } from './mail.ts';
 import { configurationSchema, type ConfigurationValues, type ListConfiguration } from './schema.ts';
 
@@ -34,6 +35,7 @@ export interface Configuration {
   spool: ConfigurationValues['spool'];
   retentionMs: number;
   lists: ListConfiguration[];
+  unique: ConfigurationValues['unique'];
   requestors: ConfigurationValues['requestors'];
 }
 
@@ -131,6 +133,7 @@ function resolveConfiguration(values: ConfigurationValues, folder: string): Conf
 }
 
 function resolveDirectory(given: DirectoryConfiguration, folder: string): DirectoryConfiguration {
+  if (given.type === 'ldap') return resolveLdap(given, (path) => resolvePath(folder, path));
   if (given.type !== 'command') return { ...given, path: resolvePath(folder, given.path) };
   const [program, ...args] = given.command;
   // A name alone is looked for in PATH.

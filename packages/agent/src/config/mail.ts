@@ -20,7 +20,7 @@ export const mailAddress = z
   .string()
   .refine(isMailAddress, 'must be a mail address such as dirpost@oslo.example.org, without a name or brackets');
 
-const host = z.string().regex(HOST_PATTERN, 'is not the name of a machine, such as mail.example.org');
+export const host = z.string().regex(HOST_PATTERN, 'is not the name of a machine, such as mail.example.org');
 const port = z.int('must be a port number').min(1, 'must be a port number').max(65_535, 'must be a port number');
 const tls = z.enum(tlsModes);
 const program = z
@@ -28,15 +28,15 @@ const program = z
   .min(1, 'must name a program')
   .describe('A program and its arguments, such as [pass, show, dirpost]; no shell.');
 
-/** A secret that stands in the file itself is refused, and never shown. */
-const secretOf = (what: string) =>
+/** A secret that stands in the file itself is refused, and never shown. `example`: how its file may be called. */
+export const secretOf = (what: string, example = `mail-${what}`) =>
   z
     .preprocess(
       (given, context) => {
         if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
         context.addIssue({
           code: 'custom',
-          message: `a ${what} does not stand in the configuration: write it into a file that only dirpost may read, and name that file: { file: mail-${what} }; or { env: NAME }, or { command: [program, argument] }`,
+          message: `a ${what} does not stand in the configuration: write it into a file that only dirpost may read, and name that file: { file: ${example} }; or { env: NAME }, or { command: [program, argument] }`,
         });
         return z.NEVER;
       },
@@ -59,7 +59,7 @@ const secretOf = (what: string) =>
     .optional();
 
 /** Says of what there must be one, where there is none or several. */
-function exactlyOne<T extends object>(context: z.core.$RefinementCtx, given: T, names: (keyof T & string)[]): void {
+export function exactlyOne<T extends object>(context: z.core.$RefinementCtx, given: T, names: (keyof T & string)[]): void {
   if (names.filter((name) => given[name] !== undefined).length === 1) return;
   const words = `${names.slice(0, -1).join(', ')} and ${names.at(-1)!}`;
   context.addIssue({ code: 'custom', message: `must have exactly one of ${words}` });
@@ -270,6 +270,6 @@ function resolveLogin(
 }
 
 /** A name alone is looked for in PATH. */
-function commandAt([name = '', ...args]: string[], at: (path: string) => string): string[] {
+export function commandAt([name = '', ...args]: string[], at: (path: string) => string): string[] {
   return [/[/\\]/.test(name) ? at(name) : name, ...args];
 }

@@ -27,7 +27,8 @@ export function configurationReference(): string {
     '',
     'Examples: [the server](../deploy/examples/server.yaml), [a branch](../deploy/examples/branch.yaml), [a branch with a',
     'spreadsheet and a program](../deploy/examples/csv.yaml), [a server](../deploy/examples/mail-server.yaml) and [a',
-    'branch](../deploy/examples/mail-branch.yaml) that have nothing in common but mail.',
+    'branch](../deploy/examples/mail-branch.yaml) that have nothing in common but mail, [a branch with',
+    'OpenLDAP](../deploy/examples/openldap.yaml), [one with Active Directory](../deploy/examples/ad.yaml).',
     '',
     ...section('', configurationJsonSchema(), new Map()),
   ];
@@ -82,9 +83,9 @@ function nestedOf(title: string, schema: JsonSchema): Nested[] {
   return [];
 }
 
-/** What tells one choice from another: "type: ldif, direction: publish". */
+/** What tells one choice from another: "type: ldif, direction: publish", "method: simple". */
 function constants(schema: JsonSchema): string {
-  const told = ['type', 'direction'].flatMap((name) => {
+  const told = ['type', 'direction', 'method'].flatMap((name) => {
     const value = schema.properties?.[name]?.const;
     return value === undefined ? [] : [`${name}: ${plain(value)}`];
   });

@@ -5,7 +5,8 @@
  */
 import { defaultLimits, type Limits } from '@dirpost/core';
 import { z } from 'zod';
-import { directory, publishedKinds } from './directory.ts';
+import { publishedKinds } from './directory-fields.ts';
+import { directory } from './directory.ts';
 import { attributeName, count, duration, filter, mailDomain, path, plainName, postofficeName, size } from './fields.ts';
 import { holds, log, schedule } from './running.ts';
 import { transports } from './transports.ts';
@@ -129,6 +130,12 @@ export const configurationSchema = z
         'Server: deletions are remembered for a requestor that is silent so long; after that it gets everything anew.',
       ),
     lists: z.array(list).default([]).describe('Server: the address lists. Each requestor follows exactly one.'),
+    unique: z
+      .array(attributeName)
+      .default(['mail'])
+      .describe(
+        'Server: attributes whose values must be unique on the network. Where entries of several owners have a value, the lists release it of the owner who had it first; `mail` includes `smtp:` addresses in `proxyAddresses`. `[]`: none.',
+      ),
     requestors: z
       .record(postofficeName, z.strictObject({ publish: publishRule }))
       .default({})

@@ -110,6 +110,6 @@ function reasonsOf({ base, filter }: PublishDirectory, lookup: AttributeLookup, 
   if (mapped.outcome === 'refuse') return [mapped.reason];
   if (mapped.why.startsWith('it is outside')) return [`${mapped.why} ${base}`];
   // The base is judged before the filter, and exclusions and kinds only after it.
-  const parts = filterReasons(filter, lookup);
+  const parts = filter === undefined ? [] : filterReasons(filter, lookup);
   return parts.length === 0 ? [mapped.why] : [mapped.why, ...parts];
 }

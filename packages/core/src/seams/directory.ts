@@ -32,6 +32,8 @@ export interface ReadCertificate {
 
 export interface ReadBatch {
   entries: DirectoryEntry[];
+  /** What was given so far is void: everything is read anew, from this batch on. */
+  restart?: boolean;
   /** Values of the anchor: those entries are as they were (`whole`) … */
   present?: Uint8Array[];
   /** … and those are gone, or out of scope (`delta`). */
@@ -64,7 +66,7 @@ export interface Place {
 export interface WriteOutcome {
   id: Uint8Array;
   result: 'written' | 'refused';
-  /** `changes` directories, with `written`: where it stands now; absent: it is gone. */
+  /** `changes` directories: where it stands now. Absent with `written`: it is gone; with `refused`: as before. */
   place?: Place;
   /** With `refused`: the LDAP result code's name or the adapter's own, and why. */
   code?: string;
@@ -85,4 +87,6 @@ export interface Directory {
    * directory is replaced in one step at its end, durably.
    */
   write(changes: AsyncIterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<WriteOutcome>;
+  /** `changes` directories whose outcomes may leave the anchor of a place open (''): where these DNs stand, or (null) all. */
+  places?(dns: string[] | null, signal: AbortSignal): AsyncIterable<Place>;
 }

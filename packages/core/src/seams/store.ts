@@ -37,6 +37,11 @@ export interface EntryRow {
   note: string | null;
   /** Set while an effect of the last change is held (holds.ts). */
   held: Held | null;
+  /**
+   * `collected`: values that must be unique and that another owner had before (claims.ts): the lists release the entry
+   * without them. Their hashes, 16 octets each, ascending; null: none. Else null.
+   */
+  withheld: Uint8Array | null;
 }
 
 /**
@@ -139,12 +144,35 @@ export interface Association {
 /** What was last written into a directory that is written entry by entry (`changes`), or tried. */
 export interface Placed {
   id: Uint8Array;
-  /** Where it stands there; null: it never stood there. */
+  /** Where it stands there, or may since a write of which nobody heard; null: it never stood there. */
   place: Place | null;
-  /** Of what was written: 16 octets. null: what stands there is not what it should be, and is to be written. */
+  /** Of what was written: 16 octets, 32 of a group. null: what stands there is not what it should be, and is to be written. */
   hash: Uint8Array | null;
   /** Why the directory did not take it the last time; null: it did. */
   refused: { code: string; reason: string } | null;
+}
+
+/** A value that must be unique on the network, as an entry of `collected` that may be shown has it (claims.ts). */
+export interface ClaimKey {
+  /** 16 octets that stand for attribute and value. */
+  value: Uint8Array;
+  owner: string;
+  /** Of the entry in `collected`. */
+  number: number;
+}
+
+export interface Claim extends ClaimKey {
+  /** Of the server, when this owner first had the value: the same in all his claims of it. */
+  seq: number;
+  /** Who had it before, and keeps it on the lists; null: this owner, or not settled yet. */
+  holder: string | null;
+  /** `gone`: the entry has the value no more. `new`: others have it, too. Both last within a transaction only. */
+  state: 'settled' | 'gone' | 'new';
+}
+
+export interface Claimant {
+  owner: string;
+  seq: number;
 }
 
 export interface StoreTx {
@@ -205,6 +233,28 @@ export interface StoreTx {
   removeList(list: string): Promise<void>;
   /** A new incarnation of the server: `introduced` becomes 0 in all lists. */
   clearListIntroduced(): Promise<void>;
+
+  /**
+   * Values that entries came to have. One that its owner has already, if gone, gets the seq of his other claims and not
+   * the one given; one that another owner has as well is `new`.
+   */
+  putClaims(claims: Pick<Claim, 'value' | 'owner' | 'number' | 'seq'>[]): Promise<void>;
+  /** They are `gone`; those that are not there are left out. */
+  dropClaims(claims: ClaimKey[]): Promise<void>;
+  /** All are `gone`. */
+  dropAllClaims(): Promise<void>;
+  /** Those that are gone, then those that are new; each by value. */
+  unsettledClaims(limit: number): Promise<Claim[]>;
+  /** Who has each of the values, gone or not: one for each owner, ascending by seq. */
+  claimants(values: Uint8Array[]): Promise<Claimant[][]>;
+  /** Of one value and owner, ascending by number, from numbers > `after`. */
+  claimsOf(value: Uint8Array, owner: string, after: number, limit: number): Promise<Claim[]>;
+  /** Says who holds the value; they are settled, unless they are gone. */
+  settleClaims(claims: (ClaimKey & Pick<Claim, 'holder'>)[]): Promise<void>;
+  removeClaims(claims: ClaimKey[]): Promise<void>;
+  /** Settled claims of values that somebody else holds: of all, those of an owner, or those that wait for a holder. */
+  waitingClaims(of: { owner?: string; holder?: string }, limit: number): Promise<Claim[]>;
+  countWaitingClaims(of: { owner?: string; holder?: string }): Promise<number>;
 
   sums(scope: string): Promise<OwnerSum[]>;
   sum(scope: string, owner: string): Promise<OwnerSum | undefined>;

@@ -33,10 +33,21 @@ export function peekElement(octets: Buffer, at: number): Element | null {
   return { tag, start, end: start + length };
 }
 
-/** The element at `at`, which must lie within `limit` as a whole. Throws BerError. */
-export function elementAt(octets: Buffer, at: number, limit: number): Element {
+/** The element at `at`, which must lie within `limit` as a whole. `into`: is filled, and made anew if absent. Throws BerError. */
+export function elementAt(octets: Buffer, at: number, limit: number, into?: Element): Element {
+  const start = at + 2;
+  const length = start <= limit ? octets[at + 1]! : 0x80;
+  const tag = octets[at]!;
+  // Almost all are short, and there are many: they are read without any object but the one that is given.
+  if (into !== undefined && length < 0x80 && start + length <= limit && (tag & 0x1f) !== 0x1f) {
+    into.tag = tag;
+    into.start = start;
+    into.end = start + length;
+    return into;
+  }
   const element = peekElement(octets, at);
   if (element === null || element.end > limit) throw new BerError('an element that ends beyond the one around it');
+  if (into !== undefined) return Object.assign(into, element);
   return element;
 }
 

@@ -33,8 +33,7 @@ async function attempt(session: Session, how: LdapBind, context: BindContext): P
     case 'anonymous':
       return null;
     case 'simple': {
-      const password = await how.password();
-      if (password === '') throw new DirpostError('config-invalid', `The password of ${how.dn} is empty.`, mend);
+      const password = await usablePassword(how.dn, how.password);
       if (!context.isPrivate) {
         throw new DirpostError(
           'config-invalid',
@@ -56,7 +55,20 @@ async function attempt(session: Session, how: LdapBind, context: BindContext): P
   }
 }
 
-const mend = { retry: 'operator', hint: 'Put the password into the file that the configuration names.' } as const;
+/** Throws DirpostError `config-invalid` where it is empty. */
+export async function usablePassword(who: string, read: () => Promise<string>): Promise<string> {
+  const password = await read();
+  if (password !== '') return password;
+  throw new DirpostError('config-invalid', `The password of ${who} is empty.`, {
+    retry: 'operator',
+    hint: 'Put the password into the file that the configuration names.',
+  });
+}
+
+/** Of an error of `bind`: the server answered, and does not let this account in. */
+export function isRefusedLogin({ retry, context }: DirpostError): boolean {
+  return retry === 'operator' && typeof context['code'] === 'number';
+}
 
 export function whoBinds(how: LdapBind): string {
   switch (how.method) {

@@ -4,16 +4,18 @@
  */
 import { createHash } from 'node:crypto';
 import type { LdapOptions } from './options.ts';
+import type { DirSyncMark } from './read-dirsync.ts';
+import type { TimeMark } from './read-modified.ts';
+import type { UsnMark } from './read-usn.ts';
 
 export type DeltaBookmark =
   /** Cookies of the bases, base64, in their order. */
   | { method: 'syncrepl'; cookies: string[] }
-  /** One cookie for the naming context, base64. */
-  | { method: 'dirsync'; server: string; cookie: string }
-  /** `server`: the invocationId, since USNs of domain controllers have nothing to do with each other. */
-  | { method: 'usn'; server: string; usn: number }
-  /** Generalized Time (RFC 4517 §3.3.13) of the newest change that was seen, by the server's clock. */
-  | { method: 'modify-timestamp'; server: string; time: string };
+  /** One cookie for the naming context, good for all its servers. */
+  | ({ method: 'dirsync' } & DirSyncMark)
+  /** Of one server: USNs of domain controllers have nothing to do with each other. */
+  | ({ method: 'usn' } & UsnMark)
+  | ({ method: 'modify-timestamp' } & TimeMark);
 
 interface Written {
   version: 1;
@@ -40,12 +42,13 @@ export function writeBookmark(options: LdapOptions, { wholeMs, delta }: Bookmark
 /** null: none that is of use for what is read now. */
 export function readBookmark(options: LdapOptions, text: string | null): Bookmarked | null {
   if (text === null) return null;
-  let written: Partial<Written>;
+  let written: Partial<Written> | null;
   try {
-    written = JSON.parse(text) as Partial<Written>;
+    written = JSON.parse(text) as Partial<Written> | null;
   } catch {
     return null;
   }
+  if (written === null) return null;
   const { version, scope, wholeMs, delta } = written;
   if (version !== 1 || scope !== scopeOf(options) || typeof wholeMs !== 'number') return null;
   return { wholeMs, delta: delta ?? null };

@@ -5,6 +5,7 @@
  */
 import type { ReadCertificate } from '@dirpost/core';
 import type { LdapBase } from './options.ts';
+import { isBesideThePoint } from './referrals.ts';
 import type { LdapResult } from './responses.ts';
 import {
   ADMIN_LIMIT_EXCEEDED,
@@ -33,8 +34,8 @@ export class ReadNotes {
     this.#lacks++;
   }
 
-  referred(): void {
-    this.#referrals++;
+  referred(urls: string[]): void {
+    if (!isBesideThePoint(urls)) this.#referrals++;
   }
 
   /** Something is or may be missing: no deletions. */

@@ -51,20 +51,40 @@ async function openSocket(server: LdapServer, connectMs: number, signal: AbortSi
 async function secure(
   plain: Duplex,
   server: LdapServer,
-  { ca, bind, times }: LineOptions,
+  options: LineOptions,
   signal: AbortSignal,
 ): Promise<TLSSocket> {
-  const options: ConnectionOptions = {
-    socket: plain,
-    host: server.host,
+  // What befalls the line below is told by TLS above it, once; a reset afterwards would be an error that nobody takes.
+  plain.on('error', () => {});
+  try {
+    const socket = connectTls({ socket: plain, ...tlsOptions(server, options) });
+    return await settled(socket, 'secureConnect', server, options.times.connectMs, signal);
+  } catch (error) {
+    plain.destroy();
+    throw error instanceof DirpostError ? error : unusableFiles(server, error);
+  }
+}
+
+function tlsOptions({ host }: LdapServer, { ca, bind }: LineOptions): ConnectionOptions {
+  return {
+    host,
     // RFC 6066 §3: no addresses as server names.
-    ...(isIP(server.host) === 0 && { servername: server.host }),
+    ...(isIP(host) === 0 && { servername: host }),
     minVersion: 'TLSv1.2',
     ...(ca !== undefined && { ca: read(ca) }),
     ...(bind.method === 'external' &&
       bind.certificate && { cert: read(bind.certificate.certificate), key: read(bind.certificate.key) }),
   };
-  return settled(connectTls(options), 'secureConnect', server, times.connectMs, signal);
+}
+
+/** OpenSSL did not take what was read. */
+function unusableFiles(server: LdapServer, cause: unknown): DirpostError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new DirpostError('directory-failed', `TLS to ${shownServer(server)} cannot begin: ${why}.`, {
+    retry: 'operator',
+    hint: 'Look at the PEM files: `ca`, the certificate, and the key that belongs to it.',
+    cause,
+  });
 }
 
 async function startTls(

@@ -1,8 +1,15 @@
-/** The values of the controls that are used here, as octets and back: paged results (RFC 2696), content sync (RFC 4533), deleted objects (MS-ADTS). */
+/** The values of the controls that are used here, as octets and back: paged results (RFC 2696), content sync (RFC 4533), deleted objects, DirSync and change notification (MS-ADTS). */
 import { BerWriter } from 'ldapts';
 import { BerError, elementAt, elementsIn, type Element, integerIn, octetsIn } from './ber.ts';
 import type { LdapControl } from './requests.ts';
-import { PAGED_RESULTS, SHOW_DELETED, SYNC_REQUEST } from './root-dse.ts';
+import {
+  CHANGE_NOTIFICATION,
+  DIR_SYNC,
+  PAGED_RESULTS,
+  PERSISTENT_SEARCH,
+  SHOW_DELETED,
+  SYNC_REQUEST,
+} from './root-dse.ts';
 
 const OCTET_STRING = 0x04;
 const BOOLEAN = 0x01;
@@ -79,6 +86,43 @@ export function syncInfoOf(value: Buffer): SyncInfo | null {
 }
 
 export const showDeleted: LdapControl = { type: SHOW_DELETED, critical: true };
+/** MS-ADTS 3.1.1.3.4.1.9: the search never ends, and gives each entry that changes. */
+export const changeNotification: LdapControl = { type: CHANGE_NOTIFICATION, critical: true };
+
+/** draft-ietf-ldapext-psearch-03 §3: the same, of changes of every kind, and without what is there at the beginning. */
+export function persistentSearch(): LdapControl {
+  const value = sequence((writer) => {
+    // add, delete, modify, modDN
+    writer.writeInt(1 | 2 | 4 | 8);
+    writer.writeBoolean(true);
+    writer.writeBoolean(false);
+  });
+  return { type: PERSISTENT_SEARCH, critical: true, value };
+}
+
+/** Of a long attribute only the values that came or went (MS-ADTS 3.1.1.3.4.1.3, LDAP_DIRSYNC_INCREMENTAL_VALUES). */
+const INCREMENTAL_VALUES = 0x80000000;
+/** Bytes of one answer; the server takes less if it wants. */
+const DIR_SYNC_BYTES = 1_000_000;
+
+/** `cookie` empty: from the beginning. */
+export function dirSync(cookie: Buffer): LdapControl {
+  const value = sequence((writer) => {
+    writer.writeInt(INCREMENTAL_VALUES);
+    writer.writeInt(DIR_SYNC_BYTES);
+    writer.writeBuffer(cookie, OCTET_STRING);
+  });
+  return { type: DIR_SYNC, critical: true, value };
+}
+
+/** null: the server did not do it. */
+export function dirSyncOf(controls: LdapControl[]): { isMore: boolean; cookie: Buffer } | null {
+  const value = valueOf(controls, DIR_SYNC);
+  if (value === null) return null;
+  const [more, , cookie] = contentOf(value);
+  if (more === undefined || cookie === undefined) throw new BerError('a DirSync answer without a cookie');
+  return { isMore: integerIn(value, more) !== 0, cookie: octetsIn(value, cookie) };
+}
 
 function cookieAndFlag(value: Buffer, parts: Element[]): { cookie: Buffer | null; deletes?: boolean } {
   const cookie = parts.find(({ tag }) => tag === OCTET_STRING);

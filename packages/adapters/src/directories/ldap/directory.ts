@@ -5,15 +5,21 @@
  *   bookmark ─▶ same scope, young enough, method works ─▶ delta ─┐
  *          └──▶ else ───────────────────────────────────▶ whole ─┴─▶ batches, at last the certificate with the new bookmark
  */
-import type { Bookmark, Directory, DirectoryChange, ReadBatch, WriteOutcome } from '@dirpost/core';
+import type { Bookmark, Directory, DirectoryChange, Place, ReadBatch, WriteOutcome } from '@dirpost/core';
+import { Authenticator, defaultLogins, type Login } from './authenticate.ts';
 import { type Bookmarked, type DeltaBookmark, readBookmark, writeBookmark } from './bookmark.ts';
 import { ReadNotes } from './certificate.ts';
-import { chooseMethod } from './choose-method.ts';
+import { type Chosen, chooseMethod } from './choose-method.ts';
+import { type LdapFacts, ldapFacts } from './facts.ts';
 import type { LdapOptions } from './options.ts';
+import { allPlaces, placesOf } from './places.ts';
+import { type PreviewedChange, previewChanges } from './preview.ts';
 import { readDelta, startDelta } from './read-delta.ts';
 import type { ReadContext } from './read-whole.ts';
-import { readRootDse } from './root-dse.ts';
+import { PAGED_RESULTS, readRootDse } from './root-dse.ts';
 import { LdapServers } from './servers.ts';
+import type { Session } from './session.ts';
+import { watchChanges } from './watch.ts';
 import { writeChanges } from './write.ts';
 
 export class LdapDirectory implements Directory {
@@ -21,12 +27,14 @@ export class LdapDirectory implements Directory {
   readonly writes = 'changes';
   readonly #options: LdapOptions;
   readonly #servers: LdapServers;
+  readonly #authenticator: Authenticator;
   readonly #now: () => number;
 
   constructor(options: LdapOptions, now: () => number = () => Date.now()) {
     this.name = options.name;
     this.#options = options;
     this.#servers = new LdapServers(options);
+    this.#authenticator = new Authenticator(options, options.logins ?? defaultLogins, this.#servers);
     this.#now = now;
   }
 
@@ -34,17 +42,22 @@ export class LdapDirectory implements Directory {
   async *read(since: Bookmark | null, signal: AbortSignal): AsyncGenerator<ReadBatch> {
     const session = await this.#servers.open(signal);
     try {
-      const dse = await readRootDse(session, signal);
-      const context: ReadContext = { session, dse, options: this.#options, notes: new ReadNotes(), signal };
+      const context = await this.#context(session, signal);
       const known = this.#stillGood(readBookmark(this.#options, since));
-      const { method } = await chooseMethod(context, this.#options.method);
+      const chosen = await chooseMethod(context, this.#options.method);
+      const { method } = chosen;
+      this.#noteChoice(context, chosen);
       if (known?.delta?.method === method) {
         const bookmark = yield* readDelta(context, known.delta);
         if (bookmark !== 'lost') {
           const delta = writeBookmark(this.#options, { wholeMs: known.wholeMs, delta: bookmark.next });
           return yield this.#end(context, bookmark.extent, delta);
         }
+        yield { entries: [], restart: true };
         context.notes = new ReadNotes();
+        this.#noteChoice(context, chosen);
+        // A server's newest change is what it was before the read.
+        context.dse = await readRootDse(session, signal);
       }
       // Before the read, so that what changes meanwhile is seen again.
       const wholeMs = this.#now();
@@ -58,6 +71,73 @@ export class LdapDirectory implements Directory {
   /** One outcome per change, in their order. */
   write(changes: AsyncIterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<WriteOutcome> {
     return writeChanges(this.#options, this.#servers, changes, signal);
+  }
+
+  /** What `write` would do; nothing is changed. */
+  preview(changes: Iterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<PreviewedChange> {
+    return previewChanges(this.#options, this.#servers, changes, signal);
+  }
+
+  /** `dns`: null for all in the container. Throws DirpostError `directory-failed`. */
+  async *places(dns: string[] | null, signal: AbortSignal): AsyncGenerator<Place> {
+    const session = await this.#servers.open(signal);
+    try {
+      const dse = await readRootDse(session, signal);
+      const context = { session, options: this.#options, pages: dse.controls.has(PAGED_RESULTS), signal };
+      yield* dns === null ? allPlaces(context) : placesOf(context, dns);
+    } finally {
+      session.close();
+    }
+  }
+
+  /**
+   * Whether that is the password of that user, by a bind as his entry. Throws DirpostError `directory-failed` where no server
+   * answers; what is wrong with user or password is a value.
+   */
+  authenticate(user: string, password: string, signal: AbortSignal): Promise<Login> {
+    return this.#authenticator.authenticate(user, password, signal);
+  }
+
+  /** What a server is, what this account may do there, and how changes are found; for `dirpost check`. */
+  async facts(signal: AbortSignal): Promise<LdapFacts> {
+    const session = await this.#servers.open(signal);
+    try {
+      const context = await this.#context(session, signal);
+      return await ldapFacts(context, this.#options, await chooseMethod(context, this.#options.method));
+    } finally {
+      session.close();
+    }
+  }
+
+  /**
+   * Calls `wake` soon after something changed, once for many changes; what changed the next read tells. Resolves to false
+   * where the server offers nothing to wait for, to true when the signal ends it. Throws DirpostError `directory-failed`
+   * when the line breaks: what changes until the next call wakes nobody.
+   */
+  async watch(wake: () => void, signal: AbortSignal): Promise<boolean> {
+    let session: Session | undefined;
+    try {
+      session = await this.#servers.open(signal);
+      return await watchChanges(await this.#context(session, signal), this.#options.times, wake);
+    } catch (error) {
+      if (signal.aborted) return true;
+      throw error;
+    } finally {
+      session?.close();
+    }
+  }
+
+  async #context(session: Session, signal: AbortSignal): Promise<ReadContext> {
+    const dse = await readRootDse(session, signal);
+    const context: ReadContext = { session, dse, options: this.#options, notes: new ReadNotes(), signal };
+    if (this.#options.referrals === 'follow') context.follow = (server) => this.#servers.openOne(server, signal);
+    return context;
+  }
+
+  #noteChoice({ notes }: ReadContext, { method, why }: Chosen): void {
+    const { method: wanted } = this.#options;
+    if (wanted === 'auto' || wanted === method) return;
+    notes.remark(`${method} is used, not ${wanted} as configured: ${why}.`);
   }
 
   #end({ notes, session }: ReadContext, extent: 'whole' | 'delta', bookmark: Bookmark): ReadBatch {

@@ -1,5 +1,5 @@
 /** What has to be changed in an entry so that it has certain values: the least, and nothing where nothing differs. */
-import type { Attributes } from '@dirpost/core';
+import { type Attributes, isDirpostError, normalizeDn } from '@dirpost/core';
 import { isKnownAttribute } from '../../ldif/attribute-names.ts';
 import { isNeverWritten } from './never-written.ts';
 import type { ValuePolicy } from './options.ts';
@@ -14,25 +14,39 @@ type Values = Uint8Array[];
 
 export interface ModificationOptions {
   policies: Record<string, ValuePolicy>;
-  /** Attribute types of the RDN, in lower case: they change with the name only. */
-  rdnTypes: Set<string>;
+  /** Values that the entry has by its name, and that change with the name only: attribute type in lower case → value. */
+  rdn: ReadonlyMap<string, Uint8Array>;
 }
+
+/** Attributes of DN syntax, whose values servers spell in their own way. */
+const DN_VALUED = new Set([
+  'member',
+  'uniquemember',
+  'manager',
+  'secretary',
+  'owner',
+  'seealso',
+  'roleoccupant',
+  'managedby',
+]);
 
 /** Names of both in lower case. What `wanted` does not name is cleared where dirpost knows it for one of its own. */
 export function modificationsFor(
   present: ReadonlyMap<string, Values>,
   wanted: Attributes,
-  { policies, rdnTypes }: ModificationOptions,
+  { policies, rdn }: ModificationOptions,
 ): Modification[] {
   const changes: Modification[] = [];
   for (const [attribute, values] of wanted) {
-    if (rdnTypes.has(attribute)) continue;
     const has = present.get(attribute) ?? [];
-    const target = valuesBy(policies[attribute] ?? 'force', has, values);
-    if (target !== null) changes.push(...changesTo(attribute, has, target));
+    const named = rdn.get(attribute);
+    const target = valuesBy(policies[attribute] ?? 'force', attribute, has, values);
+    if (target === null) continue;
+    if (named === undefined) changes.push(...changesTo(attribute, has, target));
+    else changes.push(...changesBeside(attribute, named, has, target));
   }
   for (const [attribute, has] of present) {
-    if (wanted.has(attribute) || rdnTypes.has(attribute) || attribute === 'objectclass') continue;
+    if (wanted.has(attribute) || rdn.has(attribute) || attribute === 'objectclass') continue;
     if (!isKnownAttribute(attribute) || isNeverWritten(attribute)) continue;
     const isForced = (policies[attribute] ?? 'force') === 'force';
     if (isForced && has.length > 0) changes.push({ kind: 'replace', attribute, values: [] });
@@ -41,7 +55,7 @@ export function modificationsFor(
 }
 
 /** null: it stays as it is. */
-function valuesBy(policy: ValuePolicy, has: Values, wanted: Values): Values | null {
+function valuesBy(policy: ValuePolicy, attribute: string, has: Values, wanted: Values): Values | null {
   switch (policy) {
     case 'force':
       return wanted;
@@ -50,16 +64,17 @@ function valuesBy(policy: ValuePolicy, has: Values, wanted: Values): Values | nu
     case 'default':
       return null;
     case 'merge': {
-      const known = keysOf(has);
-      return [...has, ...wanted.filter((value) => !known.has(keyOf(value)))];
+      // Most attributes do not know upper and lower case apart, and take no value twice.
+      const known = new Set(has.map((value) => keyOf(attribute, value).toLowerCase()));
+      return [...has, ...wanted.filter((value) => !known.has(keyOf(attribute, value).toLowerCase()))];
     }
   }
 }
 
 function changesTo(attribute: string, has: Values, wanted: Values): Modification[] {
-  const [before, after] = [keysOf(has), keysOf(wanted)];
-  const added = wanted.filter((value) => !before.has(keyOf(value)));
-  const removed = has.filter((value) => !after.has(keyOf(value)));
+  const [before, after] = [keysOf(attribute, has), keysOf(attribute, wanted)];
+  const added = wanted.filter((value) => !before.has(keyOf(attribute, value)));
+  const removed = has.filter((value) => !after.has(keyOf(attribute, value)));
   if (added.length + removed.length === 0) return [];
   // Classes are added and never taken away: others may have given an entry more of them.
   if (attribute === 'objectclass') return classesToAdd(has, wanted);
@@ -67,6 +82,15 @@ function changesTo(attribute: string, has: Values, wanted: Values): Modification
     return [{ kind: 'replace', attribute, values: wanted }];
   }
   // Removed first: a value that is another by its octets alone is the same to the server.
+  return [...inPieces('delete', attribute, removed), ...inPieces('add', attribute, added)];
+}
+
+/** Of an attribute that names the entry: only its other values, one by one. */
+function changesBeside(attribute: string, named: Uint8Array, has: Values, wanted: Values): Modification[] {
+  const key = (value: Uint8Array) => Buffer.from(value).toString().toLowerCase();
+  const [before, after] = [new Set(has.map(key)), new Set(wanted.map(key))];
+  const removed = has.filter((value) => key(value) !== key(named) && !after.has(key(value)));
+  const added = wanted.filter((value) => key(value) !== key(named) && !before.has(key(value)));
   return [...inPieces('delete', attribute, removed), ...inPieces('add', attribute, added)];
 }
 
@@ -84,10 +108,17 @@ function inPieces(kind: 'add' | 'delete', attribute: string, values: Values): Mo
   return pieces;
 }
 
-function keysOf(values: Values): Set<string> {
-  return new Set(values.map(keyOf));
+function keysOf(attribute: string, values: Values): Set<string> {
+  return new Set(values.map((value) => keyOf(attribute, value)));
 }
 
-function keyOf(value: Uint8Array): string {
-  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+function keyOf(attribute: string, value: Uint8Array): string {
+  const octets = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (!DN_VALUED.has(attribute)) return octets.toString('latin1');
+  try {
+    return normalizeDn(octets.toString());
+  } catch (error) {
+    if (!isDirpostError(error, 'dn-syntax')) throw error;
+    return octets.toString('latin1');
+  }
 }

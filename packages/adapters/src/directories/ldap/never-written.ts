@@ -3,11 +3,11 @@
  * message file from outside must not be able to do either.
  */
 const NEVER =
-  /^(userpassword|authpassword|unicodepwd|clearpassword|.*passwd.*|.*pwd.*|.*password.*|krb.*|useraccountcontrol|msds-user-account-control-computed|admincount|serviceprincipalname|msds-keycredentiallink|altsecurityidentities|sshpublickey|ldappublickey|uidnumber|gidnumber|homedirectory|unixhomedirectory|loginshell|sudo.*|sidhistory|objectsid|tokengroups.*|primarygroupid|memberof|ntsecuritydescriptor|aci|olcaccess|authzto|authzfrom|saslauthzto|saslauthzfrom|nsaccountlock|nsroledn|logonhours|userworkstations|scriptpath|profilepath|homedrive|msds-allowedtodelegateto|msds-allowedtoactonbehalfofotheridentity|iscriticalsystemobject|systemflags|grouptype)$/;
+  /^(userpassword|authpassword|unicodepwd|clearpassword|.*passwd.*|.*pwd.*|.*password.*|krb.*|useraccountcontrol|msds-user-account-control-computed|admincount|serviceprincipalname|msds-keycredentiallink|altsecurityidentities|sshpublickey|ldappublickey|uidnumber|gidnumber|homedirectory|unixhomedirectory|loginshell|sudo.*|sidhistory|objectsid|tokengroups.*|primarygroupid|memberof|ntsecuritydescriptor|aci|olcaccess|authzto|authzfrom|saslauthzto|saslauthzfrom|nsaccountlock|nsroledn|logonhours|userworkstations|scriptpath|profilepath|homedrive|msds-allowedtodelegateto|msds-allowedtoactonbehalfofotheridentity|iscriticalsystemobject|samaccountname|userprincipalname|systemflags|grouptype)$/;
 
 /** Kept by the server itself (RFC 4512 §3.4), or names of another place than this. */
 const OPERATIONAL =
-  /^(entryuuid|entrydn|entrycsn|creatorsname|createtimestamp|modifiersname|modifytimestamp|structuralobjectclass|subschemasubentry|hassubordinates|numsubordinates|nsuniqueid|objectguid|distinguishedname|instancetype|whencreated|whenchanged|usncreated|usnchanged|objectcategory|dscorepropagationdata|name|cn;range=.*)$/;
+  /^(entryuuid|entrydn|entrycsn|creatorsname|createtimestamp|modifiersname|modifytimestamp|structuralobjectclass|subschemasubentry|hassubordinates|numsubordinates|nsuniqueid|objectguid|distinguishedname|instancetype|samaccounttype|whencreated|whenchanged|usncreated|usnchanged|objectcategory|dscorepropagationdata|name|cn;range=.*)$/;
 
 export function isNeverWritten(attribute: string): boolean {
   const name = attribute.toLowerCase().replace(/;.*$/, '');

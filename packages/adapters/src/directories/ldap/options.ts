@@ -6,6 +6,7 @@
  *                 └─ write*.ts                                        T3: creates, changes, renames, removals
  */
 import type { Limits } from '@dirpost/core';
+import type { LoginOptions } from './authenticate.ts';
 
 export interface LdapOptions {
   /** Of the directory, for messages. */
@@ -31,6 +32,8 @@ export interface LdapOptions {
   limits: Limits;
   /** Absent: it is only read. */
   target?: LdapTarget;
+  /** How users are found who log in with their password of this directory. */
+  logins?: LoginOptions;
 }
 
 export interface LdapServer {

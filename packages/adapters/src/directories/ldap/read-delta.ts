@@ -4,8 +4,11 @@
 import type { ReadBatch } from '@dirpost/core';
 import type { DeltaBookmark } from './bookmark.ts';
 import type { DeltaMethod } from './options.ts';
-import { readSync, type SyncOutcome } from './read-syncrepl.ts';
-import { type ReadContext, readWhole } from './read-whole.ts';
+import { dirSyncMark, readDirSync } from './read-dirsync.ts';
+import { readModified, readWholeWithTimes } from './read-modified.ts';
+import { hasMovedSince, readSync, type SyncOutcome } from './read-syncrepl.ts';
+import { readUsn, usnMark } from './read-usn.ts';
+import { type ReadContext, readWhole, Seen } from './read-whole.ts';
 
 export type Method = Exclude<DeltaMethod, 'auto'>;
 
@@ -23,8 +26,18 @@ export async function* readDelta(
   switch (since.method) {
     case 'syncrepl':
       return yield* syncSince(context, since.cookies);
-    default:
-      return 'lost';
+    case 'usn': {
+      const mark = yield* readUsn(context, since);
+      return mark === 'lost' ? mark : { next: { method: 'usn', ...mark }, extent: 'delta' };
+    }
+    case 'dirsync': {
+      const mark = yield* readDirSync(context, since);
+      return mark === 'lost' ? mark : { next: { method: 'dirsync', ...mark }, extent: 'delta' };
+    }
+    case 'modify-timestamp': {
+      const mark = yield* readModified(context, since);
+      return mark === 'lost' ? mark : { next: { method: 'modify-timestamp', ...mark }, extent: 'whole' };
+    }
   }
 }
 
@@ -33,35 +46,62 @@ export async function* startDelta(
   context: ReadContext,
   method: Method,
 ): AsyncGenerator<ReadBatch, DeltaBookmark | null> {
-  if (method === 'syncrepl') return yield* syncWhole(context);
-  yield* readWhole(context);
-  return null;
+  switch (method) {
+    case 'syncrepl':
+      return yield* syncWhole(context);
+    case 'usn': {
+      const mark = await usnMark(context);
+      yield* readWhole(context);
+      return mark && { method, ...mark };
+    }
+    case 'dirsync': {
+      const mark = await dirSyncMark(context);
+      yield* readWhole(context);
+      return mark && { method, ...mark };
+    }
+    case 'modify-timestamp': {
+      const mark = yield* readWholeWithTimes(context);
+      return mark && { method, ...mark };
+    }
+    case 'whole':
+      yield* readWhole(context);
+      return null;
+  }
 }
 
 async function* syncSince(context: ReadContext, cookies: string[]): AsyncGenerator<ReadBatch, DeltaEnd | 'lost'> {
   const { bases } = context.options;
   const ends: SyncOutcome[] = [];
+  const seen = new Seen(bases.length > 1);
+  // Who left one base may have come into another: what is gone is known at the end.
+  const gone: Uint8Array[] = [];
   for (const [i, base] of bases.entries()) {
     const cookie = cookies[i];
-    if (cookie === undefined) return 'lost';
+    if (cookie === undefined || (await hasMovedSince(context, Buffer.from(cookie, 'base64')))) return 'lost';
     const outcome: SyncOutcome = { cookie: Buffer.from(cookie, 'base64'), end: 'delta' };
-    yield* readSync(context, base, outcome.cookie, outcome);
+    for await (const batch of readSync(context, base, outcome.cookie, outcome, seen)) {
+      for (const anchor of batch.gone ?? []) gone.push(anchor);
+      yield { ...batch, gone: [] };
+    }
     if (outcome.end === 'lost') return 'lost';
     ends.push(outcome);
   }
   const extent = ends.some(({ end }) => end === 'whole') ? 'whole' : 'delta';
+  if (extent === 'delta' && gone.length > 0) yield { entries: [], gone: gone.filter((anchor) => !seen.has(anchor)) };
   // One base told who is there, another only what changed: of that one everything is asked for too.
   for (const [i, outcome] of ends.entries()) {
-    if (extent === 'whole' && outcome.end === 'delta') yield* readSync(context, bases[i]!, null, outcome);
+    if (extent === 'whole' && outcome.end === 'delta') yield* readSync(context, bases[i]!, null, outcome, seen);
   }
   return { next: { method: 'syncrepl', cookies: ends.map(cookieText) }, extent };
 }
 
 async function* syncWhole(context: ReadContext): AsyncGenerator<ReadBatch, DeltaBookmark | null> {
+  const { bases } = context.options;
   const cookies: string[] = [];
-  for (const base of context.options.bases) {
+  const seen = new Seen(bases.length > 1);
+  for (const base of bases) {
     const outcome: SyncOutcome = { cookie: null, end: 'whole' };
-    yield* readSync(context, base, null, outcome);
+    yield* readSync(context, base, null, outcome, seen);
     cookies.push(cookieText(outcome));
   }
   return cookies.includes('') ? null : { method: 'syncrepl', cookies };

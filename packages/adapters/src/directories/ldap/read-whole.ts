@@ -6,11 +6,13 @@ import type { DirectoryEntry, ReadBatch } from '@dirpost/core';
 import type { ReadNotes } from './certificate.ts';
 import { nextPage, pagedResults } from './controls.ts';
 import { completeRanges, hasRange } from './member-range.ts';
-import type { LdapBase, LdapOptions } from './options.ts';
-import type { LdapControl } from './requests.ts';
+import type { LdapBase, LdapOptions, LdapServer } from './options.ts';
+import { readElsewhere } from './referrals.ts';
+import type { LdapControl, SearchRequest } from './requests.ts';
 import type { FoundEntry, SearchItem } from './responses.ts';
+import { REFERRAL } from './results.ts';
 import { PAGED_RESULTS, type RootDse } from './root-dse.ts';
-import type { Session } from './session.ts';
+import type { SearchBatch, Session } from './session.ts';
 
 export interface ReadContext {
   session: Session;
@@ -18,6 +20,8 @@ export interface ReadContext {
   options: Pick<LdapOptions, 'bases' | 'attributes' | 'anchor' | 'pageSize' | 'name'>;
   notes: ReadNotes;
   signal: AbortSignal;
+  /** A bound session with the server of a referral. Absent: referrals are counted and not followed. */
+  follow?: (server: LdapServer) => Promise<Session>;
 }
 
 /** Names that are asked for besides those of the mapping. */
@@ -29,7 +33,7 @@ export function askedAttributes({ attributes, anchor }: ReadContext['options']):
 
 /** The certificate is not among the batches: the caller ends the read. */
 export async function* readWhole(context: ReadContext): AsyncGenerator<ReadBatch> {
-  const seen = new Seen(context.options.bases.length > 1);
+  const seen = new Seen(context.options.bases.length > 1 || context.follow !== undefined);
   for (const base of context.options.bases) yield* readBase(context, base, seen);
 }
 
@@ -42,29 +46,53 @@ export class Seen {
   }
 
   isNew(anchor: Uint8Array): boolean {
-    if (this.#anchors === null) return true;
-    const key = Buffer.from(anchor).toString('latin1');
-    if (this.#anchors.has(key)) return false;
-    this.#anchors.add(key);
+    if (this.has(anchor)) return false;
+    this.#anchors?.add(keyOf(anchor));
     return true;
+  }
+
+  /** Of one base alone nothing is remembered. */
+  has(anchor: Uint8Array): boolean {
+    return this.#anchors?.has(keyOf(anchor)) ?? false;
   }
 }
 
-async function* readBase(context: ReadContext, base: LdapBase, seen: Seen): AsyncGenerator<ReadBatch> {
-  const { session, dse, options, notes, signal } = context;
+function keyOf(anchor: Uint8Array): string {
+  return Buffer.from(anchor).toString('latin1');
+}
+
+/** What is in this base now. */
+export async function* readBase(context: ReadContext, base: LdapBase, seen: Seen): AsyncGenerator<ReadBatch> {
+  const { options } = context;
   const request = { base: base.dn, scope: base.scope, filter: base.filter, attributes: askedAttributes(options) };
+  const references: string[][] = [];
+  for await (const { items, result } of searchPages(context, request)) {
+    for (const item of items) if (item.type === 'reference') references.push(item.urls);
+    const entries = await entriesOf(context, items, seen);
+    if (entries.length > 0) yield { entries };
+    if (result === undefined) continue;
+    if (result.code === REFERRAL && context.follow !== undefined) references.push(result.referrals);
+    else context.notes.ended(base, context.session.server, result);
+  }
+  yield* readElsewhere(context, base, references, seen);
+}
+
+/** Page by page: the result of each comes with its last items. */
+export async function* searchPages(
+  { session, dse, options, signal }: ReadContext,
+  request: SearchRequest,
+  more: LdapControl[] = [],
+): AsyncGenerator<SearchBatch> {
   const pages = dse.controls.has(PAGED_RESULTS);
   let cookie: Buffer | null = Buffer.alloc(0);
   while (cookie !== null) {
-    const controls: LdapControl[] = pages ? [pagedResults(options.pageSize, cookie)] : [];
+    const controls: LdapControl[] = pages ? [pagedResults(options.pageSize, cookie), ...more] : more;
     let next: Buffer | null = null;
-    for await (const { items, result } of session.search(request, { controls, signal })) {
-      const entries = await entriesOf(context, items, seen);
-      if (entries.length > 0) yield { entries };
-      if (result === undefined) continue;
-      notes.ended(base, session.server, result);
-      const given = nextPage(result.controls);
-      next = given === null || given.length === 0 ? null : Buffer.from(given);
+    for await (const batch of session.search(request, { controls, signal })) {
+      // What it is a view of may be gone when the next page is asked for.
+      const given = batch.result === undefined ? null : nextPage(batch.result.controls);
+      if (given !== null && given.length > 0) next = Buffer.from(given);
+      yield batch;
     }
     cookie = next;
   }
@@ -75,7 +103,8 @@ export async function entriesOf(context: ReadContext, items: SearchItem[], seen:
   const { notes } = context;
   const entries: DirectoryEntry[] = [];
   for (const item of items) {
-    if (item.type === 'reference') notes.referred();
+    // What is followed is read after it.
+    if (item.type === 'reference' && context.follow === undefined) notes.referred(item.urls);
     if (item.type !== 'entry') continue;
     const entry = await wholeEntry(context, item);
     const anchor = entry.attributes.get(context.options.anchor)?.[0];

@@ -1,5 +1,7 @@
 /** LDAP requests as octets (RFC 4511 §4). Values are octets, never guessed to be text. */
-import { BerWriter, FilterParser } from 'ldapts';
+import { parseFilter } from '@dirpost/core';
+import { BerWriter } from 'ldapts';
+import { writeFilterOctets } from './filter-octets.ts';
 
 export interface LdapControl {
   /** Object identifier. */
@@ -49,10 +51,10 @@ export function encodeOperation(id: number, operation: Operation, controls: Ldap
   return encodeMessage(id, controls, (writer) => writeOperation(writer, operation));
 }
 
-/** Throws what ldapts throws where the filter cannot be read. */
+/** Throws DirpostError `filter-syntax`. */
 export function encodeSearch(id: number, request: SearchRequest, controls: LdapControl[] = []): Buffer {
   const { base, scope, filter, attributes, sizeLimit = 0, typesOnly = false } = request;
-  const parsed = FilterParser.parseString(filter);
+  const parsed = parseFilter(filter);
   return encodeMessage(id, controls, (writer) => {
     writer.startSequence(0x63);
     writer.writeString(base);
@@ -62,7 +64,7 @@ export function encodeSearch(id: number, request: SearchRequest, controls: LdapC
     writer.writeInt(sizeLimit);
     writer.writeInt(0);
     writer.writeBoolean(typesOnly);
-    parsed.write(writer);
+    writeFilterOctets(writer, parsed);
     writer.startSequence();
     for (const name of attributes) writer.writeString(name);
     writer.endSequence();

@@ -40,7 +40,9 @@ const REFERRAL = 0xa3;
 /** serverSaslCreds, responseName, responseValue. */
 const SASL_CREDENTIALS = 0x87;
 const RESPONSE_VALUE = 0x8b;
-const MAX_NAMES_REMEMBERED = 2_000;
+/** A power of 2. */
+const NAMES_REMEMBERED = 2_048;
+const LONGEST_NAME_REMEMBERED = 100;
 
 export interface Response {
   id: number;
@@ -92,21 +94,19 @@ export function resultOf(octets: Buffer, response: Response): LdapResult {
   return result;
 }
 
-/** Name as it came → in lower case: of a million entries the names are the same few. */
-const lowerCased = new Map<string, string>();
-
 export function entryOf(octets: Buffer, response: Response): FoundEntry {
   const { operation } = response;
   const dn = elementAt(octets, operation.start, operation.end);
   const list = elementAt(octets, dn.end, operation.end);
   const attributes = new Map<string, Buffer[]>();
+  const [attribute, type, set, value] = [blank(), blank(), blank(), blank()];
   for (let at = list.start; at < list.end; ) {
-    const attribute = elementAt(octets, at, list.end);
-    const type = elementAt(octets, attribute.start, attribute.end);
-    const set = elementAt(octets, type.end, attribute.end);
+    elementAt(octets, at, list.end, attribute);
+    elementAt(octets, attribute.start, attribute.end, type);
+    elementAt(octets, type.end, attribute.end, set);
     const values: Buffer[] = [];
     for (let from = set.start; from < set.end; ) {
-      const value = elementAt(octets, from, set.end);
+      elementAt(octets, from, set.end, value);
       values.push(octets.subarray(value.start, value.end));
       from = value.end;
     }
@@ -116,13 +116,34 @@ export function entryOf(octets: Buffer, response: Response): FoundEntry {
   return { type: 'entry', dn: textIn(octets, dn), attributes, controls: controlsOf(octets, response) };
 }
 
+function blank(): Element {
+  return { tag: 0, start: 0, end: 0 };
+}
+
+interface KnownName {
+  octets: Buffer;
+  lowerCased: string;
+}
+
+/** Of a million entries the names are the same few: no text is made of them again. By a hash; a collision costs time only. */
+const knownNames: (KnownName | undefined)[] = new Array<undefined>(NAMES_REMEMBERED).fill(undefined);
+
 function nameIn(octets: Buffer, { start, end }: Element): string {
-  const name = octets.toString('latin1', start, end);
-  const known = lowerCased.get(name);
-  if (known !== undefined) return known;
-  const lower = name.toLowerCase();
-  if (lowerCased.size < MAX_NAMES_REMEMBERED) lowerCased.set(name, lower);
-  return lower;
+  let hash = 0;
+  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + octets[i]!) | 0;
+  const slot = hash & (NAMES_REMEMBERED - 1);
+  const known = knownNames[slot];
+  if (known !== undefined && isSame(known.octets, octets, start, end)) return known.lowerCased;
+  const name = Buffer.from(octets.subarray(start, end));
+  const lowerCased = name.toString('latin1').toLowerCase();
+  if (name.length <= LONGEST_NAME_REMEMBERED) knownNames[slot] = { octets: name, lowerCased };
+  return lowerCased;
+}
+
+function isSame(name: Buffer, octets: Buffer, start: number, end: number): boolean {
+  if (name.length !== end - start) return false;
+  for (let i = 0; i < name.length; i++) if (name[i] !== octets[start + i]) return false;
+  return true;
 }
 
 export function referenceOf(octets: Buffer, { operation }: Response): SearchItem {

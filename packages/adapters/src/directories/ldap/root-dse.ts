@@ -21,12 +21,17 @@ export interface RootDse {
   dsServiceName: string | null;
   highestCommittedUsn: number | null;
   dnsHostName: string | null;
+  /** Generalized Time by the clock of the server, where it tells: Active Directory. */
+  currentTime: string | null;
 }
 
 export const PAGED_RESULTS = '1.2.840.113556.1.4.319';
 export const SYNC_REQUEST = '1.3.6.1.4.1.4203.1.9.1.1';
 export const DIR_SYNC = '1.2.840.113556.1.4.841';
 export const SHOW_DELETED = '1.2.840.113556.1.4.417';
+export const CHANGE_NOTIFICATION = '1.2.840.113556.1.4.528';
+/** draft-ietf-ldapext-psearch-03. */
+export const PERSISTENT_SEARCH = '2.16.840.1.113730.3.4.3';
 export const TRANSACTIONS = '1.3.6.1.1.21.1';
 
 /** Windows 2000 and all after it, and Samba. */
@@ -45,6 +50,7 @@ const ATTRIBUTES = [
   'dsServiceName',
   'highestCommittedUSN',
   'dnsHostName',
+  'currentTime',
 ];
 
 /** Throws DirpostError `directory-failed`. */
@@ -71,6 +77,7 @@ export async function readRootDse(session: Session, signal: AbortSignal): Promis
     dsServiceName: one('dsservicename'),
     highestCommittedUsn: usn === null ? null : Number(usn),
     dnsHostName: one('dnshostname'),
+    currentTime: one('currenttime'),
   };
 }
 

@@ -18,9 +18,11 @@ export class Schema {
   readonly #single = new Set<string>();
   readonly #classes = new Map<string, ObjectClass>();
 
-  constructor(attributeTypes: string[], objectClasses: string[]) {
+  /** `contentRules` (RFC 4512 §4.1.6): which auxiliary classes and attributes a class has besides; Active Directory. */
+  constructor(attributeTypes: string[], objectClasses: string[], contentRules: string[] = []) {
     for (const text of attributeTypes) this.#addAttribute(text);
     for (const text of objectClasses) this.#addClass(text);
+    for (const text of contentRules) this.#addRule(text);
   }
 
   hasClass(name: string): boolean {
@@ -66,7 +68,15 @@ export class Schema {
   #addAttribute(text: string): void {
     const names = [...namesIn(text), oidIn(text)].map((name) => name.toLowerCase());
     for (const name of names) this.#attributes.set(name, names[0]!);
-    if (/\bSINGLE-VALUE\b/.test(text)) this.#single.add(names[0]!);
+    if (/\bSINGLE-VALUE\b/.test(withoutQuoted(text))) this.#single.add(names[0]!);
+  }
+
+  #addRule(text: string): void {
+    const described = this.#classes.get(oidIn(text).toLowerCase());
+    if (described === undefined) return;
+    described.superiors.push(...oidsIn(text, 'AUX'));
+    described.must.push(...oidsIn(text, 'MUST'));
+    described.may.push(...oidsIn(text, 'MAY'));
   }
 
   #addClass(text: string): void {
@@ -85,11 +95,11 @@ export class Schema {
 /** null: the server does not show it, and what it refuses is seen when it is written. */
 export async function readSchema(session: Session, { schema }: RootDse, signal: AbortSignal): Promise<Schema | null> {
   if (schema === null) return null;
-  const attributes = ['attributeTypes', 'objectClasses'];
+  const attributes = ['attributeTypes', 'objectClasses', 'dITContentRules'];
   const entry = await readEntry(session, schema, attributes, { signal, filter: '(objectClass=subschema)' });
   const texts = (name: string) => (entry?.attributes.get(name) ?? []).map((value) => value.toString());
   const [types, classes] = [texts('attributetypes'), texts('objectclasses')];
-  return types.length === 0 || classes.length === 0 ? null : new Schema(types, classes);
+  return types.length === 0 || classes.length === 0 ? null : new Schema(types, classes, texts('ditcontentrules'));
 }
 
 function plain(name: string): string {
@@ -107,10 +117,14 @@ function namesIn(text: string): string[] {
   return found[1] === undefined ? [...found[2]!.matchAll(/'([^']*)'/g)].map(([, name]) => name!) : [found[1]];
 }
 
+/** Descriptions may hold anything. */
+function withoutQuoted(text: string): string {
+  return text.replaceAll(/'[^']*'/g, "''");
+}
+
 /** `MUST cn` or `MUST ( sn $ cn )`. */
 function oidsIn(text: string, word: string): string[] {
-  // Descriptions may hold anything.
-  const found = new RegExp(`\\b${word}\\s+(?:\\(([^)]*)\\)|([^\\s()]+))`).exec(text.replaceAll(/'[^']*'/g, "''"));
+  const found = new RegExp(`\\b${word}\\s+(?:\\(([^)]*)\\)|([^\\s()]+))`).exec(withoutQuoted(text));
   if (found === null) return [];
   return (found[1] ?? found[2]!).split('$').map((name) => name.trim());
 }

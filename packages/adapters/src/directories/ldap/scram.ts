@@ -2,6 +2,7 @@
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { DirpostError } from '@dirpost/core';
+import { usablePassword } from './bind.ts';
 import type { LdapBind } from './options.ts';
 import type { LdapResult } from './responses.ts';
 import { SASL_BIND_IN_PROGRESS, SUCCESS } from './results.ts';
@@ -24,16 +25,18 @@ export async function scram(session: Session, how: ScramBind, signal: AbortSigna
   const user = how.user.normalize('NFKC').replaceAll('=', '=3D').replaceAll(',', '=2C');
   const bare = `n=${user},r=${nonce}`;
   const first = await send(GS2_HEADER + bare);
-  if (first.code !== SASL_BIND_IN_PROGRESS || first.value === null) return first;
-  const challenge = first.value.toString();
-  const { r, s, i } = fieldsOf(challenge);
+  if (first.code !== SASL_BIND_IN_PROGRESS && first.code !== SUCCESS) return first;
+  const challenge = first.value?.toString() ?? '';
+  const { m, r, s, i } = fieldsOf(challenge);
   const iterations = Number(i);
-  if (r === undefined || s === undefined || !r.startsWith(nonce) || r.length === nonce.length) throw malformed(session);
+  // A success before the server has proven anything, and an extension (m) that must be understood, are no answers either.
+  if (first.code === SUCCESS || m !== undefined) throw malformed(session);
+  if (!r || !s || !r.startsWith(nonce) || r.length === nonce.length) throw malformed(session);
   if (!Number.isSafeInteger(iterations) || iterations < MIN_ITERATIONS || iterations > MAX_ITERATIONS) {
     throw malformed(session);
   }
   const [digest, length] = digests[how.hash];
-  const password = (await how.password()).normalize('NFKC');
+  const password = (await usablePassword(how.user, how.password)).normalize('NFKC');
   const salted = await derive(password, Buffer.from(s, 'base64'), iterations, length, digest);
   const hmac = (key: Buffer, text: string) => createHmac(digest, key).update(text).digest();
   const clientKey = hmac(salted, 'Client Key');
@@ -42,7 +45,7 @@ export async function scram(session: Session, how: ScramBind, signal: AbortSigna
   const signature = hmac(createHash(digest).update(clientKey).digest(), exchanged);
   const proof = clientKey.map((octet, at) => octet ^ signature[at]!);
   const last = await send(`${unproven},p=${Buffer.from(proof).toString('base64')}`);
-  if (last.code !== SUCCESS) return last;
+  if (last.code !== SUCCESS && last.code !== SASL_BIND_IN_PROGRESS) return last;
   const proven = Buffer.from(fieldsOf(last.value?.toString() ?? '').v ?? '', 'base64');
   const expected = hmac(hmac(salted, 'Server Key'), exchanged);
   if (proven.length !== expected.length || !timingSafeEqual(proven, expected)) {
@@ -51,7 +54,8 @@ export async function scram(session: Session, how: ScramBind, signal: AbortSigna
       hint: 'It is not the server that it says it is, or something stands between.',
     });
   }
-  return last;
+  // RFC 4422 §3.3: some give the proof as one more step.
+  return last.code === SUCCESS ? last : send('');
 }
 
 function fieldsOf(text: string): Partial<Record<string, string>> {

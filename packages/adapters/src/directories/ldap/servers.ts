@@ -5,7 +5,7 @@
 import { resolveSrv } from 'node:dns/promises';
 import { isIPv4 } from 'node:net';
 import { DirpostError, isDirpostError } from '@dirpost/core';
-import { bind } from './bind.ts';
+import { bind, isRefusedLogin } from './bind.ts';
 import { connectTo, shownServer } from './connect.ts';
 import type { LdapOptions, LdapServer } from './options.ts';
 import type { Session } from './session.ts';
@@ -44,15 +44,28 @@ export class LdapServers {
    * each server why not. A server that answers and refuses the login is not passed over: that is for an administrator.
    */
   async open(signal: AbortSignal): Promise<Session> {
+    return this.#first(signal, (server) => this.openOne(server, signal));
+  }
+
+  /** As open, but not bound, and whether a password may be sent over it. */
+  async connect(signal: AbortSignal): Promise<{ session: Session; isPrivate: boolean }> {
+    return this.#first(signal, async (server) => {
+      const session = await connectTo(server, this.#options, signal);
+      return { session, isPrivate: isPrivateTo(server) };
+    });
+  }
+
+  async #first<T>(signal: AbortSignal, open: (server: LdapServer) => Promise<T>): Promise<T> {
     const failures: DirpostError[] = [];
     for (const server of await this.#inOrder()) {
-      signal.throwIfAborted();
+      if (signal.aborted)
+        throw new DirpostError('interrupted', 'Interrupted.', { retry: 'later', cause: signal.reason });
       try {
-        const session = await this.openOne(server, signal);
+        const opened = await open(server);
         this.#failed.delete(shownServer(server));
-        return session;
+        return opened;
       } catch (error) {
-        if (!isDirpostError(error, 'directory-failed') || signal.aborted) throw error;
+        if (!isDirpostError(error, 'directory-failed') || signal.aborted || isRefusedLogin(error)) throw error;
         failures.push(error);
         this.#failed.set(shownServer(server), this.#system.now());
       }
@@ -63,8 +76,7 @@ export class LdapServers {
   async openOne(server: LdapServer, signal: AbortSignal): Promise<Session> {
     const session = await connectTo(server, this.#options, signal);
     try {
-      const isPrivate = server.tls !== 'none' || isLoopback(server.host);
-      await bind(session, this.#options.bind, { host: server.host, isPrivate, signal });
+      await bind(session, this.#options.bind, { host: server.host, isPrivate: isPrivateTo(server), signal });
       return session;
     } catch (error) {
       session.close();
@@ -97,7 +109,15 @@ export class LdapServers {
         cause,
       });
     }
-    return orderBySrv(records, this.#system.random).map(({ name: host, port }) => ({ host, port, tls }));
+    // RFC 2782: the name `.` says that there is no such service.
+    const named = records.filter(({ name: host }) => host !== '' && host !== '.');
+    if (named.length === 0) {
+      throw new DirpostError('directory-failed', `DNS says that ${domain} has no LDAP server (${name}).`, {
+        retry: 'operator',
+        hint: 'Look at the domain, or name the servers in the configuration.',
+      });
+    }
+    return orderBySrv(named, this.#system.random).map(({ name: host, port }) => ({ host, port, tls }));
   }
 }
 
@@ -129,6 +149,11 @@ function summary(directory: string, failures: DirpostError[]): DirpostError {
     ...(telling?.hint !== undefined && { hint: telling.hint }),
     cause: telling,
   });
+}
+
+/** TLS, ldapi or loopback. */
+function isPrivateTo({ tls, host }: LdapServer): boolean {
+  return tls !== 'none' || isLoopback(host);
 }
 
 function isLoopback(host: string): boolean {

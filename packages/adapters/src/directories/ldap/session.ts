@@ -10,6 +10,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { DirpostError } from '@dirpost/core';
 import { BerError, peekElement } from './ber.ts';
 import {
@@ -61,8 +62,10 @@ export interface SearchBatch {
 }
 
 interface Waiting {
-  /** Of a search: takes items; returns how many octets wait to be read. */
+  /** Of a search: takes items. */
   take?(item: SearchItem, octets: number): void;
+  /** Nothing of what came for it waits to be read: whoever asked waits for the server. */
+  isHungry(): boolean;
   resolve(result: LdapResult): void;
   fail(error: DirpostError): void;
   /** Something came for it. */
@@ -75,6 +78,8 @@ interface Waiting {
 /** Octets of results that wait for their reader, before the socket is not read any more. */
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 const SMALLEST_MESSAGE = 7;
+/** A SEQUENCE. */
+const MESSAGE_TAG = 0x30;
 /** RFC 4511 §4.4.1. */
 const NOTICE_OF_DISCONNECTION = '1.3.6.1.4.1.1466.20036';
 
@@ -105,6 +110,16 @@ export class Session {
     return this.#ended;
   }
 
+  /** Nobody reads along who does not have the server's key. */
+  get isTls(): boolean {
+    return this.#socket instanceof TLSSocket;
+  }
+
+  /** `TLSv1.3`; null: the line is not encrypted. */
+  get tlsProtocol(): string | null {
+    return this.#socket instanceof TLSSocket ? this.#socket.getProtocol() : null;
+  }
+
   /** The result, whatever its code. Throws DirpostError `directory-failed` where there is none. */
   request(operation: Operation, options: OperationOptions = {}): Promise<LdapResult> {
     return new Promise((resolve, reject) => {
@@ -116,18 +131,21 @@ export class Session {
   async *search(request: SearchRequest, options: OperationOptions = {}): AsyncGenerator<SearchBatch> {
     let items: SearchItem[] = [];
     let octets = 0;
+    /** Octets of the batch that the reader has now. */
+    let given = 0;
     let result: LdapResult | null = null;
     let failure: DirpostError | null = null;
     let wake = () => {};
-    const id = this.#start((given) => encodeSearch(given, request, options.controls), options, {
+    const id = this.#start((number) => encodeSearch(number, request, options.controls), options, {
+      isHungry: () => octets + given === 0 && options.timeoutMs !== 0,
       take: (item, bytes) => {
         items.push(item);
         octets += bytes;
         this.#queue(bytes);
         wake();
       },
-      resolve: (given) => {
-        result = given;
+      resolve: (end) => {
+        result = end;
         wake();
       },
       fail: (error) => {
@@ -142,19 +160,19 @@ export class Session {
         }
         if (failure !== null) throw failure as DirpostError;
         const batch: SearchBatch = { items };
-        const bytes = octets;
+        given = octets;
         items = [];
         octets = 0;
         if (result !== null) {
-          this.#queue(-bytes);
           yield { ...batch, result };
           return;
         }
         if (batch.items.length > 0) yield batch;
-        this.#queue(-bytes);
+        this.#queue(-given);
+        given = 0;
       }
     } finally {
-      this.#queue(-octets);
+      this.#queue(-octets - given);
       if (result === null && this.#waiting.has(id)) this.#abandon(id);
     }
   }
@@ -195,7 +213,7 @@ export class Session {
   #start(
     encode: (id: number) => Buffer,
     { signal, timeoutMs = this.#options.operationMs }: OperationOptions,
-    handler: Pick<Waiting, 'take' | 'resolve' | 'fail'>,
+    handler: Pick<Waiting, 'take' | 'resolve' | 'fail'> & Partial<Pick<Waiting, 'isHungry'>>,
   ): number {
     const id = ++this.#lastId;
     const refusal = this.#ended ?? (signal?.aborted ? interrupted(signal) : null);
@@ -203,7 +221,7 @@ export class Session {
       handler.fail(refusal);
       return id;
     }
-    const timer = timeoutMs === 0 ? null : setTimeout(() => this.#giveUp(id, this.#tooLong(timeoutMs)), timeoutMs);
+    const timer = timeoutMs === 0 ? null : setTimeout(() => this.#timeIsUp(id, timeoutMs), timeoutMs);
     if (signal !== undefined) this.#listenTo(signal);
     const forget = () => {
       if (timer !== null) clearTimeout(timer);
@@ -211,6 +229,7 @@ export class Session {
     };
     this.#waiting.set(id, {
       ...(handler.take && { take: handler.take }),
+      isHungry: handler.isHungry ?? (() => true),
       resolve: (result) => {
         forget();
         handler.resolve(result);
@@ -232,6 +251,7 @@ export class Session {
       return id;
     }
     this.#socket.write(octets);
+    this.#queue(0);
     return id;
   }
 
@@ -244,6 +264,12 @@ export class Session {
   #onAbort = (): void => {
     for (const [id, { signal }] of this.#waiting) if (signal?.aborted) this.#giveUp(id, interrupted(signal));
   };
+
+  /** While the socket is not read, that nothing comes is not the server's fault. */
+  #timeIsUp(id: number, timeoutMs: number): void {
+    if (this.#socket.isPaused()) this.#waiting.get(id)?.touch();
+    else this.#giveUp(id, this.#tooLong(timeoutMs));
+  }
 
   #giveUp(id: number, error: DirpostError): void {
     const waiting = this.#waiting.get(id);
@@ -281,6 +307,8 @@ export class Session {
     for (let at = 0; ; ) {
       const message = peekElement(octets, at);
       if (message === null) return at;
+      // At once: the length that another protocol seems to tell may never come together.
+      if (message.tag !== MESSAGE_TAG) throw new BerError('no LDAP message');
       if (message.end - at > this.#options.maxMessageBytes)
         throw new BerError(`a message of ${message.end - at} octets`);
       if (message.end > octets.length) {
@@ -325,10 +353,17 @@ export class Session {
     );
   }
 
+  /**
+   * The socket rests while too much waits for readers; but not while somebody waits for the server, since that may be the
+   * very reader, who asks for more about an entry.
+   */
   #queue(bytes: number): void {
     this.#queued += bytes;
-    if (this.#queued > MAX_QUEUED_BYTES) this.#socket.pause();
-    else if (this.#socket.isPaused()) this.#socket.resume();
+    const isFull = this.#queued > MAX_QUEUED_BYTES && ![...this.#waiting.values()].some((one) => one.isHungry());
+    if (isFull === this.#socket.isPaused() || this.#socket.destroyed) return;
+    if (isFull) return void this.#socket.pause();
+    this.#socket.resume();
+    for (const waiting of this.#waiting.values()) waiting.touch();
   }
 
   #end(error: DirpostError): void {

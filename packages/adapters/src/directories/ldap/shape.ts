@@ -2,7 +2,7 @@
  * The form in which an entry of the network stands in a target: its object classes, what they demand, and only what they and
  * the server's schema allow. What does not fit is left out and named; only what is demanded and cannot be made refuses an entry.
  */
-import type { Attributes, DirectoryChange } from '@dirpost/core';
+import { type Attributes, type DirectoryChange, parseDn } from '@dirpost/core';
 import { isNeverWritten } from './never-written.ts';
 import type { LdapTarget } from './options.ts';
 import type { Schema } from './schema.ts';
@@ -36,7 +36,7 @@ const activeDirectory: Record<Exclude<Kind, 'container'>, string[]> = {
 const DISTRIBUTION_GROUP = '8';
 
 export function shapeEntry(
-  { attributes: given, kind = 'person' }: Pick<DirectoryChange, 'attributes' | 'kind'>,
+  { dn, attributes: given, kind = 'person' }: Pick<DirectoryChange, 'dn' | 'attributes' | 'kind'>,
   { shape, container }: Pick<LdapTarget, 'shape' | 'container'>,
   schema: Schema | null,
 ): Shaped {
@@ -49,7 +49,7 @@ export function shapeEntry(
     if (name === 'objectclass' || values.length === 0) continue;
     const fits = schema === null || schema.isAllowed(name, allowed!);
     if (isNeverWritten(name) || !fits) leftOut.push(name);
-    else attributes.set(name, schema?.isSingleValued(name) ? values.slice(0, 1) : values);
+    else attributes.set(name, schema?.isSingleValued(name) ? [oneOf(dn, name, values)] : values);
   }
   attributes.set(
     'objectclass',
@@ -58,6 +58,12 @@ export function shapeEntry(
   if (shape === 'ad-contact') addExchange(attributes, kind, schema, allowed);
   else addDemanded(attributes, kind, container);
   return { attributes, leftOut };
+}
+
+/** RFC 4512 §2.3: the value by which the entry is named; else the first. */
+function oneOf(dn: string, name: string, values: Uint8Array[]): Uint8Array {
+  const named = values.length > 1 && parseDn(dn)[0]!.find(({ type }) => type.toLowerCase() === name);
+  return named ? Buffer.from(named.value) : values[0]!;
 }
 
 /** RFC 2256 §7.7, RFC 4519 §3.5: what persons and groups must have. */

@@ -2,10 +2,12 @@
  * One change of the replica for one entry of an LDAP directory: what stands there, which operations lead to what is wanted,
  * and what the server said. An entry is found again by the anchor, wherever an administrator moved it.
  */
-import { isWithin, normalizeDn, parentDn, parseDn, rdnOf } from '@dirpost/core';
+import { isDirpostError, isWithin, normalizeDn, parentDn, parseDn, rdnOf } from '@dirpost/core';
 import type { Attributes, DirectoryChange, Place, WriteOutcome } from '@dirpost/core';
+import { completeRanges, hasRange } from './member-range.ts';
 import { modificationsFor } from './modifications.ts';
 import type { LdapOptions, LdapTarget } from './options.ts';
+import { pipelined } from './pipelined.ts';
 import type { Operation } from './requests.ts';
 import type { FoundEntry, LdapResult } from './responses.ts';
 import { ENTRY_ALREADY_EXISTS, NO_SUCH_OBJECT, resultWord, SUCCESS } from './results.ts';
@@ -49,6 +51,15 @@ export class EntryWriter {
   }
 
   async draft(change: DirectoryChange): Promise<Draft> {
+    try {
+      return await this.#draft(change);
+    } catch (error) {
+      if (!isDirpostError(error, 'dn-syntax')) throw error;
+      return refusal(change, 'invalidDNSyntax', error.message);
+    }
+  }
+
+  async #draft(change: DirectoryChange): Promise<Draft> {
     const { place } = change;
     if (!isWithin(change.dn, this.#target.container)) {
       return refusal(change, 'outsideContainer', `"${change.dn}" is not below "${this.#target.container}"`);
@@ -74,13 +85,25 @@ export class EntryWriter {
     return { id: change.id, result: 'written', ...(place !== null && { place }) };
   }
 
+  /** What the server gave to entries that were made: by it they are found once somebody has moved them. */
+  withAnchors(outcomes: WriteOutcome[]): Promise<WriteOutcome[]> {
+    return pipelined(outcomes, async (outcome) => {
+      if (outcome.place === undefined || outcome.place.anchor !== '') return outcome;
+      const found = await readEntry(this.session, outcome.place.dn, [this.#options.anchor], { signal: this.signal });
+      return found === null ? outcome : { ...outcome, place: { ...outcome.place, anchor: this.#anchorOf(found) } };
+    });
+  }
+
   /**
    * Something stands where the entry belongs, in the container that is dirpost's own: an earlier write of which nobody
    * heard any more.
    */
   async #adopt(change: DirectoryChange): Promise<WriteOutcome> {
     const found = await this.#look(change.dn);
-    if (found === null) return { id: change.id, result: 'refused', code: 'noSuchObject', reason: 'it vanished' };
+    if (found === null) {
+      const reason = 'the server says that it is there already, and does not show it to this account';
+      return { id: change.id, result: 'refused', code: resultWord(ENTRY_ALREADY_EXISTS), reason };
+    }
     const draft = change.kind === 'container' ? nothing(change, this.#placeOf(found)) : this.#update(change, found);
     for (const operation of draft.operations) {
       const result = await this.session.request(operation, { signal: this.signal });
@@ -108,8 +131,8 @@ export class EntryWriter {
     if (moves && !allowed.rename) return refusal(change, 'notAllowed', 'renaming is switched off');
     if (moves) operations.push(renameTo(found.dn, change.dn));
     const { attributes } = this.#shaped(change);
-    const rdnTypes = new Set(parseDn(change.dn)[0]!.map(({ type }) => type.toLowerCase()));
-    const changes = modificationsFor(found.attributes, attributes, { policies, rdnTypes });
+    const present = moves ? renamed(found, change.dn) : found.attributes;
+    const changes = modificationsFor(present, attributes, { policies, rdn: rdnValues(change.dn) });
     if (changes.length > 0 && !allowed.update) return refusal(change, 'notAllowed', 'changing is switched off');
     if (changes.length > 0) operations.push({ type: 'modify', dn: change.dn, changes });
     const place = { dn: change.dn, anchor: this.#anchorOf(found) };
@@ -148,11 +171,17 @@ export class EntryWriter {
       { base, scope: 'sub', filter, attributes },
       { signal: this.signal },
     );
-    return moved ?? null;
+    return this.#whole(moved ?? null);
   }
 
-  #look(dn: string): Promise<FoundEntry | null> {
-    return readEntry(this.session, dn, ['*', this.#options.anchor], { signal: this.signal });
+  async #look(dn: string): Promise<FoundEntry | null> {
+    return this.#whole(await readEntry(this.session, dn, ['*', this.#options.anchor], { signal: this.signal }));
+  }
+
+  /** Active Directory shows only the first members of a large group. */
+  async #whole(found: FoundEntry | null): Promise<FoundEntry | null> {
+    if (found !== null && hasRange(found)) await completeRanges(this.session, found, this.signal);
+    return found;
   }
 
   #placeOf(found: FoundEntry): Place {
@@ -168,6 +197,25 @@ function renameTo(from: string, to: string): Operation {
   const [before, after] = [parentDn(from), parentDn(to)];
   const stays = before !== null && after !== null && normalizeDn(before) === normalizeDn(after);
   return { type: 'rename', dn: from, rdn: rdnOf(to), keepOldRdn: false, superior: stays ? null : after };
+}
+
+function rdnValues(dn: string): Map<string, Uint8Array> {
+  return new Map(parseDn(dn)[0]!.map(({ type, value }) => [type.toLowerCase(), Buffer.from(value)]));
+}
+
+/** What it has after a rename that does not keep the old RDN (RFC 4511 §4.9). */
+function renamed({ dn, attributes }: FoundEntry, to: string): Map<string, Uint8Array[]> {
+  const present = new Map<string, Uint8Array[]>(attributes);
+  const is = (a: Uint8Array, b: Uint8Array) =>
+    Buffer.from(a).toString().toLowerCase() === Buffer.from(b).toString().toLowerCase();
+  for (const [type, old] of rdnValues(dn)) {
+    present.set(
+      type,
+      (present.get(type) ?? []).filter((value) => !is(value, old)),
+    );
+  }
+  for (const [type, value] of rdnValues(to)) present.set(type, [...(present.get(type) ?? []), value]);
+  return present;
 }
 
 function nothing(change: DirectoryChange, place: Place | null): Draft {

@@ -10,6 +10,7 @@
  */
 import type { DirectoryChange, WriteOutcome } from '@dirpost/core';
 import type { LdapOptions } from './options.ts';
+import { pipelined } from './pipelined.ts';
 import { readRootDse, TRANSACTIONS } from './root-dse.ts';
 import { readSchema } from './schema.ts';
 import type { LdapServers } from './servers.ts';
@@ -20,8 +21,8 @@ const FIRST_BATCH = 64;
 const LARGEST_BATCH = 4_000;
 const SMALLEST_BATCH = 8;
 const AIM_MS = 200;
-/** Requests in flight at once. */
-const PIPELINED = 64;
+/** Operations of which a transaction is worth its three round trips. */
+const LEAST_TOGETHER = 16;
 
 export async function* writeChanges(
   options: LdapOptions,
@@ -29,15 +30,14 @@ export async function* writeChanges(
   changes: AsyncIterable<DirectoryChange>,
   signal: AbortSignal,
 ): AsyncGenerator<WriteOutcome> {
-  const session = await servers.open(signal);
+  let line: Line | null = null;
   try {
-    const dse = await readRootDse(session, signal);
-    const schema = await readSchema(session, dse, signal);
-    const writer = new EntryWriter({ session, options, schema, signal });
-    const offersTransactions = dse.extensions.has(TRANSACTIONS);
     let size = FIRST_BATCH;
     let batch: DirectoryChange[] = [];
     const flush = async (): Promise<WriteOutcome[]> => {
+      // Most writes have nothing to say, and need no line.
+      line ??= await openLine(options, servers, signal);
+      const { writer, offersTransactions } = line;
       const beganMs = performance.now();
       const outcomes = await writeBatch(writer, batch, offersTransactions);
       const tookMs = Math.max(1, performance.now() - beganMs);
@@ -52,7 +52,25 @@ export async function* writeChanges(
     }
     if (batch.length > 0) yield* await flush();
   } finally {
+    (line as Line | null)?.writer.session.close();
+  }
+}
+
+interface Line {
+  writer: EntryWriter;
+  offersTransactions: boolean;
+}
+
+async function openLine(options: LdapOptions, servers: LdapServers, signal: AbortSignal): Promise<Line> {
+  const session = await servers.open(signal);
+  try {
+    const dse = await readRootDse(session, signal);
+    const schema = await readSchema(session, dse, signal);
+    const writer = new EntryWriter({ session, options, schema, signal });
+    return { writer, offersTransactions: dse.extensions.has(TRANSACTIONS) };
+  } catch (error) {
     session.close();
+    throw error;
   }
 }
 
@@ -66,23 +84,39 @@ async function writeBatch(
   offersTransactions: boolean,
 ): Promise<WriteOutcome[]> {
   const drafts = await pipelined(changes, (change) => writer.draft(change));
-  const operations = drafts.flatMap((draft) => (draft.outcome === null ? draft.operations : []));
-  if (offersTransactions && operations.length > 1) {
-    const { session, signal } = writer;
-    if (await inTransaction(session, operations, signal)) return drafts.map((draft) => draft.outcome ?? done(draft));
+  const outcomes: WriteOutcome[] = [];
+  for (const run of runsOf(drafts)) {
+    const isTogether = offersTransactions && deedOf(run[0]!) !== 'rename' && (await together(writer, run));
+    if (isTogether) outcomes.push(...run.map((draft) => draft.outcome ?? done(draft)));
+    else outcomes.push(...(await pipelined(run, (draft) => writer.carryOut(draft))));
   }
-  return pipelined(drafts, (draft) => writer.carryOut(draft));
+  return writer.withAnchors(outcomes);
 }
 
-/** In the order of `items`; so many at once as one connection carries well. */
-async function pipelined<T, R>(items: T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = Array.from({ length: items.length });
-  let next = 0;
-  const lane = async () => {
-    for (let at = next++; at < items.length; at = next++) results[at] = await work(items[at]!);
-  };
-  await Promise.all(Array.from({ length: Math.min(PIPELINED, items.length) }, lane));
-  return results;
+/** True: all took effect. */
+async function together({ session, signal }: EntryWriter, drafts: Draft[]): Promise<boolean> {
+  const operations = drafts.flatMap((draft) => (draft.outcome === null ? draft.operations : []));
+  return operations.length >= LEAST_TOGETHER && (await inTransaction(session, operations, signal));
+}
+
+/**
+ * In their order; removals and renames end before others begin, which may want the names that become free, and members are
+ * there before their groups. And slapd 2.5
+ * crashes in a transaction that moves entries, and refuses one that renames an entry and changes it.
+ */
+function runsOf(drafts: Draft[]): Draft[][] {
+  const runs: Draft[][] = [];
+  for (const draft of drafts) {
+    const last = runs.at(-1);
+    if (last !== undefined && deedOf(last[0]!) === deedOf(draft)) last.push(draft);
+    else runs.push([draft]);
+  }
+  return runs;
+}
+
+function deedOf({ change, operations }: Draft): 'put' | 'put group' | 'remove' | 'rename' {
+  if (operations.some(({ type }) => type === 'rename')) return 'rename';
+  return change.action === 'put' && change.kind === 'group' ? 'put group' : change.action;
 }
 
 function done({ change, place }: Draft): WriteOutcome {

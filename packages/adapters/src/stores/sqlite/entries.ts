@@ -9,8 +9,10 @@ import type { Operations } from './operations.ts';
 
 const PLAIN_COLUMNS = 'id owner seq deleted hash peer_number introduced changed note bytes'.split(' ');
 const HELD_COLUMNS = ['held', 'held_members', 'held_since', 'held_approved', 'shown'];
+/** NULL in almost all rows. */
+const RARE_COLUMNS = [...HELD_COLUMNS, 'withheld'];
 
-export const ENTRY_COLUMNS = [...PLAIN_COLUMNS, ...HELD_COLUMNS, 'number'];
+export const ENTRY_COLUMNS = [...PLAIN_COLUMNS, ...RARE_COLUMNS, 'number'];
 
 const COLUMN_LIST = ENTRY_COLUMNS.join(', ');
 const NOTHING_HELD = HELD_COLUMNS.map(() => null);
@@ -18,13 +20,13 @@ const NOTHING_HELD = HELD_COLUMNS.map(() => null);
 const HELD_AT = PLAIN_COLUMNS.length;
 const SHORT_COLUMN_LIST = 'number, id, owner, hash, deleted';
 
-type IndexedColumn = 'id' | 'owner' | 'seq' | 'peer_number' | 'held';
+type WatchedColumn = 'id' | 'owner' | 'seq' | 'peer_number' | 'held' | 'withheld';
 
-/** `held` comes last: see updater. */
-const indexed: Record<EntryTable, readonly IndexedColumn[]> = {
-  published: ['id', 'owner', 'seq', 'held'],
-  replica: ['id', 'owner', 'peer_number', 'held'],
-  collected: ['id', 'owner', 'seq', 'peer_number', 'held'],
+/** Those with an index, and `held` and `withheld` at the end: see updater. */
+const watchedColumns: Record<EntryTable, readonly WatchedColumn[]> = {
+  published: ['id', 'owner', 'seq', 'held', 'withheld'],
+  replica: ['id', 'owner', 'peer_number', 'held', 'withheld'],
+  collected: ['id', 'owner', 'seq', 'peer_number', 'held', 'withheld'],
 };
 
 /** Of an owner with fewer rows the index is read and sorted for each batch; of others the table is passed over. */
@@ -58,12 +60,12 @@ export function entryOperations(db: Connection) {
 
     putEntries(table, rows) {
       const insert = insertStatement(db, table, PLAIN_COLUMNS);
-      const insertHeld = insertStatement(db, table, [...PLAIN_COLUMNS, ...HELD_COLUMNS]);
+      const insertRare = insertStatement(db, table, [...PLAIN_COLUMNS, ...RARE_COLUMNS]);
       const update = updater(db, table);
       return rows.map((row) => {
         if (row.number !== 0) return update(row);
-        const inserted = row.held
-          ? insertHeld.run(...values(db, row), ...heldValues(row))
+        const inserted = isRare(row)
+          ? insertRare.run(...values(db, row), ...rareValues(row))
           : insert.run(...values(db, row));
         return inserted.lastInsertRowid as number;
       });
@@ -142,13 +144,13 @@ function insertStatement(db: Connection, table: EntryTable, columns: string[]): 
 
 /**
  * Updates one row. SQLite writes an index anew whenever one of its columns is named in SET, even with its old value;
- * so the old values of the indexed columns are read first and only those that differ are named. Columns about holding are
- * named together, or not at all where nothing was held and nothing is.
+ * so the old values of the indexed columns are read first and only those that differ are named. The rare columns are
+ * named together, or not at all where all of them were NULL and are.
  */
 function updater(db: Connection, table: EntryTable): (row: EntryRow) => number {
-  const watched = indexed[table];
-  const watchedAt = watched.slice(0, -1).map((column) => ENTRY_COLUMNS.indexOf(column));
-  const heldBit = watchedAt.length;
+  const watched = watchedColumns[table];
+  const watchedAt = watched.slice(0, -2).map((column) => ENTRY_COLUMNS.indexOf(column));
+  const rareBit = watchedAt.length;
   const old = db.query(`SELECT ${watched.join(', ')} FROM ${table} WHERE number = ?`);
   const variants: (UpdateVariant | undefined)[] = [];
   return (row) => {
@@ -156,11 +158,11 @@ function updater(db: Connection, table: EntryTable): (row: EntryRow) => number {
     assert(before !== undefined, `entry ${row.number} to be replaced is not in ${table}`);
     const after = values(db, row);
     let same = 0;
-    for (let bit = 0; bit < heldBit; bit++) {
+    for (let bit = 0; bit < rareBit; bit++) {
       if (equal(before[bit], after[watchedAt[bit]!])) same |= 1 << bit;
     }
-    if (before[heldBit] === null && !row.held) same |= 1 << heldBit;
-    else after.push(...heldValues(row));
+    if (before[rareBit] === null && before[rareBit + 1] === null && !isRare(row)) same |= 1 << rareBit;
+    else after.push(...rareValues(row));
     const { written, statement } = (variants[same] ??= updateVariant(db, table, same));
     statement.run(...written.map((at) => after[at]), row.number);
     return row.number;
@@ -173,10 +175,10 @@ interface UpdateVariant {
   statement: Statement;
 }
 
-/** `same`: one bit for each watched column that keeps its value. */
+/** `same`: one bit for each watched column that keeps its value; one for all rare columns together. */
 function updateVariant(db: Connection, table: EntryTable, same: number): UpdateVariant {
-  const kept = indexed[table].filter((_, bit) => (same & (1 << bit)) !== 0) as string[];
-  if (kept.includes('held')) kept.push(...HELD_COLUMNS);
+  const kept = watchedColumns[table].filter((_, bit) => (same & (1 << bit)) !== 0) as string[];
+  if (kept.includes('held')) kept.push(...RARE_COLUMNS);
   const columns = ENTRY_COLUMNS.filter((column) => column !== 'number' && !kept.includes(column));
   const set = columns.map((column) => `${column} = ?`).join(', ');
   return {
@@ -205,9 +207,17 @@ function values(db: Connection, row: EntryRow): unknown[] {
   ];
 }
 
-/** In the order of HELD_COLUMNS. */
-function heldValues({ held }: EntryRow): unknown[] {
-  return held ? [held.effects, held.lostMembers, held.sinceMs, held.approved ? 1 : 0, held.shown] : NOTHING_HELD;
+function isRare({ held, withheld }: EntryRow): boolean {
+  return Boolean(held ?? withheld);
+}
+
+/** In the order of RARE_COLUMNS. */
+function rareValues({ held, withheld }: EntryRow): unknown[] {
+  const ofHeld =
+    held === null
+      ? NOTHING_HELD
+      : [held.effects, held.lostMembers, held.sinceMs, held.approved ? 1 : 0, held.shown];
+  return [...ofHeld, withheld];
 }
 
 function scan(
@@ -249,7 +259,7 @@ export function entryRow(db: Connection, row: RawRow, at = 0): EntryRow {
   const changed = row[at + 7] as string | null;
   const effects = row[at + HELD_AT] as number | null;
   return {
-    number: row[at + HELD_AT + HELD_COLUMNS.length] as number,
+    number: row[at + HELD_AT + RARE_COLUMNS.length] as number,
     id: row[at] as Buffer,
     owner: db.owners.nameOf(row[at + 1] as number),
     seq: row[at + 2] as number,
@@ -261,6 +271,7 @@ export function entryRow(db: Connection, row: RawRow, at = 0): EntryRow {
     changed: changed === null ? null : JSON.parse(changed),
     note: row[at + 8] as string | null,
     held: effects === null ? null : held(row, at + HELD_AT, effects),
+    withheld: row[at + HELD_AT + HELD_COLUMNS.length] as Buffer | null,
   };
 }
 

@@ -161,7 +161,26 @@ const third = `
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX placed_refused ON placed (directory, id) WHERE refused_code IS NOT NULL;`;
 
-export const migrations: readonly string[] = [first, second, third];
+/**
+ * Values that must be unique (core/src/claims.ts). Almost all claims are alone: neither unsettled nor waiting, and in none
+ * of the indexes. The column `withheld` is as those about holding are.
+ */
+const fourth = `
+  CREATE TABLE claim (
+    value BLOB NOT NULL,
+    owner INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    holder INTEGER,
+    unsettled INTEGER,
+    PRIMARY KEY (value, owner, number)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX claim_unsettled ON claim (unsettled, value) WHERE unsettled IS NOT NULL;
+  CREATE INDEX claim_owner ON claim (owner) WHERE holder IS NOT NULL;
+  CREATE INDEX claim_holder ON claim (holder) WHERE holder IS NOT NULL;
+  ${['published', 'replica', 'collected'].map((name) => `ALTER TABLE ${name} ADD COLUMN withheld BLOB;`).join('')}`;
+
+export const migrations: readonly string[] = [first, second, third, fourth];
 
 /** Brings an empty or an older store to the present tables, in one transaction. */
 export function migrate(db: Database.Database, steps: readonly string[] = migrations): void {

@@ -3,6 +3,7 @@
  * worker thread. One file per group of tables.
  */
 import type { StoreTx } from '@dirpost/core';
+import { claimOperations } from './claims.ts';
 import type { Connection } from './connection.ts';
 import { documentOperations } from './documents.ts';
 import { entryOperations } from './entries.ts';
@@ -19,6 +20,7 @@ export type Operations = {
 
 export function operations(db: Connection): Operations {
   return {
+    ...claimOperations(db),
     ...documentOperations(db),
     ...entryOperations(db),
     ...listOperations(db),
@@ -56,6 +58,16 @@ export const access: Record<Method, 'reads' | 'writes'> = {
   purgeCollected: 'writes',
   removeList: 'writes',
   clearListIntroduced: 'writes',
+  putClaims: 'writes',
+  dropClaims: 'writes',
+  dropAllClaims: 'writes',
+  unsettledClaims: 'reads',
+  claimants: 'reads',
+  claimsOf: 'reads',
+  settleClaims: 'writes',
+  removeClaims: 'writes',
+  waitingClaims: 'reads',
+  countWaitingClaims: 'reads',
   sums: 'reads',
   sum: 'reads',
   putSums: 'writes',

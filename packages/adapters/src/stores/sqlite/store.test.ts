@@ -48,6 +48,7 @@ function row(bytes: number): EntryRow {
     changed: null,
     note: null,
     held: null,
+    withheld: null,
   };
 }
 

@@ -18,7 +18,7 @@ import { fetchPlainSummaries, fetchSummaries } from './fetching.ts';
 import { type Folders, makeFolders } from './folders.ts';
 import { readBounce } from './bounce.ts';
 import { imapFailure, retryAfterMsOf } from './imap-failures.ts';
-import { moveMails } from './moving.ts';
+import { moveMails, stillThere } from './moving.ts';
 import { Notices } from './notices.ts';
 import type { MailTransportOptions } from './options.ts';
 import { type BounceSight, type MailSummary, recognise } from './recognise.ts';
@@ -184,7 +184,8 @@ class FolderPass {
 
   async #takeFiles(candidates: Candidate[], results: Results): Promise<void> {
     const { connection, options } = this.#collecting;
-    for (const candidate of candidates.filter(({ files }) => files.length === 0)) this.#noFile(candidate, results);
+    for (const candidate of candidates.filter(({ files }) => files.length === 0))
+      await this.#noFile(candidate, results);
     const withFiles = candidates.filter(({ files }) => files.length > 0);
     for await (const { candidate, contents } of fetchFiles(connection, withFiles, mostBytes(options))) {
       await this.#takeMail(candidate, contents, results);
@@ -210,7 +211,7 @@ class FolderPass {
     else if (count.left > 0) results.left.push(mail.uid);
     else if (count.taken + count.others > 0) results.hasKept = true;
     else if (count.refused > 0) results.foreign.push(mail.uid);
-    else this.#noFile(candidate, results);
+    else await this.#noFile(candidate, results);
   }
 
   async #takeFile(
@@ -229,7 +230,9 @@ class FolderPass {
     return 'refused';
   }
 
-  #noFile({ mail, sight }: Candidate, results: Results): void {
+  async #noFile({ mail, sight }: Candidate, results: Results): Promise<void> {
+    // The header of one that is just being removed is empty, too.
+    if (mail.fields.isEmpty && (await stillThere(this.#collecting.connection, [mail.uid])).length === 0) return;
     if (!this.#isJunk) {
       if (mail.fields.isEmpty) this.#notices.noMail(mail);
       else if (sight.isAnswer) this.#notices.answer(mail);

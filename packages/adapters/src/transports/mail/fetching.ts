@@ -29,6 +29,8 @@ export async function* fetchSummaries(connection: Connection, uids: readonly num
   for await (const mail of fetch(connection, uids, query)) {
     // Of one that is just being removed a server says only what it still knows.
     if (mail.bodyStructure === undefined || !missing.delete(mail.uid)) continue;
+    // Dovecot says so of one that another agent has just moved.
+    if (mail.size === 0) continue;
     yield summaryOf(mail);
   }
   // The client leaves out a mail whose structure is nested deeper than it reads.

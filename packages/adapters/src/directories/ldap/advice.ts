@@ -1,0 +1,160 @@
+/** What an administrator pastes on the server, so that an account may do what dirpost needs. */
+
+export interface Lack {
+  /** A sentence. */
+  what: string;
+  /** Ready to paste: for which place, and the lines. */
+  mend: Mending[];
+}
+
+export interface Mending {
+  /** "slapd.conf", "ldapmodify on cn=config" … */
+  where: string;
+  lines: string[];
+}
+
+/** Not yet known: whom it is for. */
+export type Advice = (account: string) => Lack;
+
+/** The number and kind of the database differ from server to server. */
+const DATABASE = 'olcDatabase={1}mdb,cn=config';
+
+export function lacksSyncprov(suffix: string): Advice {
+  return () => ({
+    what: `The database ${suffix} does not do content synchronization (overlay syncprov).`,
+    mend: [
+      {
+        where: 'slapd.conf, in the database',
+        lines: [
+          'moduleload syncprov    # among the other moduleload lines, above the databases',
+          'index entryCSN,entryUUID eq',
+          'overlay syncprov',
+          'syncprov-checkpoint 100 10',
+          'syncprov-sessionlog 10000',
+        ],
+      },
+      {
+        where: 'ldapmodify on cn=config',
+        lines: [
+          `dn: olcOverlay=syncprov,${DATABASE}`,
+          'changetype: add',
+          'objectClass: olcOverlayConfig',
+          'objectClass: olcSyncProvConfig',
+          'olcOverlay: syncprov',
+          'olcSpCheckpoint: 100 10',
+          'olcSpSessionlog: 10000',
+          '',
+          `dn: ${DATABASE}`,
+          'changetype: modify',
+          'add: olcDbIndex',
+          'olcDbIndex: entryCSN,entryUUID eq',
+        ],
+      },
+    ],
+  });
+}
+
+export function lacksContextCsn(suffix: string): Advice {
+  return (account) => ({
+    what: `${account} may not read contextCSN of ${suffix}: whether the server keeps it cannot be seen.`,
+    mend: accessLines(`to dn.base="${suffix}" attrs=entry,objectClass,contextCSN by ${who(account)} read by * break`),
+  });
+}
+
+/** `database`: its DN in cn=config. */
+export function lacksIndex(suffix: string, database: string, attributes: string[]): Advice {
+  const index = `${attributes.join(',')} eq`;
+  return () => ({
+    what: `The database ${suffix} has no index for ${attributes.join(', ')}: it looks at every entry each time that changes are asked for.`,
+    mend: [
+      { where: 'slapd.conf, in the database; slapindex afterwards, while slapd is stopped', lines: [`index ${index}`] },
+      {
+        where: 'ldapmodify on cn=config',
+        lines: [`dn: ${database}`, 'changetype: modify', 'add: olcDbIndex', `olcDbIndex: ${index}`],
+      },
+    ],
+  });
+}
+
+/** What cuts an answer of `seen` entries. */
+export function cutsAnswers(kind: string, seen: number): Advice {
+  return (account) => {
+    const what = `The server cuts answers to ${account} after ${seen} entries: a whole read cannot be complete.`;
+    if (kind === '389ds') return { what, mend: [limitsOf389(account)] };
+    if (kind !== 'openldap') return { what, mend: [] };
+    const limits = `${who(account)} size=unlimited time=unlimited`;
+    return {
+      what,
+      mend: [
+        { where: 'slapd.conf, in the database', lines: [`limits ${limits}`] },
+        {
+          where: 'ldapmodify on cn=config',
+          lines: [`dn: ${DATABASE}`, 'changetype: modify', 'add: olcLimits', `olcLimits: ${limits}`],
+        },
+      ],
+    };
+  };
+}
+
+function limitsOf389(account: string): Mending {
+  const names = ['nsSizeLimit', 'nsPagedSizeLimit', 'nsLookThroughLimit', 'nsPagedLookThroughLimit', 'nsTimeLimit'];
+  return {
+    where: 'ldapmodify',
+    lines: [`dn: ${account}`, 'changetype: modify', names.map((name) => `replace: ${name}\n${name}: -1`).join('\n-\n')]
+      .join('\n')
+      .split('\n'),
+  };
+}
+
+/** In Samba no tool gives the right; modify-timestamp does without it. */
+export function lacksDeletedObjects(namingContext: string, isSamba: boolean): Advice {
+  const container = `CN=Deleted Objects,${namingContext}`;
+  return (account) => ({
+    what: `${account} does not see deleted objects of ${namingContext}: a search for them finds none, without any error.`,
+    mend: isSamba ? [] : inDomain(`dsacls "${container}" /takeownership`, `dsacls "${container}" /G "${account}:LCRP"`),
+  });
+}
+
+/** DS-Replication-Get-Changes (MS-ADTS 5.1.3.2.1). It gives no passwords. Samba wants the right above as well. */
+export function lacksReplicationRight(namingContext: string, isSamba: boolean): Advice {
+  return (account) => ({
+    what: `${account} may not use DirSync in ${namingContext}, or does not see by it what was deleted.`,
+    mend: isSamba ? [] : inDomain(`dsacls "${namingContext}" /G "${account}:CA;Replicating Directory Changes"`),
+  });
+}
+
+function inDomain(...lines: string[]): Mending[] {
+  return [{ where: 'a command line of an administrator of the domain', lines }];
+}
+
+/** An account that may not read `objectClass` finds nothing by most filters. */
+export function lacksReading(kind: string, base: string, attributes: string[]): Advice {
+  return (account) => {
+    const names = ['objectClass', ...attributes.filter((name) => name.toLowerCase() !== 'objectclass')];
+    const what = `${account} may not read ${attributes.join(', ')} below ${base}, or there is nothing.`;
+    if (kind === '389ds') {
+      const aci = `aci: (targetattr="${names.join(' || ')}")(version 3.0; acl "dirpost reads"; allow (read,search,compare) userdn="ldap:///${account}";)`;
+      return { what, mend: [{ where: 'ldapmodify', lines: [`dn: ${base}`, 'changetype: modify', 'add: aci', aci] }] };
+    }
+    if (kind !== 'openldap') return { what, mend: [] };
+    return {
+      what,
+      mend: accessLines(`to dn.subtree="${base}" attrs=entry,${names.join(',')} by ${who(account)} read by * break`),
+    };
+  };
+}
+
+/** slapd.access(5): the first line that fits decides, hence `break` in them. */
+function accessLines(access: string): Mending[] {
+  return [
+    { where: 'slapd.conf, before the other access lines of the database', lines: [`access ${access}`] },
+    {
+      where: 'ldapmodify on cn=config',
+      lines: [`dn: ${DATABASE}`, 'changetype: modify', 'add: olcAccess', `olcAccess: {0}${access}`],
+    },
+  ];
+}
+
+function who(account: string): string {
+  return account.includes('=') ? `dn.exact="${account}"` : 'users';
+}

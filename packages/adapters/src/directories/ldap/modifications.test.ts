@@ -1,0 +1,137 @@
+import type { Attributes } from '@dirpost/core';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { modificationsFor } from './modifications.ts';
+import type { ValuePolicy } from './options.ts';
+import type { Modification } from './requests.ts';
+
+type Texts = Record<string, string[]>;
+
+const attributes = (texts: Texts): Attributes =>
+  new Map(Object.entries(texts).map(([name, values]) => [name, values.map((value) => Buffer.from(value, 'latin1'))]));
+
+function changes(
+  present: Texts,
+  wanted: Texts,
+  policies: Record<string, ValuePolicy> = {},
+  rdn: Record<string, string> = {},
+) {
+  const named = new Map(Object.entries(rdn).map(([name, value]) => [name, Buffer.from(value)]));
+  return modificationsFor(attributes(present), attributes(wanted), { policies, rdn: named });
+}
+
+const shown = (all: Modification[]) =>
+  all.map(
+    ({ kind, attribute, values }) =>
+      `${kind} ${attribute}: ${values.map((value) => Buffer.from(value).toString('latin1')).join(' ')}`,
+  );
+
+/** As a server does it (RFC 4511 §4.6), and as strictly. */
+function apply(present: Texts, all: Modification[]): Texts {
+  const after = new Map(Object.entries(present).map(([name, values]) => [name, new Set(values)]));
+  for (const { kind, attribute, values } of all) {
+    const has = after.get(attribute) ?? new Set();
+    const texts = values.map((value) => Buffer.from(value).toString('latin1'));
+    if (kind === 'replace') after.set(attribute, new Set(texts));
+    else {
+      expect(texts.length).toBeGreaterThan(0);
+      for (const text of texts) {
+        expect(has.has(text), `${kind} of "${text}" in ${attribute}`).toBe(kind === 'delete');
+        if (kind === 'delete') has.delete(text);
+        else has.add(text);
+      }
+      after.set(attribute, has);
+    }
+  }
+  return Object.fromEntries(
+    [...after].filter(([, values]) => values.size > 0).map(([name, values]) => [name, [...values].sort()]),
+  );
+}
+
+const name = fc.constantFrom('mail', 'title', 'description', 'jpegphoto', 'x-unknown', 'member');
+const value = fc.constantFrom('a', 'b', 'c', 'ÿ\0', 'd', 'e');
+const values = fc.uniqueArray(value, { maxLength: 6 });
+const texts = fc.dictionary(name, values, { maxKeys: 6 });
+const policy = fc.constantFrom<ValuePolicy>('force', 'keep', 'merge', 'default');
+
+describe('applied to what is there, they give what the policy says', () => {
+  it('of each attribute, and nothing more', () => {
+    fc.assert(
+      fc.property(texts, texts, fc.dictionary(name, policy), (present, wanted, policies) => {
+        const all = changes(present, wanted, policies);
+        const after = apply(present, all);
+        for (const one of ['mail', 'title', 'description', 'jpegphoto', 'x-unknown', 'member']) {
+          const [has, wants] = [present[one] ?? [], wanted[one]];
+          const expected: Record<ValuePolicy, string[]> = {
+            // What is not dirpost's is not cleared.
+            force: wants ?? (one === 'x-unknown' ? has : []),
+            keep: has.length > 0 ? has : (wants ?? []),
+            merge: [...new Set([...has, ...(wants ?? [])])],
+            default: has,
+          };
+          expect(after[one] ?? []).toEqual(expected[policies[one] ?? 'force'].toSorted());
+          const touched = all.filter(({ attribute }) => attribute === one);
+          if ([...has].sort().join('\n') === (after[one] ?? []).join('\n')) expect(touched).toEqual([]);
+        }
+        // Once more there is nothing to do.
+        expect(changes(after, wanted, policies)).toEqual([]);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
+it('what dirpost does not know, or never writes, is not cleared', () => {
+  const present = { userpassword: ['x'], 'x-own': ['x'], memberof: ['x'], objectclass: ['top'], title: ['Boss'] };
+  expect(shown(changes(present, { sn: ['Berg'] }))).toEqual(['replace sn: Berg', 'replace title: ']);
+});
+
+it('classes are added and never taken away', () => {
+  const present = { objectclass: ['top', 'Person', 'posixAccount'] };
+  expect(shown(changes(present, { objectclass: ['top', 'person', 'inetOrgPerson'] }))).toEqual([
+    'add objectclass: inetOrgPerson',
+  ]);
+  expect(changes(present, { objectclass: ['TOP'] })).toEqual([]);
+});
+
+describe('members', () => {
+  const members = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `cn=${from + i},dc=x`);
+
+  it('of a large group come and go one by one, in pieces', () => {
+    const all = changes({ member: members(0, 3_000) }, { member: members(10, 5_500) });
+    expect(all.map(({ kind, values: some }) => [kind, some.length])).toEqual([
+      ['delete', 10],
+      ['add', 1_000],
+      ['add', 1_000],
+      ['add', 500],
+    ]);
+  });
+
+  it('of a small group are replaced at once', () => {
+    expect(shown(changes({ member: ['cn=a', 'cn=b'] }, { member: ['cn=b'] }))).toEqual(['replace member: cn=b']);
+  });
+
+  it('are the same however the server spells their DNs', () => {
+    const has = members(0, 60).map((dn) => dn.replace('cn', 'CN').replace(',dc=', ', DC='));
+    expect(changes({ member: has }, { member: members(0, 60) })).toEqual([]);
+    expect(shown(changes({ member: has }, { member: members(1, 61) }))).toEqual([
+      'delete member: CN=0, DC=x',
+      'add member: cn=60,dc=x',
+    ]);
+  });
+});
+
+it('a value that is there in other letters is not merged a second time', () => {
+  expect(changes({ mail: ['Anna@x'] }, { mail: ['anna@x'] }, { mail: 'merge' })).toEqual([]);
+});
+
+it('the values by which an entry is named stay, and others beside them come and go', () => {
+  const rdn = { cn: 'Anna' };
+  expect(changes({ cn: ['Anna'] }, { cn: ['Anna'] }, {}, rdn)).toEqual([]);
+  expect(changes({ cn: ['anna'] }, { cn: ['Anna'] }, {}, rdn)).toEqual([]);
+  expect(shown(changes({ cn: ['Anna', 'old'] }, { cn: ['Anna', 'new'] }, {}, rdn))).toEqual([
+    'delete cn: old',
+    'add cn: new',
+  ]);
+  expect(changes({ cn: ['Anna', 'own'] }, {}, {}, rdn)).toEqual([]);
+});

@@ -1,0 +1,133 @@
+/** Cross-checks of LDAP directories, on the values as they stand in the file: what one would do to what another does. */
+import { isDirpostError, isWithin, normalizeDn } from '@dirpost/core';
+import { type FaultPath, type PlacedFault, quote, valueAt } from './faults.ts';
+import { parseServer } from './ldap.ts';
+
+interface Scope {
+  path: FaultPath;
+  dn: string;
+  scope: string;
+  filter: string;
+}
+
+interface LdapDirectory {
+  name: string;
+  path: FaultPath;
+  /** Names by which two directories are known to be on one server. */
+  servers: string[];
+  bases: Scope[];
+  excluded: string[];
+  container: string | null;
+}
+
+export function checkLdap(values: unknown): PlacedFault[] {
+  const directories = ldapDirectories(values);
+  return directories.flatMap((one, i) => {
+    const earlier = directories.slice(0, i).filter((other) => isSameServer(one, other));
+    return [
+      ...earlier.flatMap((other) => readTwice(one, other)),
+      ...earlier.flatMap((other) => writtenTwice(one, other)),
+      ...directories.filter((other) => isSameServer(one, other)).flatMap((other) => readBack(one, other)),
+    ];
+  });
+}
+
+function ldapDirectories(values: unknown): LdapDirectory[] {
+  const given = valueAt(values, ['directories']);
+  if (!Array.isArray(given)) return [];
+  return given.flatMap((one: unknown, i): LdapDirectory[] => {
+    if (textAt(one, ['type']) !== 'ldap') return [];
+    const path: FaultPath = ['directories', i];
+    return [
+      {
+        name: textAt(one, ['name']) ?? '?',
+        path,
+        servers: serversOf(one),
+        bases: textAt(one, ['direction']) === 'publish' ? basesOf(one, path) : [],
+        excluded: listAt(one, ['exclude']).flatMap((exclusion) => textAt(exclusion, ['dn']) ?? []),
+        container: textAt(one, ['direction']) === 'subscribe' ? textAt(one, ['container']) : null,
+      },
+    ];
+  });
+}
+
+function serversOf(given: unknown): string[] {
+  const domain = textAt(given, ['domain']);
+  const servers = listAt(given, ['servers']).flatMap((url) => {
+    const server = typeof url === 'string' ? parseServer(url, 'starttls') : null;
+    // By whatever port: ldap and ldaps are the same server.
+    return server === null ? [] : [server.host.toLowerCase()];
+  });
+  return domain === null ? servers : [domain.toLowerCase(), ...servers];
+}
+
+function basesOf(given: unknown, path: FaultPath): Scope[] {
+  const filter = textAt(given, ['filter']) ?? '';
+  const scopeAt = (one: unknown, dn: string | null, at: FaultPath): Scope[] =>
+    dn === null || !isDn(dn)
+      ? []
+      : [{ path: at, dn, scope: textAt(one, ['scope']) ?? 'sub', filter: textAt(one, ['filter']) ?? filter }];
+  const several = listAt(given, ['bases']);
+  return [
+    ...scopeAt(given, textAt(given, ['base']), [...path, 'base']),
+    ...several.flatMap((one, i) => scopeAt(one, textAt(one, ['dn']), [...path, 'bases', i])),
+  ];
+}
+
+function isSameServer(one: LdapDirectory, other: LdapDirectory): boolean {
+  return one.servers.some((server) => other.servers.includes(server));
+}
+
+function readTwice(one: LdapDirectory, other: LdapDirectory): PlacedFault[] {
+  const overlaps = (a: Scope) => other.bases.some((b) => a.filter === b.filter && (covers(a, b) || covers(b, a)));
+  return one.bases.filter(overlaps).map(({ path }) => ({
+    path,
+    message: `${quote(other.name)} publishes entries of the same place with the same filter; give one of them another base or filter`,
+  }));
+}
+
+/** Whether what lies in `b` may lie in `a` too. */
+function covers(a: Scope, b: Scope): boolean {
+  if (!isWithin(b.dn, a.dn)) return false;
+  if (a.scope === 'sub') return true;
+  return normalizeDn(a.dn) === normalizeDn(b.dn) && (a.scope === b.scope || b.scope === 'sub');
+}
+
+function writtenTwice(one: LdapDirectory, other: LdapDirectory): PlacedFault[] {
+  const [mine, theirs] = [one.container, other.container];
+  if (mine === null || theirs === null || !isDn(mine) || !isDn(theirs)) return [];
+  if (!isWithin(mine, theirs) && !isWithin(theirs, mine)) return [];
+  const message = `lies in the same place as that of ${quote(other.name)}; each needs a container of its own`;
+  return [{ path: [...one.path, 'container'], message }];
+}
+
+/** What is written here would be published again, as if it were of this postoffice. */
+function readBack(one: LdapDirectory, { name, container }: LdapDirectory): PlacedFault[] {
+  if (container === null || !isDn(container)) return [];
+  if (one.excluded.some((dn) => isDn(dn) && isWithin(container, dn))) return [];
+  const reads = one.bases.filter(({ dn, scope }) => scope === 'sub' && isWithin(container, dn));
+  return reads.map(({ path }) => ({
+    path,
+    message: `the container of ${quote(name)} lies in it, so that what is written there would be published again; leave it out: exclude: [{ dn: ${quote(container)} }]`,
+  }));
+}
+
+function isDn(text: string): boolean {
+  try {
+    normalizeDn(text);
+    return true;
+  } catch (error) {
+    if (!isDirpostError(error)) throw error;
+    return false;
+  }
+}
+
+function textAt(values: unknown, path: FaultPath): string | null {
+  const value = valueAt(values, path);
+  return typeof value === 'string' ? value : null;
+}
+
+function listAt(values: unknown, path: FaultPath): unknown[] {
+  const value = valueAt(values, path);
+  return Array.isArray(value) ? value : [];
+}

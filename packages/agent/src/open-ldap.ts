@@ -1,0 +1,85 @@
+/** An LDAP directory of a postoffice, from its configuration; and what of that decides how it is read and written. */
+import { createHash } from 'node:crypto';
+import { type LdapBind, LdapDirectory, type LdapOptions, readSecret, type Secret } from '@dirpost/adapters';
+import { DirpostError, type Limits } from '@dirpost/core';
+import type { PublishDirectory } from './config/directory.ts';
+import type { LdapLogin, PublishLdap, SubscribeLdap } from './config/ldap.ts';
+import type { Configuration } from './config/load.ts';
+import { VERSION } from './version.ts';
+
+/** Connects to nothing until it is used. */
+export function openLdap(directory: PublishLdap | SubscribeLdap, limits: Limits): LdapDirectory {
+  return new LdapDirectory(ldapOptions(directory, limits));
+}
+
+function ldapOptions(directory: PublishLdap | SubscribeLdap, limits: Limits): LdapOptions {
+  const { name, key, connection } = directory;
+  const { profile, servers, ca, login, times } = connection;
+  const shared = {
+    name,
+    servers,
+    ...(ca !== null && { ca }),
+    bind: bindOf(login),
+    profile,
+    anchor: key.toLowerCase(),
+    times,
+    limits,
+  };
+  if (directory.direction === 'publish') {
+    const { bases, asked: attributes, method, wholeReadEveryMs, referrals, pageSize } = directory;
+    return { ...shared, bases, attributes, method, wholeReadEveryMs, referrals, pageSize };
+  }
+  const { target } = directory;
+  return { ...shared, ...unread, target };
+}
+
+/** A target is only looked into entry by entry. */
+const unread = {
+  bases: [],
+  attributes: [],
+  method: 'whole',
+  wholeReadEveryMs: 0,
+  referrals: 'count',
+  pageSize: 1_000,
+} satisfies Partial<LdapOptions>;
+
+function bindOf(login: LdapLogin): LdapBind {
+  switch (login.method) {
+    case 'anonymous':
+      return login;
+    case 'simple':
+      return { ...login, password: () => passwordOf(login.password, login.dn) };
+    case 'scram':
+      return { ...login, password: () => passwordOf(login.password, login.user) };
+    case 'external': {
+      const { certificate, key } = login;
+      return { method: 'external', ...(certificate && key ? { certificate: { certificate, key } } : {}) };
+    }
+    case 'gssapi': {
+      const { method, principal, keytab, serviceHost } = login;
+      return { method, principal, keytab, ...(serviceHost !== undefined && { serviceHost }) };
+    }
+  }
+}
+
+async function passwordOf(secret: Secret, who: string): Promise<string> {
+  try {
+    return await readSecret(secret, `the password of ${who}`);
+  } catch (error) {
+    if (!(error instanceof DirpostError)) throw error;
+    const { message, retry, hint, context } = error;
+    throw new DirpostError('directory-failed', message, { retry, ...(hint && { hint }), context, cause: error });
+  }
+}
+
+/** Stands for everything that decides what a read publishes, also a newer dirpost. Servers and logins may change. */
+export function configurationOfRead(directory: PublishDirectory, { postoffice, limits }: Configuration): string {
+  const decides = directory.type === 'ldap' ? { ...directory, connection: null } : directory;
+  const said = JSON.stringify([VERSION, postoffice, limits, decides]);
+  return createHash('sha256').update(said).digest('base64url').slice(0, 22);
+}
+
+/** How entries are written into it; when it changes all are written again. */
+export function shapeOf({ target, rdn }: SubscribeLdap): string {
+  return JSON.stringify([target.shape, Object.entries(target.policies).sort(), rdn]);
+}

@@ -1,0 +1,102 @@
+/**
+ * Values by which people are told apart (mail, uid, employeeNumber), compared as LDAP compares them: what is the same value
+ * for `dirpost duplicates`, and for values that must be unique on the network (claims.ts).
+ */
+import { hash as oneShotHash } from 'node:crypto';
+import { normalizeType } from './dn.ts';
+import { attributesStart, attributeSpans, type CanonicalWriter, spanValues } from './entry.ts';
+import { normalValue, ruleOf } from './matching.ts';
+
+export const VALUE_HASH_BYTES = 16;
+
+const MAIL = 'mail';
+/** Of Active Directory: addresses of all sorts, each behind the name of its sort; `SMTP:` is the primary mail address. */
+const ADDRESSES = 'proxyaddresses';
+const SMTP = /^smtp:/i;
+
+/** A value of an entry, and for which attribute it counts. */
+export interface ComparedValue {
+  /** Lower case, without options; of a mail address among `proxyAddresses`: mail. */
+  attribute: string;
+  /** As the entry names it, with options. */
+  description: string;
+  /** As it is compared: octets of the entry, without `smtp:`. */
+  value: Uint8Array;
+}
+
+/** The attributes of `names` as they are compared: lower case, without options or aliases, no two equal, ascending. */
+export function comparedAttributes(names: Iterable<string>): string[] {
+  return [...new Set([...names].map((name) => baseOf(name)))].sort();
+}
+
+/** The values of these attributes (comparedAttributes), in the order of the entry. */
+export function comparedValues(bytes: Uint8Array, attributes: ReadonlySet<string>): ComparedValue[] {
+  const found: ComparedValue[] = [];
+  for (const span of attributeSpans(bytes)) {
+    const { name } = span;
+    const base = baseOf(name);
+    if (base === ADDRESSES && attributes.has(MAIL)) {
+      for (const value of spanValues(bytes, span)) {
+        const address = mailAmong(value);
+        if (address !== null) found.push({ attribute: MAIL, description: name, value: address });
+      }
+    }
+    if (!attributes.has(base)) continue;
+    for (const value of spanValues(bytes, span)) found.push({ attribute: base, description: name, value });
+  }
+  return found;
+}
+
+function baseOf(name: string): string {
+  const options = name.indexOf(';');
+  return normalizeType(options < 0 ? name : name.slice(0, options));
+}
+
+function mailAmong(value: Uint8Array): Uint8Array | null {
+  const text = Buffer.from(value.buffer, value.byteOffset, Math.min(5, value.byteLength)).toString('latin1');
+  return SMTP.test(text) ? value.subarray(5) : null;
+}
+
+/** As texts that are equal where LDAP takes the values for equal; null for nothing, and for none of its syntax. */
+export function comparedText({ attribute, value }: ComparedValue): string | null {
+  const normal = normalValue(ruleOf(attribute), value);
+  return normal === undefined || normal === '' ? null : normal;
+}
+
+/** 16 octets that stand for a value of an attribute; null as for comparedText. */
+export function comparedHash(value: ComparedValue): Buffer | null {
+  const text = comparedText(value);
+  if (text === null) return null;
+  return oneShotHash('sha256', `${value.attribute}\0${text}`, 'buffer').subarray(0, VALUE_HASH_BYTES);
+}
+
+/** `hashes`: one after the other, VALUE_HASH_BYTES each. */
+export function hasHash(hashes: Uint8Array, hash: Uint8Array): boolean {
+  for (let at = 0; at < hashes.length; at += VALUE_HASH_BYTES) {
+    if (Buffer.compare(hashes.subarray(at, at + VALUE_HASH_BYTES), hash) === 0) return true;
+  }
+  return false;
+}
+
+/** The canonical bytes without the values that these hashes stand for, whatever attribute they are of. */
+export function withoutHashed(bytes: Uint8Array, hashes: Uint8Array, into: CanonicalWriter): Buffer {
+  into.reset().raw(bytes, 0, attributesStart(bytes));
+  for (const span of attributeSpans(bytes)) {
+    const values = spanValues(bytes, span);
+    const kept = values.filter((value) => !isHashed(span.name, value, hashes));
+    if (kept.length === values.length) into.raw(bytes, span.start, span.end);
+    else if (kept.length > 0) into.attribute(span.name, kept);
+  }
+  return into.finish();
+}
+
+function isHashed(description: string, value: Uint8Array, hashes: Uint8Array): boolean {
+  const attribute = baseOf(description);
+  const address = attribute === ADDRESSES ? mailAmong(value) : null;
+  const compared = [{ attribute, description, value }];
+  if (address !== null) compared.push({ attribute: MAIL, description, value: address });
+  return compared.some((one) => {
+    const hash = comparedHash(one);
+    return hash !== null && hasHash(hashes, hash);
+  });
+}

@@ -1,0 +1,111 @@
+/** `dirpost check` and `dirpost preview` with LDAP directories: they say what is and what would be, and change nothing. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { describeSlapd } from '../servers/ldap/presence.ts';
+import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
+import { ldif, NETWORK, people, PEOPLE, personLdif, range } from './ldap-directory.ts';
+import { ldapCycle, type LdapOffices, ldapOffices, publishing, setDirectories } from './ldap-offices.ts';
+
+const HERE = `ou=oslo,${NETWORK}`;
+
+interface Found {
+  findings: { what: string; result: string; text: string; mend?: string }[];
+}
+
+interface Previewed {
+  publish: { summary: { added: number; changed: number; removed: number } }[];
+  write: { directory: string; add: number; modify: number; delete: number; rename: number; refused: number }[];
+}
+
+describeSlapd('looking at LDAP directories', () => {
+  let source: Slapd;
+  let target: Slapd;
+  let offices: LdapOffices;
+
+  beforeEach(async () => {
+    const all = [people, ...range(5).map((i) => personLdif(`p${i}`))];
+    const started = [startSlapd({ writes: 'nosync', ldif: ldif(all) }), startSlapd({ writes: 'nosync' })];
+    [source, target] = (await Promise.all(started)) as [Slapd, Slapd];
+    offices = await ldapOffices(source, target, { subscribe: { firstWrite: 'held' } });
+  });
+
+  afterEach(async () => {
+    await Promise.all([source.stop(), target.stop()]);
+  });
+
+  const found = async (office: LdapOffices['hq'], name: string) => {
+    const ran = await office.run('--json', 'check');
+    return (JSON.parse(ran.out) as Found).findings.filter(({ what }) => what === name);
+  };
+
+  it('check says what the server is, as whom, how changes are found, and what would be published', async () => {
+    const texts = (await found(offices.oslo, 'people')).map(({ text }) => text).join('\n');
+    expect(texts).toMatch(/OpenLDAP.* at 127\.0\.0\.1:\d+ \(not encrypted\), as .*cn=admin/);
+    expect(texts).toMatch(/changes are found by syncrepl: /);
+    expect(texts).toMatch(/5 entries to publish, 0 left out, 0 refused/);
+    const written = (await found(offices.hq, 'network')).map(({ text }) => text).join('\n');
+    expect(written).toMatch(/entries are written below ou=network,dc=example,dc=com/);
+  });
+
+  it('check says what is lacking, with lines to paste', async () => {
+    await source.change({ overlays: [] });
+    const lacks = (await found(offices.oslo, 'people')).filter(({ result }) => result === 'warning');
+    expect(lacks.map(({ mend }) => mend).join('\n')).toMatch(/overlay syncprov/);
+  });
+
+  it('check says that nobody is let in, or nobody answers', async () => {
+    const bind = { method: 'simple', dn: 'cn=nobody,dc=example,dc=com', password: { file: 'ldap-password' } };
+    await setDirectories(offices.oslo, [await publishing(offices.oslo, source, { bind })]);
+    expect(await found(offices.oslo, 'people')).toMatchObject([
+      { result: 'fault', text: expect.stringMatching(/does not let cn=nobody.* in: invalidCredentials/) },
+    ]);
+    await source.halt();
+    expect(await found(offices.oslo, 'people')).toMatchObject([{ result: 'fault' }]);
+    await source.start();
+  });
+
+  it('preview shows the first write, and each later one against what stands there', async () => {
+    expect(await offices.oslo.json<Previewed>('preview')).toMatchObject({ publish: [{ summary: { added: 5 } }] });
+    await offices.oslo.must('sync', '--wait', '0');
+    await offices.hq.run('sync');
+    expect(await offices.hq.json<Previewed>('preview')).toMatchObject({
+      write: [{ directory: 'network', add: 7, modify: 0, delete: 0, rename: 0, refused: 0 }],
+    });
+    await expect(target.search('(objectClass=*)', ['dn'], NETWORK)).rejects.toThrow(/No such object/);
+    await offices.hq.must('approve', 'network');
+    await ldapCycle(offices);
+    expect(await offices.hq.json<Previewed>('preview')).toMatchObject({ write: [{ add: 0, modify: 0, delete: 0 }] });
+
+    await target.modify(`dn: cn=p0,${HERE}\nchangetype: modify\nreplace: title\ntitle: By hand\n`);
+    await source.modify(`dn: cn=p0,${PEOPLE}
+changetype: modify
+replace: title
+title: Boss
+
+dn: cn=p1,${PEOPLE}
+changetype: modrdn
+newrdn: cn=renamed
+deleteoldrdn: 1
+
+dn: cn=p2,${PEOPLE}
+changetype: delete
+`);
+    await target.halt();
+    expect(await offices.oslo.json<Previewed>('preview')).toMatchObject({
+      publish: [{ summary: { changed: 2, removed: 1, certificate: { extent: 'delta' } } }],
+    });
+    await offices.oslo.must('sync', '--wait', '0');
+    await offices.hq.run('sync');
+    await target.start();
+    const before = await target.search();
+    expect(await offices.hq.json<Previewed>('preview')).toMatchObject({
+      write: [{ add: 0, modify: 1, rename: 1, delete: 1, refused: 0 }],
+    });
+    const { out } = await offices.hq.must('preview', '--ldif');
+    expect(out).toContain(`dn: cn=p0,${HERE}\nchangetype: modify\nreplace: title\ntitle: Boss\n-`);
+    expect(out).toContain(`dn: cn=p1,${HERE}\nchangetype: modrdn\nnewrdn: cn=renamed\ndeleteoldrdn: 1`);
+    expect(out).toContain(`dn: cn=p2,${HERE}\nchangetype: delete`);
+    expect(await target.search()).toEqual(before);
+    await offices.hq.must('dispatch');
+    expect(await offices.hq.json<Previewed>('preview')).toMatchObject({ write: [{ modify: 0, rename: 0, delete: 0 }] });
+  });
+});

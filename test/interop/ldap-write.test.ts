@@ -1,0 +1,403 @@
+/** T3 into slapd: what was asked for stands there and nothing else, whatever was there before and whatever went wrong. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { DirectoryChange, Place, WriteOutcome } from '@dirpost/core';
+import type { LdapOptions, LdapTarget } from '../../packages/adapters/src/directories/ldap/options.ts';
+import { describeSlapd } from '../servers/ldap/presence.ts';
+import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
+import {
+  attributesOf,
+  container,
+  counted,
+  entryNamed,
+  idOf,
+  ldif,
+  NETWORK,
+  octets,
+  openDirectory,
+  person,
+  range,
+  readAll,
+  removal,
+  simple,
+  SUFFIX,
+  targetIn,
+  type Texts,
+  textOf,
+  valuesOf,
+  writeAll,
+} from './ldap-directory.ts';
+import { Wire } from './ldap-wire.ts';
+
+const OSLO = `ou=oslo,${NETWORK}`;
+const LEAVERS = `ou=leavers,${SUFFIX}`;
+const base = [container(NETWORK, 'network'), container(OSLO, 'oslo')];
+const leavers = `dn: ${LEAVERS}\nobjectClass: organizationalUnit\nou: leavers\n`;
+/** Active Directory's mark of those who may everything. */
+const adminCount = `attributetype ( 1.2.840.113556.1.4.150 NAME 'adminCount' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )`;
+
+const ATTRIBUTES = [
+  'cn',
+  'sn',
+  'mail',
+  'title',
+  'member',
+  'description',
+  'userpassword',
+  'uidnumber',
+  'admincount',
+  'entrycsn',
+];
+
+describeSlapd('a directory that is written on slapd', () => {
+  let slapd: Slapd;
+  beforeAll(async () => {
+    slapd = await startSlapd({ writes: 'nosync', globalLines: [adminCount] });
+  });
+  afterAll(() => slapd?.stop());
+  beforeEach(() => slapd.reload(leavers));
+
+  const target = (more: Partial<LdapTarget> = {}) => targetIn(NETWORK, more);
+  const open = (more: Partial<LdapTarget> = {}, options: Partial<LdapOptions> = {}) =>
+    openDirectory(slapd, { target: target(more), ...options });
+  const stands = (within = NETWORK) =>
+    readAll(
+      openDirectory(slapd, {
+        method: 'whole',
+        attributes: ATTRIBUTES,
+        bases: [{ dn: within, scope: 'sub', filter: '(!(objectClass=organizationalUnit))' }],
+      }),
+    );
+  const placeOf = (outcomes: WriteOutcome[], at: number): Place => outcomes[at]!.place!;
+  const all = (count: number): Record<string, number> => ({ written: count });
+
+  it('gets what it was to get, and its places with what each entry keeps for life', async () => {
+    const changes = [...base, ...range(200).map((i) => person(`p${i}`, { title: `t${i}` }, OSLO))];
+    const outcomes = await writeAll(open(), changes);
+    expect(counted(outcomes)).toEqual(all(202));
+    expect(outcomes.map(({ id }) => id)).toEqual(changes.map(({ id }) => id));
+    const read = await stands();
+    expect(valuesOf(read)).toEqual(
+      range(200)
+        .map((i) => `p${i}`)
+        .toSorted(),
+    );
+    const p7 = entryNamed(read, 'p7');
+    expect([textOf(p7, 'title'), textOf(p7, 'mail'), p7.dn]).toEqual(['t7', 'p7@example.com', `cn=p7,${OSLO}`]);
+    const anchor = Buffer.from(textOf(p7, 'entryuuid')).toString('hex');
+    expect(placeOf(outcomes, 9)).toEqual({ dn: p7.dn, anchor });
+  });
+
+  it('is not touched where nothing differs, and changed only in what does', async () => {
+    const directory = open();
+    const changes = range(20).map((i) => person(`p${i}`, { title: 'first', mail: [`a${i}@x.test`, `b${i}@x.test`] }));
+    const first = await writeAll(directory, [base[0]!, ...changes]);
+    const before = await stands();
+    const again = changes.map((change, i) => ({ ...change, place: placeOf(first, i + 1) }));
+    // Another order of values is no difference.
+    for (const { attributes } of again) attributes.set('mail', attributes.get('mail')!.toReversed());
+    again[3]!.attributes.set('title', octets('second'));
+    const second = await writeAll(directory, again);
+    expect(counted(second)).toEqual(all(20));
+    const after = await stands();
+    const csn = (name: string, read = after) => textOf(entryNamed(read, name), 'entrycsn');
+    expect(textOf(entryNamed(after, 'p3'), 'title')).toBe('second');
+    expect(csn('p3')).not.toBe(csn('p3', before));
+    for (const i of range(20)) if (i !== 3) expect(csn(`p${i}`)).toBe(csn(`p${i}`, before));
+  });
+
+  it('is renamed and moved, not made anew, also together with other changes', async () => {
+    const directory = open();
+    const changes = [person('anna', { title: 'first' }), person('bo'), person('cy')];
+    const first = await writeAll(directory, [...base, ...changes]);
+    const uuids = new Map((await stands()).entries.map((entry) => [textOf(entry, 'cn'), textOf(entry, 'entryuuid')]));
+    const place = (i: number) => placeOf(first, i + 2);
+    const second = await writeAll(directory, [
+      { ...person('anna marie', { title: 'second' }), id: idOf('anna'), place: place(0) },
+      { ...person('bo', {}, OSLO), place: place(1) },
+      { ...person('cyrus', {}, OSLO), id: idOf('cy'), place: place(2) },
+    ]);
+    expect(counted(second)).toEqual(all(3));
+    const read = await stands();
+    expect(read.entries.map(({ dn }) => dn).toSorted()).toEqual([
+      `cn=anna marie,${NETWORK}`,
+      `cn=bo,${OSLO}`,
+      `cn=cyrus,${OSLO}`,
+    ]);
+    const anna = entryNamed(read, 'anna marie');
+    expect([textOf(anna, 'title'), textOf(anna, 'entryuuid')]).toEqual(['second', uuids.get('anna')]);
+    expect(anna.attributes.get('cn')!.map(String)).toEqual(['anna marie']);
+    expect(textOf(entryNamed(read, 'cyrus'), 'entryuuid')).toBe(uuids.get('cy'));
+    expect(second[0]!.place).toEqual({ dn: anna.dn, anchor: place(0).anchor });
+  });
+
+  it('takes two who change their names with each other', async () => {
+    const directory = open();
+    const [anna, bo] = [person('anna'), person('bo')];
+    const first = await writeAll(directory, [base[0]!, anna, bo]);
+    const swapped = [
+      { ...anna, dn: bo.dn, attributes: attributesOf({ cn: 'bo', sn: 'was anna' }), place: placeOf(first, 1) },
+      { ...bo, dn: anna.dn, attributes: attributesOf({ cn: 'anna', sn: 'was bo' }), place: placeOf(first, 2) },
+    ];
+    const second = await writeAll(directory, swapped);
+    // One of them cannot have the name as long as the other has it. Nobody is overwritten and nobody is lost.
+    const read = await stands();
+    expect(read.entries.length).toBe(2);
+    for (const { result, code } of second) if (result === 'refused') expect(code).toBe('entryAlreadyExists');
+    const uuids = new Set(read.entries.map((entry) => Buffer.from(textOf(entry, 'entryuuid')).toString('hex')));
+    expect(uuids).toEqual(new Set([placeOf(first, 1).anchor, placeOf(first, 2).anchor]));
+  });
+
+  it('loses who is removed, by deletion or by a move to those who left', async () => {
+    const changes = [person('anna'), person('bo')];
+    const first = await writeAll(open(), [base[0]!, ...changes]);
+    const [anna, bo] = changes.map((change, i) => removal(change, placeOf(first, i + 1))) as [
+      DirectoryChange,
+      DirectoryChange,
+    ];
+    expect(await writeAll(open(), [anna])).toEqual([{ id: anna.id, result: 'written' }]);
+    expect(await writeAll(open({ removal: { moveTo: LEAVERS } }), [bo])).toEqual([{ id: bo.id, result: 'written' }]);
+    expect((await stands()).entries).toEqual([]);
+    expect(valuesOf(await stands(LEAVERS))).toEqual(['bo']);
+    // Once more, as after a lost answer.
+    expect(counted(await writeAll(open(), [anna]))).toEqual(all(1));
+  });
+
+  it('refuses what it must, with its LDAP code, and has all others', async () => {
+    const changes: DirectoryChange[] = [base[0]!, ...range(300).map((i) => person(`p${i}`))];
+    changes[50] = person('bad', { mail: 'not–ascii@example.com' });
+    changes[100] = person('nowhere', {}, `ou=missing,${NETWORK}`);
+    changes[150] = { ...person('outside'), dn: `cn=outside,ou=other,${SUFFIX}` };
+    changes[200] = { ...person('broken'), dn: 'cn=broken,,' };
+    const outcomes = await writeAll(open(), changes);
+    expect(counted(outcomes)).toMatchObject({
+      written: 297,
+      invalidAttributeSyntax: 1,
+      noSuchObject: 1,
+      outsideContainer: 1,
+    });
+    expect(outcomes[50]).toMatchObject({
+      id: idOf('bad'),
+      result: 'refused',
+      reason: expect.stringContaining('mail') as string,
+    });
+    expect([50, 100, 150, 200].map((at) => outcomes[at]!.result)).toEqual(Array(4).fill('refused'));
+    expect((await stands()).entries.length).toBe(296);
+  });
+
+  it('refuses each entry by itself where the account has no rights, or the container is not there', async () => {
+    const readOnly = open({}, { bind: simple(slapd.reader) });
+    await writeAll(open(), base);
+    const changes = range(10).map((i) => person(`p${i}`));
+    expect(counted(await writeAll(readOnly, changes))).toEqual({ insufficientAccessRights: 10 });
+    const nowhere = openDirectory(slapd, { target: targetIn(`ou=nowhere,${SUFFIX}`) });
+    const there = range(10).map((i) => person(`p${i}`, {}, `ou=nowhere,${SUFFIX}`));
+    expect(counted(await writeAll(nowhere, there))).toEqual({ noSuchObject: 10 });
+  });
+
+  it('is written in transactions, but for renames, of which slapd would die', async () => {
+    const wire = await Wire.to(slapd.port);
+    const over = open({}, { servers: [{ host: '127.0.0.1', port: wire.port, tls: 'none' }] });
+    const isTogether = () => wire.says('1.3.6.1.1.21.2');
+    const first = await writeAll(over, base);
+    expect(isTogether()).toBe(false);
+    const made = await writeAll(
+      over,
+      range(40).map((i) => person(`p${i}`)),
+    );
+    expect([counted(first), counted(made), isTogether()]).toEqual([all(2), all(40), true]);
+    wire.heard.length = 0;
+    const moved = range(40).map((i) => ({ ...person(`p${i}`, { title: 'x' }, OSLO), place: placeOf(made, i) }));
+    expect(counted(await writeAll(over, moved))).toEqual(all(40));
+    expect(isTogether()).toBe(false);
+    // In one go: removals, those who take the free names, moves, and others.
+    const places = await writeAll(over, moved);
+    const mixed = await writeAll(over, [
+      ...range(10).map((i) => removal(moved[i]!, placeOf(places, i))),
+      ...range(20).map((i) => ({ ...person(i < 10 ? `p${i}` : `s${i}`, {}, OSLO), id: idOf(`successor ${i}`) })),
+      ...range(10).map((i) => ({ ...person(`p${i + 10}`, { title: 'y' }), place: placeOf(places, i + 10) })),
+      ...range(10).map((i) => ({ ...person(`p${i + 20}`, { title: 'z' }, OSLO), place: placeOf(places, i + 20) })),
+    ]);
+    expect([counted(mixed), (await stands()).entries.length, isTogether()]).toEqual([all(50), 50, true]);
+    await wire.close();
+  });
+
+  it('takes everything once more after a crash in the middle, and has everybody once', async () => {
+    const changes = [...base, ...range(3_000).map((i) => person(`p${i}`, { title: 'first' }))];
+    const directory = open();
+    let written = 0;
+    const writing = writeAll(directory, changes, async () => {
+      if (++written === 200) await slapd.kill();
+    });
+    await expect(writing).rejects.toMatchObject({ code: 'directory-failed', retry: 'later' });
+    await slapd.start();
+    const { entries } = await stands();
+    expect(entries.length).toBeGreaterThanOrEqual(198);
+    expect(entries.length).toBeLessThan(3_000);
+    // Nobody knows what took effect, and meanwhile some of it has changed.
+    const again = changes.map((change, i) => (i < 2 ? change : person(`p${i - 2}`, { title: 'second' })));
+    const outcomes = await writeAll(directory, again);
+    expect(counted(outcomes)).toEqual(all(3_002));
+    expect(outcomes.slice(2).filter(({ place }) => place!.anchor === '')).toEqual([]);
+    const read = await stands();
+    expect([read.entries.length, new Set(valuesOf(read, 'title'))]).toEqual([3_000, new Set(['second'])]);
+  });
+
+  it('has who was moved by an administrator changed where he is, and removed where he is', async () => {
+    const directory = open();
+    const [anna, bo] = [person('anna'), person('bo')];
+    const first = await writeAll(directory, [...base, anna, bo]);
+    const move = (name: string) =>
+      `dn: cn=${name},${NETWORK}\nchangetype: modrdn\nnewrdn: cn=${name} moved\ndeleteoldrdn: 1\nnewsuperior: ${OSLO}\n`;
+    await slapd.modify(ldif([move('anna'), move('bo')]));
+    const second = await writeAll(directory, [
+      { ...person('anna', { title: 'second' }), place: placeOf(first, 2) },
+      removal(bo, placeOf(first, 3)),
+    ]);
+    expect(counted(second)).toEqual(all(2));
+    const read = await stands();
+    expect(read.entries.map(({ dn, attributes }) => [dn, String(attributes.get('title'))])).toEqual([
+      [anna.dn, 'second'],
+    ]);
+    expect(second[0]!.place!.anchor).toBe(placeOf(first, 2).anchor);
+  });
+
+  it('has who was removed by hand again, and leaves another who has his name alone', async () => {
+    const directory = open();
+    const [anna, bo] = [person('anna'), person('bo')];
+    const first = await writeAll(directory, [base[0]!, anna, bo]);
+    await slapd.modify(ldif([anna, bo].map(({ dn }) => `dn: ${dn}\nchangetype: delete\n`)));
+    await slapd.modify(`dn: ${bo.dn}\nobjectClass: inetOrgPerson\ncn: bo\nsn: another\n`);
+    const outcomes = await writeAll(directory, [{ ...anna, place: placeOf(first, 1) }, removal(bo, placeOf(first, 2))]);
+    expect(counted(outcomes)).toEqual(all(2));
+    const read = await stands();
+    expect(valuesOf(read)).toEqual(['anna', 'bo']);
+    expect(textOf(entryNamed(read, 'bo'), 'sn')).toBe('another');
+    expect(outcomes[0]!.place!.anchor).not.toBe(placeOf(first, 1).anchor);
+  });
+
+  it('is never given passwords and rights, whatever the change says', async () => {
+    const rights: Texts = {
+      userpassword: 'secret',
+      uidnumber: '0',
+      gidnumber: '0',
+      homedirectory: '/root',
+      sshpublickey: 'ssh-ed25519 A',
+      admincount: '1',
+      memberof: `cn=admins,${SUFFIX}`,
+      entryuuid: '6ba7b810-9dad-11d1-80b4-00c04fd430c8',
+      krbprincipalname: 'root',
+      nonsense: 'x',
+    };
+    const change = person('mallory', rights);
+    expect(counted(await writeAll(open(), [base[0]!, change]))).toEqual(all(2));
+    const found = await slapd.search('(cn=mallory)', ['*', 'entryUUID', 'memberOf']);
+    expect(found).not.toMatch(/userPassword|uidNumber|gidNumber|homeDirectory|ssh|adminCount|memberOf|krb|6ba7b810/i);
+  });
+
+  it('does not touch entries that the system needs', async () => {
+    const first = await writeAll(open(), [base[0]!, person('root'), person('boss'), person('chief')]);
+    const marked = (name: string) =>
+      `dn: cn=${name},${NETWORK}\nchangetype: modify\nadd: objectClass\nobjectClass: extensibleObject\n-\nadd: adminCount\nadminCount: 1\n`;
+    await slapd.modify(ldif(['root', 'boss', 'chief'].map(marked)));
+    const before = await slapd.search('(adminCount=1)', ['*', '+']);
+    const outcomes = await writeAll(open(), [
+      { ...person('root', { title: 'none' }), place: placeOf(first, 1) },
+      removal(person('boss'), placeOf(first, 2)),
+      // As if it had never been written: it must not be taken over either.
+      person('chief', { title: 'none' }),
+    ]);
+    expect(counted(outcomes)).toEqual({ notAllowed: 3 });
+    expect(await slapd.search('(adminCount=1)', ['*', '+'])).toBe(before);
+  });
+
+  it('is not created, changed, renamed or emptied where that is switched off', async () => {
+    const changes = [person('anna'), person('bo'), person('cy')];
+    const first = await writeAll(open(), [base[0]!, ...changes]);
+    const off = { create: false, update: false, rename: false, delete: false };
+    const outcomes = await writeAll(open({ allowed: off }), [
+      person('new'),
+      { ...person('anna', { title: 'x' }), place: placeOf(first, 1) },
+      { ...person('bo new'), id: idOf('bo'), place: placeOf(first, 2) },
+      removal(changes[2]!, placeOf(first, 3)),
+      { ...person('anna'), place: placeOf(first, 1) },
+    ]);
+    expect(counted(outcomes)).toEqual({ notAllowed: 4, written: 1 });
+    expect(valuesOf(await stands())).toEqual(['anna', 'bo', 'cy']);
+  });
+
+  it('keeps values of its own as the policy of each attribute says', async () => {
+    const policies = { title: 'keep', description: 'merge', telephonenumber: 'default' } as const;
+    const texts = { title: 'theirs', description: 'theirs', telephonenumber: '+47 1' };
+    const first = await writeAll(open({ policies }), [base[0]!, person('anna', texts)]);
+    await slapd.modify(
+      `dn: cn=anna,${NETWORK}\nchangetype: modify\nreplace: title\ntitle: own\n-\nreplace: description\ndescription: own\n-\nreplace: telephoneNumber\ntelephoneNumber: +47 2\n-\nreplace: sn\nsn: own\n`,
+    );
+    const again = { ...person('anna', texts), place: placeOf(first, 1) };
+    expect(counted(await writeAll(open({ policies }), [again]))).toEqual(all(1));
+    const found = await slapd.search('(cn=anna)', ['title', 'description', 'telephoneNumber', 'sn']);
+    expect(found.trim().split('\n').slice(1).toSorted()).toEqual([
+      'description: own',
+      'description: theirs',
+      'sn: Person',
+      'telephoneNumber: +47 2',
+      'title: own',
+    ]);
+  });
+
+  it('takes a group of 5,000, and later only the members that differ', async () => {
+    const member = (i: number) => `cn=p${i},${NETWORK}`;
+    const group = (members: number[]): DirectoryChange => ({
+      id: idOf('group'),
+      action: 'put',
+      kind: 'group',
+      dn: `cn=all,${NETWORK}`,
+      attributes: attributesOf({ cn: 'all', member: members.map(member) }),
+    });
+    const first = await writeAll(open(), [base[0]!, group(range(5_000))]);
+    expect(counted(first)).toEqual(all(2));
+    const wire = await Wire.to(slapd.port);
+    const over = open({}, { servers: [{ host: '127.0.0.1', port: wire.port, tls: 'none' }] });
+    const members = range(5_003).slice(6);
+    const second = await writeAll(over, [{ ...group(members), place: placeOf(first, 1) }]);
+    expect(counted(second)).toEqual(all(1));
+    expect(wire.length).toBeLessThan(3_000);
+    await wire.close();
+    const read = await stands();
+    expect(new Set(entryNamed(read, 'all').attributes.get('member')!.map(String))).toEqual(
+      new Set(members.map(member)),
+    );
+    const empty = await writeAll(open(), [{ ...group([]), place: placeOf(first, 1) }]);
+    expect(counted(empty)).toEqual(all(1));
+  });
+
+  it('takes names with every character that has to be escaped', async () => {
+    const names = [
+      'Comma, Inc.',
+      'plus+plus',
+      '"quoted"',
+      'back\\slash',
+      '<angle>',
+      'semi;colon',
+      '#hash',
+      'a=b',
+      'Žluť 日本',
+      'tab\tx',
+      'x/y',
+    ];
+    const named = (name: string, id = name): DirectoryChange => {
+      const rdn = Array.from(Buffer.from(name), (octet) => `\\${octet.toString(16).padStart(2, '0')}`).join('');
+      return { ...person(name, { mail: 'somebody@example.com' }), id: idOf(id), dn: `cn=${rdn},${NETWORK}` };
+    };
+    const directory = open();
+    const first = await writeAll(directory, [base[0]!, ...names.map((name) => named(name))]);
+    expect(counted(first)).toEqual(all(names.length + 1));
+    expect(valuesOf(await stands())).toEqual(names.toSorted());
+    const renamed = names.map((name, i) => ({ ...named(`${name}+x`, name), place: placeOf(first, i + 1) }));
+    const second = await writeAll(directory, renamed);
+    expect(counted(second)).toEqual(all(names.length));
+    expect(valuesOf(await stands())).toEqual(names.map((name) => `${name}+x`).toSorted());
+    const removals = renamed.map((change, i) => removal(change, placeOf(second, i)));
+    expect(counted(await writeAll(directory, removals))).toEqual(all(names.length));
+    expect((await stands()).entries).toEqual([]);
+  });
+});
