@@ -196,7 +196,7 @@ describeSlapd('a directory that is written on slapd', () => {
 
   it('is written in transactions, but for renames, of which slapd would die', async () => {
     const wire = await Wire.to(slapd.port);
-    const over = open({}, { servers: [{ host: '127.0.0.1', port: wire.port, tls: 'none' }] });
+    const over = open({ transactions: 'always' }, { servers: [{ host: '127.0.0.1', port: wire.port, tls: 'none' }] });
     const isTogether = () => wire.says('1.3.6.1.1.21.2');
     const first = await writeAll(over, base);
     expect(isTogether()).toBe(false);

@@ -20,13 +20,14 @@ import { PAGED_RESULTS, readRootDse } from './root-dse.ts';
 import { LdapServers } from './servers.ts';
 import type { Session } from './session.ts';
 import { watchChanges } from './watch.ts';
-import { writeChanges } from './write.ts';
+import { type WriteMemory, writeChanges } from './write.ts';
 
 export class LdapDirectory implements Directory {
   readonly name: string;
   readonly writes = 'changes';
   readonly #options: LdapOptions;
   readonly #servers: LdapServers;
+  readonly #memory: WriteMemory = { transactionsFailed: false };
   readonly #authenticator: Authenticator;
   readonly #now: () => number;
 
@@ -70,7 +71,7 @@ export class LdapDirectory implements Directory {
 
   /** One outcome per change, in their order. */
   write(changes: AsyncIterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<WriteOutcome> {
-    return writeChanges(this.#options, this.#servers, changes, signal);
+    return writeChanges(this.#options, this.#servers, changes, this.#memory, signal);
   }
 
   /** What `write` would do; nothing is changed. */

@@ -83,6 +83,11 @@ export interface LdapTarget {
   shape: 'inetorgperson' | 'ad-contact';
   /** What becomes of an entry that is removed. */
   removal: 'delete' | { moveTo: string };
+  /**
+   * RFC 5805. `fill` (default): once a write has proved to be a large one, such as the first; see transaction.ts for why
+   * not for the few changes of every day. After a line was cut in one there are none for the rest of the process.
+   */
+  transactions?: 'fill' | 'always' | 'never';
   /** By attribute in lower case; others `force`. */
   policies: Record<string, ValuePolicy>;
   /** Without them the operation is refused for that entry. */

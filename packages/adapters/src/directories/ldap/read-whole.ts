@@ -2,6 +2,7 @@
  * T0, the plain way: everything within the bases, page by page (RFC 2696), in the order of the server. A page may be empty
  * and the read still go on: only an empty cookie ends it.
  */
+import { strict as assert } from 'node:assert';
 import type { DirectoryEntry, ReadBatch } from '@dirpost/core';
 import type { ReadNotes } from './certificate.ts';
 import { nextPage, pagedResults } from './controls.ts';
@@ -77,24 +78,58 @@ export async function* readBase(context: ReadContext, base: LdapBase, seen: Seen
   yield* readElsewhere(context, base, references, seen);
 }
 
-/** Page by page: the result of each comes with its last items. */
+/**
+ * Page by page: the result of each comes with its last items. The next page is asked for before they are given out, so
+ * that the server works while the reader does.
+ */
 export async function* searchPages(
   { session, dse, options, signal }: ReadContext,
   request: SearchRequest,
   more: LdapControl[] = [],
 ): AsyncGenerator<SearchBatch> {
   const pages = dse.controls.has(PAGED_RESULTS);
-  let cookie: Buffer | null = Buffer.alloc(0);
-  while (cookie !== null) {
-    const controls: LdapControl[] = pages ? [pagedResults(options.pageSize, cookie), ...more] : more;
-    let next: Buffer | null = null;
-    for await (const batch of session.search(request, { controls, signal })) {
-      // What it is a view of may be gone when the next page is asked for.
-      const given = batch.result === undefined ? null : nextPage(batch.result.controls);
-      if (given !== null && given.length > 0) next = Buffer.from(given);
+  const ask = (cookie: Buffer) => {
+    const controls = pages ? [pagedResults(options.pageSize, cookie), ...more] : more;
+    return new Page(session.search(request, { controls, signal }));
+  };
+  let page: Page | null = ask(Buffer.alloc(0));
+  try {
+    while (page !== null) {
+      const batch: SearchBatch = await page.next();
+      if (batch.result !== undefined) {
+        const cookie = nextPage(batch.result.controls);
+        page = cookie !== null && cookie.length > 0 ? ask(cookie) : null;
+      }
       yield batch;
     }
-    cookie = next;
+  } finally {
+    page?.leave();
+  }
+}
+
+/** A search that is under way, whether or not anybody waits for it. */
+class Page {
+  readonly #batches: AsyncGenerator<SearchBatch>;
+  #ahead: Promise<IteratorResult<SearchBatch>> | null;
+
+  constructor(batches: AsyncGenerator<SearchBatch>) {
+    this.#batches = batches;
+    this.#ahead = batches.next();
+    // It is told when it is asked for.
+    this.#ahead.catch(() => {});
+  }
+
+  async next(): Promise<SearchBatch> {
+    const ahead = this.#ahead ?? this.#batches.next();
+    this.#ahead = null;
+    const { value, done } = await ahead;
+    assert(done !== true, 'a search ends with its result');
+    return value;
+  }
+
+  /** Nobody waits until the server hears of it. */
+  leave(): void {
+    this.#batches.return(undefined).catch(() => {});
   }
 }
 

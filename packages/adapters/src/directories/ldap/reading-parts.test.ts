@@ -351,6 +351,13 @@ it('a write without changes opens no line', async () => {
   server = await ScriptedServer.start(async () => {});
   const options = optionsFor([server.address]);
   const nothing = async function* () {};
-  for await (const _ of writeChanges(options, new LdapServers(options), nothing(), signal)) expect.unreachable();
+  for await (const _ of writeChanges(
+    options,
+    new LdapServers(options),
+    nothing(),
+    { transactionsFailed: false },
+    signal,
+  ))
+    expect.unreachable();
   expect(server.clients).toEqual([]);
 });

@@ -2,8 +2,8 @@
  * T3: changes of the replica into an LDAP directory, in the order in which they come (core/src/plan-changes.ts: removals and
  * renames, containers, persons, groups).
  *
- *   changes ─▶ batch ─▶ drafts (write-entry.ts: what is there, what has to be done) ─▶ one transaction (RFC 5805)
- *                                                                       └─ refused, or not offered ─▶ one by one, pipelined
+ *   changes ─▶ batch ─▶ drafts (write-entry.ts: what is there, what has to be done) ─┬─▶ one by one, pipelined
+ *                                                                                    └─▶ a fill: one transaction (RFC 5805)
  *
  * A batch takes about 200 ms, since a transaction holds the server's only writer. One entry that is refused stops no
  * other. Everything may be done twice: after a cut line nobody knows what has taken effect.
@@ -23,13 +23,24 @@ const SMALLEST_BATCH = 8;
 const AIM_MS = 200;
 /** Operations of which a transaction is worth its three round trips. */
 const LEAST_TOGETHER = 16;
+/** Changes after which a write is a large one. */
+const FILL_AFTER = 2_000;
+
+/** Kept as long as the directory is open. */
+export interface WriteMemory {
+  /** A line was cut in a transaction: perhaps by it. */
+  transactionsFailed: boolean;
+}
 
 export async function* writeChanges(
   options: LdapOptions,
   servers: LdapServers,
   changes: AsyncIterable<DirectoryChange>,
+  memory: WriteMemory,
   signal: AbortSignal,
 ): AsyncGenerator<WriteOutcome> {
+  const { transactions = 'fill' } = options.target ?? {};
+  let written = 0;
   let line: Line | null = null;
   try {
     let size = FIRST_BATCH;
@@ -38,8 +49,10 @@ export async function* writeChanges(
       // Most writes have nothing to say, and need no line.
       line ??= await openLine(options, servers, signal);
       const { writer, offersTransactions } = line;
+      const isWanted = transactions === 'always' || (transactions === 'fill' && written >= FILL_AFTER);
       const beganMs = performance.now();
-      const outcomes = await writeBatch(writer, batch, offersTransactions);
+      const outcomes = await writeBatch(writer, batch, offersTransactions && isWanted ? memory : null);
+      written += outcomes.length;
       const tookMs = Math.max(1, performance.now() - beganMs);
       size = clamp(Math.round((batch.length * AIM_MS) / tookMs), Math.ceil(size / 2), size * 2);
       batch = [];
@@ -81,12 +94,13 @@ function clamp(size: number, least: number, most: number): number {
 async function writeBatch(
   writer: EntryWriter,
   changes: DirectoryChange[],
-  offersTransactions: boolean,
+  memory: WriteMemory | null,
 ): Promise<WriteOutcome[]> {
   const drafts = await pipelined(changes, (change) => writer.draft(change));
   const outcomes: WriteOutcome[] = [];
   for (const run of runsOf(drafts)) {
-    const isTogether = offersTransactions && deedOf(run[0]!) !== 'rename' && (await together(writer, run));
+    const mayBeTogether = memory !== null && deedOf(run[0]!) !== 'rename';
+    const isTogether = mayBeTogether && (await together(writer, run, memory));
     if (isTogether) outcomes.push(...run.map((draft) => draft.outcome ?? done(draft)));
     else outcomes.push(...(await pipelined(run, (draft) => writer.carryOut(draft))));
   }
@@ -94,15 +108,20 @@ async function writeBatch(
 }
 
 /** True: all took effect. */
-async function together({ session, signal }: EntryWriter, drafts: Draft[]): Promise<boolean> {
+async function together({ session, signal }: EntryWriter, drafts: Draft[], memory: WriteMemory): Promise<boolean> {
   const operations = drafts.flatMap((draft) => (draft.outcome === null ? draft.operations : []));
-  return operations.length >= LEAST_TOGETHER && (await inTransaction(session, operations, signal));
+  if (memory.transactionsFailed || operations.length < LEAST_TOGETHER) return false;
+  try {
+    return await inTransaction(session, operations, signal);
+  } catch (error) {
+    if (!signal.aborted) memory.transactionsFailed = true;
+    throw error;
+  }
 }
 
 /**
  * In their order; removals and renames end before others begin, which may want the names that become free, and members are
- * there before their groups. And slapd 2.5
- * crashes in a transaction that moves entries, and refuses one that renames an entry and changes it.
+ * there before their groups. And slapd 2.5 crashes in a transaction that moves entries, and refuses one that renames an entry and changes it.
  */
 function runsOf(drafts: Draft[]): Draft[][] {
   const runs: Draft[][] = [];
