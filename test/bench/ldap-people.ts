@@ -5,6 +5,7 @@ import { SUFFIX } from '../servers/ldap/slapd-configuration.ts';
 import { organisation, type Person, toLdif } from './organisation.ts';
 
 export const PEOPLE = `ou=people,${SUFFIX}`;
+export const NETWORK = `ou=network,${SUFFIX}`;
 
 /** Throws, with the way to get it. */
 export function needSlapd(): void {

@@ -27,6 +27,7 @@ export function updateHead(fields: Partial<Update>): Update {
       refusedCount: 0,
       refused: [],
       heldCount: 0,
+      clashes: { left: 0, kept: 0, named: [] },
     },
     mode: 'delta',
     part: 0,

@@ -150,6 +150,24 @@ newsuperior: ou=aside,${NETWORK}
     expect(await written('(objectClass=inetOrgPerson)', 'dn')).toHaveLength(20);
   });
 
+  it('goes on where it was when the directory that it writes dies in the middle', async () => {
+    await source.load(ldif(range(3_000).map((i) => personLdif(`more${i}`))));
+    const offices = await ldapOffices(source, target);
+    await offices.oslo.must('sync', '--wait', '0');
+    const syncing = offices.hq.run('sync');
+    const count = async () => (await written('(objectClass=inetOrgPerson)', 'dn').catch(() => [])).length;
+    await until(async () => (await count()) > 300);
+    await target.kill();
+    expect((await syncing).code).toBe(1);
+    expect((await directoryOf(offices.hq)).write?.problem).toMatch(/127\.0\.0\.1/);
+    await target.start();
+    const left = 3_020 - (await count());
+    expect(left).toBeGreaterThan(0);
+    await offices.hq.must('dispatch');
+    expect(await count()).toBe(3_020);
+    expect((await directoryOf(offices.hq)).write).toMatchObject({ entries: 3_021, refusedCount: 0, problem: null });
+  });
+
   it('stops at no entry that is refused, says which and why, and asks again when it is told to', async () => {
     await target.change({
       globalLines: ['moduleload unique'],

@@ -1,4 +1,6 @@
 /** `dirpost check` and `dirpost preview` with LDAP directories: they say what is and what would be, and change nothing. */
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { describeSlapd } from '../servers/ldap/presence.ts';
 import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
@@ -42,8 +44,10 @@ describeSlapd('looking at LDAP directories', () => {
     expect(texts).toMatch(/OpenLDAP.* at 127\.0\.0\.1:\d+ \(not encrypted\), as .*cn=admin/);
     expect(texts).toMatch(/changes are found by syncrepl: /);
     expect(texts).toMatch(/5 entries to publish, 0 left out, 0 refused/);
+    await chmod(join(offices.hq.data, 'ldap-password'), 0o644);
     const written = (await found(offices.hq, 'network')).map(({ text }) => text).join('\n');
     expect(written).toMatch(/entries are written below ou=network,dc=example,dc=com/);
+    expect(written).toMatch(/every account of this machine can read .*ldap-password/);
   });
 
   it('check says what is lacking, with lines to paste', async () => {

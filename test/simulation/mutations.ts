@@ -5,6 +5,7 @@
 import type { Mutation } from './machine.ts';
 import { exchangeMutations } from './mutations-exchange.ts';
 import { storeMutations } from './mutations-store.ts';
+import { uniqueMutations } from './mutations-unique.ts';
 import type { WorldOptions } from './world.ts';
 
 export interface NamedMutation {
@@ -21,4 +22,4 @@ export interface NamedMutation {
   make(): Mutation;
 }
 
-export const mutations: NamedMutation[] = [...storeMutations, ...exchangeMutations];
+export const mutations: NamedMutation[] = [...storeMutations, ...exchangeMutations, ...uniqueMutations];

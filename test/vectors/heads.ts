@@ -74,6 +74,7 @@ export function updateHead(mode: UpdateMode, fields: Partial<Update> = {}): Upda
       refusedCount: 1,
       refused: [{ id: Buffer.alloc(16, 0xdd), code: 'duplicate', reason: 'two entries have this id' }],
       heldCount: 4,
+      clashes: { left: 0, kept: 0, named: [] },
     },
     mode,
     part: 0,

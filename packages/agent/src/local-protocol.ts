@@ -5,16 +5,19 @@
  *   command ▶ {"v":1,"argv":["sync","--wait","5"],"cwd":"/srv/oslo","columns":120,"tty":{"out":true,"err":true}}
  *   agent   ▶ {"out":"…"} {"err":"…"} …            ▶ {"exit":0}  or  {"refused":"…"}
  *
- * A command that goes away is cancelled. What only wants to know with which configuration the agent was started asks:
+ * A command that goes away is cancelled. One that has not read the configuration (cli/straight.ts) says which it means by
+ * `source` (config/source.ts); an agent that was started with another runs nothing and answers {"differs":true}.
+ *
+ * What only wants to know with which configuration the agent was started asks:
  *
  *   {"v":1,"about":true}  ▶  {"configuration":"<fingerprint>","pid":712}
+ *
+ * Every command loads this file before it has reached the agent: nothing large is imported here.
  */
 import { createHash } from 'node:crypto';
 import { lstat, mkdir } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
-import { DirpostError } from '@dirpost/core';
-import { z } from 'zod';
 
 export const LOCAL_PROTOCOL_VERSION = 1;
 
@@ -24,28 +27,27 @@ export const MAX_ANSWER_LINE_BYTES = 1024 * 1024;
 /** sockaddr_un.sun_path without its NUL: 108 octets on Linux, 104 elsewhere (unix(7), unix(4)). */
 const MAX_SOCKET_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
 
-export const localRequest = z.object({
-  v: z.literal(LOCAL_PROTOCOL_VERSION),
-  argv: z.array(z.string()).max(1_000),
-  cwd: z.string(),
-  columns: z.int().min(20).max(10_000).optional(),
-  tty: z.object({ out: z.boolean(), err: z.boolean() }).default({ out: false, err: false }),
-});
-export type LocalRequest = z.output<typeof localRequest>;
+export interface LocalRequest {
+  v: typeof LOCAL_PROTOCOL_VERSION;
+  argv: string[];
+  cwd: string;
+  columns?: number | undefined;
+  tty: { out: boolean; err: boolean };
+  source?: string | undefined;
+}
 
-export const localQuestion = z.object({ v: z.literal(LOCAL_PROTOCOL_VERSION), about: z.literal(true) });
+export interface LocalQuestion {
+  v: typeof LOCAL_PROTOCOL_VERSION;
+  about: true;
+}
 
 /** `configuration`: config/load.ts, fingerprintOf. */
-export const aboutAgent = z.object({ configuration: z.string(), pid: z.int() });
-export type AboutAgent = z.output<typeof aboutAgent>;
+export interface AboutAgent {
+  configuration: string;
+  pid: number;
+}
 
-export const localAnswer = z.union([
-  z.object({ out: z.string() }),
-  z.object({ err: z.string() }),
-  z.object({ exit: z.int() }),
-  z.object({ refused: z.string() }),
-]);
-export type LocalAnswer = z.output<typeof localAnswer>;
+export type LocalAnswer = { out: string } | { err: string } | { exit: number } | { refused: string } | { differs: true };
 
 /** Where the agent of that data folder listens. `folder`: to be made and checked before; null: it is the data folder. */
 export function localAddress(dataFolder: string): { path: string; folder: string | null } {
@@ -69,14 +71,10 @@ export async function makeOwnFolder(folder: string): Promise<void> {
 export async function checkOwnFolder(folder: string): Promise<void> {
   const found = await lstat(folder);
   if (found.isDirectory() && found.uid === userInfo().uid && (found.mode & 0o077) === 0) return;
-  throw new DirpostError('file-denied', `${folder} is not a folder that only this user can reach.`, {
-    retry: 'operator',
-    hint: 'Find out who made it, and remove it; or use a shorter path for the data folder.',
-    context: { folder },
-  });
+  throw (await import('./local-failure.ts')).foreignFolder(folder);
 }
 
-/** Cuts what arrives into lines. Throws DirpostError `limit-exceeded` as soon as a line is longer than allowed. */
+/** Cuts what arrives into lines. Throws RangeError as soon as a line is longer than allowed. */
 export class LineReader {
   readonly #maxBytes: number;
   #pieces: Buffer[] = [];
@@ -103,17 +101,34 @@ export class LineReader {
   #add(piece: Buffer): void {
     this.#bytes += piece.length;
     if (this.#bytes > this.#maxBytes) {
-      throw new DirpostError('limit-exceeded', `A line on the local socket has more than ${this.#maxBytes} bytes.`);
+      throw new RangeError(`A line on the local socket has more than ${this.#maxBytes} bytes.`);
     }
     if (piece.length > 0) this.#pieces.push(piece);
   }
 }
 
-/** The value of a line if it is one of `schema`; undefined for garbage. */
-export function parseLine<T>(line: string, schema: z.ZodType<T>): T | undefined {
+/** undefined for garbage. */
+export function parseAnswer(line: string): LocalAnswer | undefined {
+  const { out, err, exit, refused, differs } = parseObject(line);
+  if (typeof out === 'string') return { out };
+  if (typeof err === 'string') return { err };
+  if (Number.isSafeInteger(exit)) return { exit: exit as number };
+  if (typeof refused === 'string') return { refused };
+  return differs === true ? { differs } : undefined;
+}
+
+/** undefined for garbage. */
+export function parseAbout(line: string): AboutAgent | undefined {
+  const { configuration, pid } = parseObject(line);
+  if (typeof configuration !== 'string' || !Number.isSafeInteger(pid)) return undefined;
+  return { configuration, pid: pid as number };
+}
+
+/** Without members for what is no object. */
+function parseObject(line: string): Record<string, unknown> {
   try {
-    return schema.safeParse(JSON.parse(line)).data;
+    return { ...JSON.parse(line) };
   } catch {
-    return undefined;
+    return {};
   }
 }

@@ -5,18 +5,17 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { DirpostError } from '@dirpost/core';
+import { z } from 'zod';
 import {
   type AboutAgent,
   LineReader,
   LOCAL_PROTOCOL_VERSION,
   type LocalAnswer,
   localAddress,
-  localQuestion,
-  localRequest,
+  type LocalQuestion,
   type LocalRequest,
   makeOwnFolder,
   MAX_REQUEST_BYTES,
-  parseLine,
 } from './local-protocol.ts';
 
 const MAX_CONNECTIONS = 32;
@@ -24,6 +23,20 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** A command that does not read what it asked for is given up. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 const MAX_PIECE = 64 * 1024;
+
+const localRequest: z.ZodType<LocalRequest> = z.object({
+  v: z.literal(LOCAL_PROTOCOL_VERSION),
+  argv: z.array(z.string()).max(1_000),
+  cwd: z.string(),
+  columns: z.int().min(20).max(10_000).optional(),
+  tty: z.object({ out: z.boolean(), err: z.boolean() }).default({ out: false, err: false }),
+  source: z.string().optional(),
+});
+
+const localQuestion: z.ZodType<LocalQuestion> = z.object({
+  v: z.literal(LOCAL_PROTOCOL_VERSION),
+  about: z.literal(true),
+});
 
 export interface CommandStreams {
   out: { write(text: string): void; isTTY: boolean; columns?: number };
@@ -41,12 +54,13 @@ export interface LocalSocket {
 
 /**
  * To be called by the one who holds the lock of the data folder: a socket that lies there is that of a dead agent.
- * Throws DirpostError `file-denied`, `file-failed`.
+ * `source`: config/source.ts, of the configuration that the agent was started with. Throws DirpostError `file-denied`, `file-failed`.
  */
 export async function listenLocally(
   dataFolder: string,
   handler: CommandHandler,
   about: AboutAgent,
+  source: string | null = null,
 ): Promise<LocalSocket> {
   const { path, folder } = localAddress(dataFolder);
   if (folder !== null) await makeOwnFolder(folder);
@@ -54,7 +68,7 @@ export async function listenLocally(
   if (isFile) await rm(path, { force: true });
   const talks = new Set<Talk>();
   const server = createServer((socket) => {
-    const talk = new Talk(socket, handler, about);
+    const talk = new Talk(socket, handler, about, source);
     talks.add(talk);
     void talk.ended.finally(() => talks.delete(talk));
   });
@@ -89,14 +103,16 @@ class Talk {
   readonly #socket: Socket;
   readonly #handler: CommandHandler;
   readonly #about: AboutAgent;
+  readonly #source: string | null;
   readonly #lines = new LineReader(MAX_REQUEST_BYTES);
   readonly #abort = new AbortController();
   #running: Promise<void> | null = null;
 
-  constructor(socket: Socket, handler: CommandHandler, about: AboutAgent) {
+  constructor(socket: Socket, handler: CommandHandler, about: AboutAgent, source: string | null) {
     this.#socket = socket;
     this.#handler = handler;
     this.#about = about;
+    this.#source = source;
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     // Who has gone needs no error: the close that follows cancels the command.
     socket.on('error', () => {});
@@ -129,10 +145,11 @@ class Talk {
     if (parseLine(line, localQuestion) !== undefined) return this.#end(this.#about);
     const request = parseLine(line, localRequest);
     if (request === undefined) return this.#refuse(`this agent understands version ${LOCAL_PROTOCOL_VERSION} only`);
+    if (request.source !== undefined && request.source !== this.#source) return this.#end({ differs: true });
     this.#running = this.#run(request);
   }
 
-  async #run({ columns, ...request }: LocalRequest): Promise<void> {
+  async #run({ columns, source: _, ...request }: LocalRequest): Promise<void> {
     const write = (stream: 'out' | 'err') => (text: string) => {
       for (let at = 0; at < text.length; at += MAX_PIECE)
         this.#say({ [stream]: text.slice(at, at + MAX_PIECE) } as LocalAnswer);
@@ -168,4 +185,13 @@ class Talk {
 
 function gone(): DirpostError {
   return new DirpostError('interrupted', 'Interrupted.', { retry: 'later' });
+}
+
+/** The value of a line if it is one of `schema`; undefined for garbage. */
+function parseLine<T>(line: string, schema: z.ZodType<T>): T | undefined {
+  try {
+    return schema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,9 +1,10 @@
 /** An LDAP directory of a postoffice, from its configuration; and what of that decides how it is read and written. */
 import { createHash } from 'node:crypto';
 import { type LdapBind, LdapDirectory, type LdapOptions, readSecret, type Secret } from '@dirpost/adapters';
-import { DirpostError, type Limits } from '@dirpost/core';
+import { DirpostError, type Limits, sortedNames } from '@dirpost/core';
 import type { PublishDirectory } from './config/directory.ts';
 import type { LdapLogin, PublishLdap, SubscribeLdap } from './config/ldap.ts';
+import { ldapProfile } from './config/ldap-profiles.ts';
 import type { Configuration } from './config/load.ts';
 import { VERSION } from './version.ts';
 
@@ -30,13 +31,14 @@ function ldapOptions(directory: PublishLdap | SubscribeLdap, limits: Limits): Ld
     return { ...shared, bases, attributes, method, wholeReadEveryMs, referrals, pageSize };
   }
   const { target } = directory;
-  return { ...shared, ...unread, target };
+  // What others publish by default: `dirpost check` says what of it the schema does not know.
+  const attributes = ldapProfile(profile).attributes.map((one) => one.toLowerCase());
+  return { ...shared, ...unread, attributes, target };
 }
 
 /** A target is only looked into entry by entry. */
 const unread = {
   bases: [],
-  attributes: [],
   method: 'whole',
   wholeReadEveryMs: 0,
   referrals: 'count',
@@ -72,6 +74,21 @@ async function passwordOf(secret: Secret, who: string): Promise<string> {
   }
 }
 
+/** Files with a password or key. */
+export function secretFilesOf({ connection: { login } }: PublishLdap | SubscribeLdap): string[] {
+  switch (login.method) {
+    case 'anonymous':
+      return [];
+    case 'simple':
+    case 'scram':
+      return 'file' in login.password ? [login.password.file] : [];
+    case 'external':
+      return login.key === undefined ? [] : [login.key];
+    case 'gssapi':
+      return [login.keytab];
+  }
+}
+
 /** Stands for everything that decides what a read publishes, also a newer dirpost. Servers and logins may change. */
 export function configurationOfRead(directory: PublishDirectory, { postoffice, limits }: Configuration): string {
   const decides = directory.type === 'ldap' ? { ...directory, connection: null } : directory;
@@ -81,5 +98,9 @@ export function configurationOfRead(directory: PublishDirectory, { postoffice, l
 
 /** How entries are written into it; when it changes all are written again. */
 export function shapeOf({ target, rdn }: SubscribeLdap): string {
-  return JSON.stringify([target.shape, Object.entries(target.policies).sort(), rdn]);
+  return JSON.stringify([
+    target.shape,
+    sortedNames(Object.keys(target.policies)).map((name) => [name, target.policies[name]]),
+    rdn,
+  ]);
 }

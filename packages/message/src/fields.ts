@@ -41,8 +41,9 @@ export class Fields {
     this.#values = values;
   }
 
-  get hasMore(): boolean {
-    return this.taken < this.#values.length;
+  /** Of a field that older versions do not write, and a later one may leave empty. */
+  get isListNext(): boolean {
+    return Array.isArray(this.#values[this.taken]);
   }
 
   #next(): unknown {

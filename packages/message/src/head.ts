@@ -180,7 +180,7 @@ function readExchange(fields: Fields): Exchange {
 
 function readUpdate(fields: Fields): Update {
   const update = readUpdateFields(fields);
-  if (fields.hasMore) update.receipt.clashes = readClashes(fields.inner());
+  if (fields.isListNext) update.receipt.clashes = readClashes(fields.inner());
   return update;
 }
 

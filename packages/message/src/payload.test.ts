@@ -33,6 +33,7 @@ const updateHead: Update = {
     refusedCount: 1,
     refused: [{ id: Buffer.alloc(16, 5), code: 'duplicate', reason: 'an id twice' }],
     heldCount: 2,
+    clashes: { left: 0, kept: 0, named: [] },
   },
   mode: 'delta',
   part: 0,

@@ -42,6 +42,8 @@ export interface SlapdOptions {
   globalLines?: string[];
   /** What is loaded at the start, below the suffix (which is there). */
   ldif?: string;
+  /** Nothing is there at the start, not even the suffix: as the consumer of another slapd begins. */
+  empty?: boolean;
 }
 
 /** All that a configuration is written from. */
@@ -227,6 +229,7 @@ export class Slapd {
 
   /** The suffix, the accounts and this. */
   async #add(ldif: string): Promise<void> {
+    if (this.#site.options.empty === true) return;
     await this.#slapadd(`${this.#foundation()}\n${ldif}`);
   }
 

@@ -1,8 +1,8 @@
 /** `dirpost check` for LDAP directories: what is at the other end, as whom, how changes are found, and what is lacking there. */
-import type { LdapFacts } from '@dirpost/adapters';
+import { isReadableByOthers, type LdapFacts } from '@dirpost/adapters';
 import type { PublishLdap, SubscribeLdap } from '../config/ldap.ts';
 import type { Configuration } from '../config/load.ts';
-import { openLdap } from '../open-ldap.ts';
+import { openLdap, secretFilesOf } from '../open-ldap.ts';
 import type { Invocation } from './command.ts';
 import type { Finding } from './check.ts';
 
@@ -22,8 +22,26 @@ export async function ldapFindings(
     found.push({ what, result: 'ok', text: `changes are found by ${facts.method}: ${facts.why}` });
   } else {
     found.push({ what, result: 'ok', text: `entries are written below ${directory.container}` });
+    found.push(...unknownTo(what, facts));
   }
-  return [...found, ...lacking(what, facts)];
+  return [...found, ...lacking(what, facts), ...(await openSecrets(what, directory))];
+}
+
+/** They are left out of what is written. */
+function unknownTo(what: string, { unknownAttributes: unknown }: LdapFacts): Finding[] {
+  if (unknown === null) return [{ what, result: 'warning', text: 'the server does not show its schema' }];
+  if (unknown.length === 0) return [];
+  return [{ what, result: 'ok', text: `not written, since the schema does not know them: ${unknown.join(', ')}` }];
+}
+
+async function openSecrets(what: string, directory: PublishLdap | SubscribeLdap): Promise<Finding[]> {
+  const found: Finding[] = [];
+  for (const file of secretFilesOf(directory)) {
+    if (!(await isReadableByOthers(file))) continue;
+    const text = `every account of this machine can read ${file}`;
+    found.push({ what, result: 'warning', text, mend: `chmod o= ${file}` });
+  }
+  return found;
 }
 
 function lacking(what: string, { lacks }: LdapFacts): Finding[] {

@@ -3,7 +3,8 @@
  * configuration and the agent are loaded when they are called for: `--help` and `--version` answer without them.
  *
  * A command that writes takes the lock of the data folder; where an agent holds it, it goes there by the local socket
- * (remote.ts) and the same function runs there, on the postoffice that is open (`running`).
+ * (remote.ts) and the same function runs there, on the postoffice that is open (`running`). Most of them ask for the agent
+ * before they load anything (straight.ts); here is the long way, which is always right.
  */
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';

@@ -5,6 +5,7 @@ import { collect } from '../collect.ts';
 import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { previewEntries } from './preview-ldap.ts';
+import type { Column } from './screen.ts';
 
 export interface WriteCounts {
   directory: string;
@@ -53,20 +54,25 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
     );
     screen.line();
     screen.line('What would be written of the replica as it is now (dirpost preview --ldif shows it whole):');
-    screen.table(writes, [
-      { title: 'directory', value: (one) => one.directory },
-      { title: 'add', value: (one) => one.add, align: 'right' },
-      { title: 'modify', value: (one) => one.modify, align: 'right' },
-      { title: 'delete', value: (one) => one.delete, align: 'right' },
-      { title: 'rename', value: (one) => one.rename, align: 'right' },
-      { title: 'refused', value: (one) => one.refused, align: 'right' },
-    ]);
-    showRefused(call, writes);
+    showWrites(call, writes);
     return collected.some(({ problem }) => problem !== null) ? EXIT.failed : EXIT.done;
   });
 }
 
-function showRefused({ screen }: Invocation, writes: WriteCounts[]): void {
+const byEntryColumns: Column<WriteCounts>[] = [
+  { title: 'rename', value: (one) => one.rename, align: 'right' },
+  { title: 'refused', value: (one) => one.refused, align: 'right' },
+];
+
+function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
+  const isByEntry = writes.some(({ rename }) => rename !== undefined);
+  screen.table(writes, [
+    { title: 'directory', value: (one) => one.directory },
+    { title: 'add', value: (one) => one.add, align: 'right' },
+    { title: 'modify', value: (one) => one.modify, align: 'right' },
+    { title: 'delete', value: (one) => one.delete, align: 'right' },
+    ...(isByEntry ? byEntryColumns : []),
+  ]);
   const refused = writes.flatMap(({ changes = [] }) => changes.filter(({ action }) => action === 'refused'));
   screen.table(refused, [
     { title: 'would be refused', value: (one) => one.dn },

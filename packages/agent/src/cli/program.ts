@@ -11,7 +11,11 @@ type Action<Arguments extends unknown[]> = (call: Invocation, ...args: Arguments
 /** Makes an action of ours into one of commander, which gives arguments, options and the command, in this order. */
 type Run = <Arguments extends unknown[]>(
   load: () => Promise<Action<Arguments>>,
+  /** Whether what was typed runs in the agent, where there is one, and nowhere else: then nothing is loaded for it here. */
+  runsInAgent?: (...args: Arguments) => boolean,
 ) => (...args: unknown[]) => Promise<void>;
+
+const always = (): boolean => true;
 
 /** Resolves to the exit code. `streams` and the working directory are those of the process unless a test gives others. */
 export async function main(
@@ -42,12 +46,17 @@ export async function runCommand(
   // As it was understood: what looks like an option may be an argument (after "--").
   let json = false;
   const run =
-    <Arguments extends unknown[]>(load: () => Promise<Action<Arguments>>) =>
+    <Arguments extends unknown[]>(
+      load: () => Promise<Action<Arguments>>,
+      runsInAgent: (...args: Arguments) => boolean = () => false,
+    ) =>
     async (...args: unknown[]): Promise<void> => {
       const call = invocation(args.at(-1) as Command, argv, streams, signal, origin);
       json = call.screen.json;
-      const action = await load();
-      code = await action(call, ...(args.slice(0, -1) as Arguments));
+      const given = args.slice(0, -1) as Arguments;
+      const isStraight = origin === null && runsInAgent(...given);
+      const there = isStraight ? await (await import('./straight.ts')).runStraight(call) : null;
+      code = there ?? (await (await load())(call, ...given));
     };
   try {
     await buildProgram(run, streams).parseAsync(argv, { from: 'user' });
@@ -204,7 +213,7 @@ function addJoining(program: Command, run: Run): void {
     .description('part from it: its keys go')
     .option('--keep-entries', 'its entries stay on the lists')
     .option('--withdraw-entries', 'its entries leave the lists of everybody')
-    .action(run(async () => (await import('./requestor.ts')).requestorRemove));
+    .action(run(async () => (await import('./requestor.ts')).requestorRemove, always));
   program
     .command('keys')
     .description('show fingerprints: of this postoffice, its recovery key, and those it knows')
@@ -221,18 +230,18 @@ function addCycle(program: Command, run: Run): void {
     .command('preview')
     .description('show what the next sync would publish and write; changes nothing')
     .option('--ldif', 'print what would be written as LDIF change records')
-    .action(run(async () => (await import('./preview.ts')).preview));
+    .action(run(async () => (await import('./preview.ts')).preview, always));
   program
     .command('sync')
     .description('run a whole cycle now: collect, send, process, dispatch')
     .option('--wait <seconds>', 'how long to wait for the answer of the server', '30')
     .option('--whole', 'read the directories whole, not only what changed in them')
-    .action(run(async () => (await import('./sync.ts')).sync));
+    .action(run(async () => (await import('./sync.ts')).sync, always));
   program
     .command('dispatch')
     .description('take and process what has arrived, send what is due')
     .option('--again', 'ask directories again for the entries that they refused')
-    .action(run(async () => (await import('./dispatch.ts')).dispatchCommand));
+    .action(run(async () => (await import('./dispatch.ts')).dispatchCommand, always));
 }
 
 function addLooking(program: Command, run: Run): void {
@@ -298,7 +307,13 @@ function addRepair(program: Command, run: Run): void {
     .option('--owner <name>', 'what is held of the entries of this postoffice')
     .option('--entry <id-or-dn...>', 'what is held of these entries')
     .addOption(new Option('--place <place>', 'only what is held there').choices(['read', 'server', 'replica']))
-    .action(run(async () => (await import('./approve.ts')).approveCommand));
+    .action(
+      run(
+        async () => (await import('./approve.ts')).approveCommand,
+        // Without a choice it only shows what there is to choose from.
+        (directory, { all, owner, entry }) => [directory, all, owner, entry].some((one) => one !== undefined),
+      ),
+    );
   program
     .command('backup')
     .argument('<folder>', 'new folder to make it in')
@@ -309,10 +324,10 @@ function addRepair(program: Command, run: Run): void {
     .argument('<directory>', 'name of a directory in the configuration')
     .argument('<dn>', 'DN of the entry there')
     .description('forget which entry of the network an entry of a directory is')
-    .action(run(async () => (await import('./unlink.ts')).unlinkCommand));
+    .action(run(async () => (await import('./unlink.ts')).unlinkCommand, always));
   program
     .command('recover')
     .description('go on after this postoffice stopped because of another copy')
     .option('--only-copy', 'I have made sure that no other copy of it runs')
-    .action(run(async () => (await import('./recover.ts')).recover));
+    .action(run(async () => (await import('./recover.ts')).recover, ({ onlyCopy }) => onlyCopy === true));
 }

@@ -1,16 +1,16 @@
 /** A command's end of the local socket (local-protocol.ts): the command runs in the agent, and what it says is shown here. */
 import { connect, type Socket } from 'node:net';
-import { DirpostError, isDirpostError } from '@dirpost/core';
 import {
-  aboutAgent,
   type AboutAgent,
   checkOwnFolder,
   LineReader,
   LOCAL_PROTOCOL_VERSION,
   localAddress,
-  localAnswer,
+  type LocalAnswer,
+  type LocalRequest,
   MAX_ANSWER_LINE_BYTES,
-  parseLine,
+  parseAbout,
+  parseAnswer,
 } from '../local-protocol.ts';
 import type { ExitCode, Invocation } from './command.ts';
 
@@ -19,10 +19,22 @@ import type { ExitCode, Invocation } from './command.ts';
  * is thrown again, in words that fit.
  */
 export async function runInsteadOf(error: unknown, call: Invocation, dataFolder: string): Promise<ExitCode> {
-  if (!isDirpostError(error, 'locked')) throw error;
+  const { isLocked, lockedByCommand, notTaken } = await import('../local-failure.ts');
+  if (!isLocked(error)) throw error;
   const socket = await reach(dataFolder);
   if (socket === null) throw lockedByCommand(error);
-  return converse(socket, call);
+  const code = await converse(socket, call);
+  if (code === null) throw notTaken('it was started with another configuration');
+  return code;
+}
+
+/**
+ * Has the command run by the agent of that data folder if it was started with the configuration `source`
+ * (config/source.ts). null: nothing was done, since no agent is there, or it has another configuration.
+ */
+export async function runIfSame(call: Invocation, dataFolder: string, source: string): Promise<ExitCode | null> {
+  const socket = await reach(dataFolder).catch(() => null);
+  return socket === null ? null : converse(socket, call, source);
 }
 
 const ANSWER_WITHIN_MS = 5_000;
@@ -37,7 +49,7 @@ export async function askAgent(dataFolder: string): Promise<AboutAgent | null> {
       socket.on('data', (chunk) => {
         try {
           const [line] = lines.take(chunk);
-          if (line !== undefined) resolve(parseLine(line, aboutAgent) ?? null);
+          if (line !== undefined) resolve(parseAbout(line) ?? null);
         } catch (error) {
           reject(error);
         }
@@ -46,18 +58,21 @@ export async function askAgent(dataFolder: string): Promise<AboutAgent | null> {
       socket.setTimeout(ANSWER_WITHIN_MS, () => resolve(null));
       socket.write(`${JSON.stringify({ v: LOCAL_PROTOCOL_VERSION, about: true })}\n`);
     });
+  } catch (error) {
+    throw await tooLong(error);
   } finally {
     socket.destroy();
   }
 }
 
-/** null: nobody listens. */
+/** null: nobody listens. Throws DirpostError `file-denied` for a socket that others could have made. */
 async function reach(dataFolder: string): Promise<Socket | null> {
   const { path, folder } = localAddress(dataFolder);
   try {
     if (folder !== null) await checkOwnFolder(folder);
   } catch (error) {
-    if (error instanceof DirpostError) throw error;
+    // Of the system: there is no such folder, so nobody listens in it.
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
     return null;
   }
   return new Promise((resolve) => {
@@ -66,51 +81,61 @@ async function reach(dataFolder: string): Promise<Socket | null> {
   });
 }
 
-function lockedByCommand({ message, context, cause }: DirpostError): DirpostError {
-  return new DirpostError('locked', message, {
-    retry: 'later',
-    hint: 'It is no agent that could take this command (or one that is just starting): wait until it has ended, and try again.',
-    context,
-    cause,
-  });
+/** How a conversation ended, other than by an answer that ends a command. */
+type Broken = { interrupted: unknown } | { garbage: true } | { thrown: unknown } | { closed: true };
+type Ending = Exclude<LocalAnswer, { out: string } | { err: string }> | Broken;
+
+/** null: the agent has another configuration than `source`, and has done nothing. */
+async function converse(socket: Socket, call: Invocation, source?: string): Promise<ExitCode | null> {
+  const ending = await listen(socket, call, source);
+  if ('exit' in ending) return ending.exit as ExitCode;
+  if ('differs' in ending) return null;
+  if ('interrupted' in ending) throw ending.interrupted;
+  if ('thrown' in ending) throw await tooLong(ending.thrown);
+  const { endedBefore, notTaken } = await import('../local-failure.ts');
+  if ('closed' in ending) throw endedBefore();
+  throw notTaken('garbage' in ending ? 'it says something that this version does not understand' : ending.refused);
 }
 
-function converse(socket: Socket, call: Invocation): Promise<ExitCode> {
+function listen(socket: Socket, call: Invocation, source: string | undefined): Promise<Ending> {
   const { streams } = call.screen;
   const lines = new LineReader(MAX_ANSWER_LINE_BYTES);
-  const request = {
+  const request: LocalRequest = {
     v: LOCAL_PROTOCOL_VERSION,
     argv: call.argv,
     cwd: call.cwd,
     columns: streams.out.columns,
     tty: { out: streams.out.isTTY === true, err: streams.err.isTTY === true },
+    source,
   };
-  return new Promise<ExitCode>((resolve, reject) => {
-    const interrupt = () => {
-      reject(call.signal.reason);
+  return new Promise<Ending>((resolve) => {
+    const breakOff = (why: Broken): void => {
+      resolve(why);
       socket.destroy();
     };
+    const interrupt = (): void => breakOff({ interrupted: call.signal.reason });
     const take = (line: string): void => {
-      const answer = parseLine(line, localAnswer);
-      if (answer === undefined) throw strange('it says something that this version does not understand');
-      if ('out' in answer) streams.out.write(answer.out);
+      const answer = parseAnswer(line);
+      if (answer === undefined) breakOff({ garbage: true });
+      else if ('out' in answer) streams.out.write(answer.out);
       else if ('err' in answer) streams.err.write(answer.err);
-      else if ('exit' in answer) resolve(answer.exit as ExitCode);
-      else throw strange(answer.refused);
+      else resolve(answer);
     };
     socket.on('data', (chunk) => {
       try {
-        for (const line of lines.take(chunk)) take(line);
+        for (const line of lines.take(chunk)) {
+          if (socket.destroyed) return;
+          take(line);
+        }
       } catch (error) {
-        reject(error);
-        socket.destroy();
+        breakOff({ thrown: error });
       }
     });
     socket.on('error', () => {});
     socket.once('close', () => {
       call.signal.removeEventListener('abort', interrupt);
       // Without effect where the command has ended.
-      reject(ended());
+      resolve({ closed: true });
     });
     if (call.signal.aborted) return interrupt();
     call.signal.addEventListener('abort', interrupt, { once: true });
@@ -118,16 +143,8 @@ function converse(socket: Socket, call: Invocation): Promise<ExitCode> {
   });
 }
 
-function strange(why: string): DirpostError {
-  return new DirpostError('wrong-use', `The agent that runs did not take the command: ${why}.`, {
-    retry: 'operator',
-    hint: 'Is it of another version of dirpost? Restart it.',
-  });
-}
-
-function ended(): DirpostError {
-  return new DirpostError('interrupted', 'The agent ended before the command did.', {
-    retry: 'later',
-    hint: 'What was done stays done, and nothing is lost. Look at its log, start it again, and repeat the command.',
-  });
+/** LineReader throws plain ones. Anything else goes through. */
+async function tooLong(error: unknown): Promise<unknown> {
+  if (!(error instanceof RangeError)) return error;
+  return (await import('../local-failure.ts')).lineTooLong(error.message);
 }

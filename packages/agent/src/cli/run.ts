@@ -1,14 +1,14 @@
 /** `dirpost run`: the agent, in the foreground. Its log goes to the standard output. */
 import { DirpostError, loadOwn } from '@dirpost/core';
 import { type Agent, openAgent } from '../agent.ts';
-import { type Configuration, fingerprintOf } from '../config/load.ts';
+import { type Configuration, fingerprintOf, loadWithSource } from '../config/load.ts';
 import { watchJoining } from '../joining/joining.ts';
 import { type CommandStreams, listenLocally, type LocalSocket } from '../local-socket.ts';
 import type { LocalRequest } from '../local-protocol.ts';
 import { createLog, type Log } from '../log.ts';
 import { RunningPostoffice, runOnce } from '../run.ts';
 import { VERSION } from '../version.ts';
-import { configurationOf, EXIT, type ExitCode, type Invocation, type RunningHere } from './command.ts';
+import { EXIT, type ExitCode, type Invocation, type RunningHere } from './command.ts';
 import { runCommand } from './program.ts';
 
 /** A service manager kills what does not end; before that, it ends by itself and says so. */
@@ -16,13 +16,13 @@ const STOP_WITHIN_MS = 10_000;
 
 export async function run(call: Invocation, { once = false }: { once?: boolean }): Promise<ExitCode> {
   if (call.running !== null) throw new DirpostError('wrong-use', 'An agent is running already.');
-  const configuration = await configurationOf(call);
+  const { configuration, source } = await loadWithSource(call.configFile);
   const log = logOf(call, configuration);
   const agent = await openAgent(configuration, { tell: (event) => log.event(event) });
   try {
     await tellStarted(log, agent, configuration);
     if (once) return (await runOnce(agent.postoffice, configuration, call.signal)) ? EXIT.done : EXIT.failed;
-    await runUntilStopped(call, agent, configuration, log);
+    await runUntilStopped(call, agent, { configuration, source }, log);
   } catch (error) {
     if (!call.signal.aborted) throw error;
   } finally {
@@ -53,7 +53,12 @@ async function tellStarted(log: Log, { postoffice }: Agent, { role }: Configurat
   }
 }
 
-async function runUntilStopped(call: Invocation, agent: Agent, configuration: Configuration, log: Log): Promise<void> {
+async function runUntilStopped(
+  call: Invocation,
+  agent: Agent,
+  { configuration, source }: { configuration: Configuration; source: string },
+  log: Log,
+): Promise<void> {
   const stop = new AbortController();
   const running = await RunningPostoffice.open(agent.postoffice, configuration, stop.signal);
   const here: RunningHere = {
@@ -62,7 +67,7 @@ async function runUntilStopped(call: Invocation, agent: Agent, configuration: Co
     configFile: call.configFile,
     inTurn: (work, signal) => running.command(work, signal),
   };
-  const socket = await openSocket(here, log);
+  const socket = await openSocket(here, source, log);
   let hurry: NodeJS.Timeout | undefined;
   const onSignal = (): void => {
     log.line('info', 'stopping: what was begun ends, nothing more is begun');
@@ -96,16 +101,14 @@ function endHard(log: Log): void {
 }
 
 /** An agent that no command reaches still does its work. */
-async function openSocket(here: RunningHere, log: Log): Promise<LocalSocket | null> {
+async function openSocket(here: RunningHere, source: string, log: Log): Promise<LocalSocket | null> {
   const handle = ({ argv, cwd }: LocalRequest, streams: CommandStreams, signal: AbortSignal): Promise<number> => {
     log.line('debug', `command: ${argv.join(' ')}`);
     return runCommand(argv, streams, signal, { cwd, running: here });
   };
   try {
-    return await listenLocally(here.configuration.dataFolder, handle, {
-      configuration: fingerprintOf(here.configuration),
-      pid: process.pid,
-    });
+    const about = { configuration: fingerprintOf(here.configuration), pid: process.pid };
+    return await listenLocally(here.configuration.dataFolder, handle, about, source);
   } catch (error) {
     if (!(error instanceof DirpostError)) throw error;
     const text = `commands that write will not reach this agent: ${error.message} ${error.hint ?? ''}`.trimEnd();

@@ -15,8 +15,7 @@ import { CONFIGURATION_FILE_NAME } from './file-name.ts';
 import { resolveLdap } from './ldap.ts';
 import { type MailConfiguration, resolveMail } from './mail.ts';
 import { configurationSchema, type ConfigurationValues, type ListConfiguration } from './schema.ts';
-
-const MAX_CONFIGURATION_BYTES = 4 * 1024 * 1024;
+import { MAX_CONFIGURATION_BYTES, sourceOf } from './source.ts';
 
 /** What a postoffice works with. All paths are absolute. */
 export interface Configuration {
@@ -41,6 +40,11 @@ export interface Configuration {
 
 /** Throws DirpostError `not-initialized` where there is none, `config-invalid` with all faults in `context.faults`. */
 export async function loadConfiguration(path: string): Promise<Configuration> {
+  return (await loadWithSource(path)).configuration;
+}
+
+/** As loadConfiguration; `source`: of the bytes that were read (source.ts). */
+export async function loadWithSource(path: string): Promise<{ configuration: Configuration; source: string }> {
   const file = resolve(path);
   let bytes: Buffer;
   try {
@@ -54,7 +58,8 @@ export async function loadConfiguration(path: string): Promise<Configuration> {
       cause,
     });
   }
-  return parseConfiguration(bytes.toString('utf8'), dirname(file), basename(file));
+  const configuration = parseConfiguration(bytes.toString('utf8'), dirname(file), basename(file));
+  return { configuration, source: sourceOf(file, bytes) };
 }
 
 /** The same for the same settings, whatever comments and forms the file has. Tells nothing of what they are. */

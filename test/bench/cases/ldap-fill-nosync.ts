@@ -1,0 +1,11 @@
+import { measureFill } from '../ldap-fill.ts';
+import type { BenchCase } from '../run.ts';
+
+const ENTRIES = 100_000;
+
+const bench: BenchCase = {
+  name: 'ldap-fill-nosync',
+  describe: `an empty slapd is filled with ${ENTRIES.toLocaleString('en')} entries of another, both nosync`,
+  run: () => measureFill({ entries: ENTRIES, writes: 'nosync', atMost: 1 }),
+};
+export default bench;

@@ -1,0 +1,11 @@
+import { measureFill } from '../ldap-fill.ts';
+import type { BenchCase } from '../run.ts';
+
+const ENTRIES = 100_000;
+
+const bench: BenchCase = {
+  name: 'ldap-fill',
+  describe: `an empty slapd is filled with ${ENTRIES.toLocaleString('en')} entries of another, both durable`,
+  run: () => measureFill({ entries: ENTRIES, writes: 'durable', atMost: 0.2 }),
+};
+export default bench;
