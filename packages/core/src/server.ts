@@ -33,6 +33,7 @@ import {
   type ServerRecord,
 } from './records.ts';
 import type { StagedPart, Store, StoreTx } from './seams/store.ts';
+import { noteVerified, overtaking } from './verified.ts';
 
 /** An opened message file of a requestor. */
 export interface Arrival<Head> {
@@ -116,22 +117,6 @@ async function exchangeIn(
   await saveServer(tx, server);
   await saveRequestor(tx, record);
   return { ...outcome, newIncarnation: restored };
-}
-
-/**
- * The cursor of a verification that was sent after this exchange and came before it: what it names is not sent once more.
- * Who was restored since has numbers below (rule 6), so that he is not taken for somebody who is farther than he says.
- */
-function overtaking(
-  server: ServerRecord,
-  { verified }: RequestorRecord,
-  { incarnation, number }: Exchange,
-  stated: Cursor | null,
-): Cursor | null {
-  if (verified?.cursor === undefined || verified.incarnation !== incarnation) return null;
-  const { cursor, exchange = 0 } = verified;
-  if (exchange < number || cursor.incarnation !== server.incarnation) return null;
-  return stated !== null && stated.list === cursor.list && stated.seq >= cursor.seq ? null : cursor;
 }
 
 function openCursor(context: ServerContext, cookie: Uint8Array | null, holder: PostofficeName): Cursor | null {
@@ -349,28 +334,6 @@ async function* changesOf(
 /** Rule 9: a submission that matches, by somebody who has heard this incarnation and has read his directories. */
 function confirm(server: ServerRecord, record: RequestorRecord, { heard, submission }: Exchange): void {
   if (submission.certified && heard?.incarnation === server.incarnation) record.confirmedUnder = server.incarnation;
-}
-
-/** A cursor of the present incarnations on both sides is the acknowledgement of all before it. */
-async function noteVerified(
-  tx: StoreTx,
-  context: ServerContext,
-  server: ServerRecord,
-  record: RequestorRecord,
-  { incarnation, number }: Pick<Exchange | Verification, 'incarnation' | 'number'>,
-  cursor: Cursor | null,
-): Promise<boolean> {
-  if (cursor === null || incarnation !== record.incarnation || cursor.incarnation !== server.incarnation) return false;
-  record.lastHeardMs = context.clock.now();
-  if (record.verified?.list === cursor.list && record.verified.seq > cursor.seq) return false;
-  record.verified = { list: cursor.list, seq: cursor.seq, incarnation, cursor, exchange: number };
-  record.lastVerifiedMs = context.clock.now();
-  if (record.outstanding !== null && cursor.number >= record.outstanding.number) {
-    const kept = await tx.outgoing({ to: record.name, kind: 'update' });
-    await tx.removeOutgoing(kept.filter((message) => message.number <= cursor.number).map((message) => message.id));
-    record.outstanding = null;
-  }
-  return true;
 }
 
 async function rememberAnchors(tx: StoreTx, record: RequestorRecord, anchors: AnchorHint[]): Promise<void> {
