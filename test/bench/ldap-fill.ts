@@ -112,7 +112,8 @@ export async function withConsumer<T>(
   }
 }
 
-async function contextCsn({ url, admin }: Slapd): Promise<string> {
+/** Of the newest change that it has; '' while it has none. */
+export async function contextCsn({ url, admin }: Slapd): Promise<string> {
   const login = ['-x', '-LLL', '-H', url, '-D', admin.dn, '-w', admin.password];
   const found = runCommand('ldapsearch', [...login, '-s', 'base', '-b', SUFFIX, 'contextCSN']);
   return /^contextCSN: (.*)$/m.exec(await found.catch(() => ''))?.[1] ?? '';

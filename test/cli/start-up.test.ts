@@ -1,11 +1,12 @@
 /** A command loads what it needs and no more: that, and not the work, is what a short command's time goes into. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { BINARY, ended } from '../demo/office.ts';
 import { freshNetwork } from './network.ts';
+import { startAgent } from './running-agent.ts';
 
 /** Packages, and our own as `packages/…`, of which the program loaded something: Node's coverage names every script. */
 async function loadedBy(...args: string[]): Promise<Set<string>> {
@@ -37,4 +38,20 @@ it('status loads neither what seals and opens message files, nor a transport tha
   const loaded = await loadedBy('--config', hq.config, 'status');
   expect([...loaded]).toEqual(expect.arrayContaining(['zod', 'better-sqlite3']));
   for (const name of ['age-encryption', 'fastify', 'undici', 'pino']) expect([...loaded]).not.toContain(name);
+});
+
+it('a command that the agent runs loads the command line alone', async () => {
+  const { hq } = await freshNetwork();
+  const agent = await startAgent(hq);
+  try {
+    for (const command of [['dispatch'], ['sync'], ['preview']]) {
+      const loaded = await loadedBy('--config', hq.config, ...command);
+      expect([command, [...loaded].sort()]).toEqual([command, ['commander', 'packages/agent']]);
+    }
+    // Nobody has said yet that it is in order.
+    await appendFile(hq.config, '# a comment\n');
+    expect([...(await loadedBy('--config', hq.config, 'dispatch'))]).toEqual(expect.arrayContaining(['zod', 'yaml']));
+  } finally {
+    await agent.stop();
+  }
 });

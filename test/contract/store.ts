@@ -4,6 +4,7 @@
  */
 import { isDirpostError, type Store, type StoreTx } from '@dirpost/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { claimContract } from './store-claims.ts';
 import { entryContract } from './store-entries.ts';
 import { listContract } from './store-lists.ts';
 import { entries, entry, outgoing, part, read, write, type OpenedStore } from './store-samples.ts';
@@ -22,6 +23,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
     snapshotContract(store);
     entryContract(store);
     listContract(store);
+    claimContract(store);
     tableContract(store);
 
     it('what was committed is there when the store is opened again', async () => {

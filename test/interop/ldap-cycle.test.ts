@@ -1,6 +1,8 @@
 /** From one LDAP server to another, through two postoffices: what is published there stands here, and stays in step. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Status } from '../demo/contents.ts';
+import { ended, start } from '../demo/office.ts';
 import { describeSlapd } from '../servers/ldap/presence.ts';
 import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
 import { ldif, NETWORK, people, PEOPLE, personLdif, range } from './ldap-directory.ts';
@@ -23,8 +25,14 @@ async function directoryOf(office: LdapOffices['hq']): Promise<DirectoryStatus> 
   return directories[0]!;
 }
 
+const PATIENCE_MS = 45_000;
+
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
+  const sinceMs = Date.now();
+  while (!(await holds())) {
+    if (Date.now() - sinceMs > PATIENCE_MS) throw new Error('what was waited for did not come');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 describeSlapd('a cycle from slapd to slapd', () => {
@@ -187,6 +195,32 @@ newsuperior: ou=aside,${NETWORK}
     await offices.hq.must('dispatch', '--again');
     expect((await directoryOf(offices.hq)).write).toMatchObject({ entries: 21, refusedCount: 0 });
     expect(await written('(cn=p7)', 'mail')).toEqual([`dn: cn=p7,${HERE}\nmail: p7@example.com`]);
+  });
+
+  it('sends what changed when the server says so, where agents run', async () => {
+    const offices = await ldapOffices(source, target, { publish: { onChange: '1s' } });
+    await ldapCycle(offices);
+    const agents = [offices.oslo, offices.hq].map(({ config }) => start(['--config', config, 'run']));
+    const ends = agents.map((agent) => ended(agent, ['run']));
+    try {
+      let count = 0;
+      // The first may still be taken by what agents do at their start.
+      for (const title of ['Boss', 'Chief', 'Director']) {
+        await until(async () => {
+          const isThere = (await written(`(title=${title})`, 'dn')).length > 0;
+          if (isThere) return true;
+          // Until the watch has begun a change wakes nobody.
+          await source.modify(
+            `dn: cn=p1,${PEOPLE}\nchangetype: modify\nreplace: title\ntitle: ${title}\n-\nreplace: description\ndescription: ${count++}\n`,
+          );
+          await wait(200);
+          return false;
+        });
+      }
+    } finally {
+      for (const agent of agents) agent.kill('SIGTERM');
+      await Promise.all(ends);
+    }
   });
 
   it('writes nothing before an approval', async () => {

@@ -200,7 +200,7 @@ export class Machine {
         deliverAfterMs: 60_000,
         deliverAtMostMs: 3_600_000,
       },
-      upkeep: new Upkeep({ maxAgeMs: 14 * DAY_MS, maxFiles: 20, everyMs: 0 }),
+      upkeep: new Upkeep({ maxAgeMs: 14 * DAY_MS, maxFiles: 20, everyMs: 0, countsDuplicates: false }),
       routes: new Routes(store, (peer) => (memory && peer === name ? [near!] : [line])),
       inbound: memory ? [far!, line] : [line],
       publishing: [

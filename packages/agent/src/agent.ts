@@ -35,6 +35,7 @@ import {
 } from '@dirpost/core';
 import { createCodec, createSealer, type PrivateKeys } from '@dirpost/message';
 import { Bounces } from './bounces.ts';
+import { CollectFailures } from './collect-failures.ts';
 import { CompleteReads } from './complete-reads.ts';
 import { type PublishDirectory, type SubscribeDirectory, wantedColumns } from './config/directory.ts';
 import type { Configuration } from './config/load.ts';
@@ -172,15 +173,22 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
     random: randomBytes,
     limits,
     retry,
-    upkeep: new Upkeep({ maxAgeMs: keepDoneMs, maxFiles: keepDoneFiles, everyMs: UPKEEP_AFTER_MS }),
+    upkeep: new Upkeep({
+      maxAgeMs: keepDoneMs,
+      maxFiles: keepDoneFiles,
+      everyMs: UPKEEP_AFTER_MS,
+      countsDuplicates: true,
+    }),
     routes: new Routes(store, waysTo, configuration.role === 'server', (peer, way) => bounces.avoids(peer, way)),
     bounces,
     probes,
+    collectFailures: new CollectFailures(store, clock),
     inbound: configuration.role === 'server' ? [ownEnd, ...outside] : outside,
     publishing: publishing.map((directory) => ({
       directory: openDirectory(directory, configuration),
       mapping: compileMapping({ ...directory, owner: name, limits }),
       configuration: configurationOfRead(directory, configuration),
+      ...(directory.type === 'ldap' && directory.onChangeMs !== null && { onChangeMs: directory.onChangeMs }),
     })),
     completeReads: new CompleteReads(),
     subscribing: subscribing.map((directory) => ({

@@ -122,16 +122,21 @@ interface Failure {
   waitMs: number;
 }
 
+export interface CollectedInTurn extends Transport {
+  /** A person wants it: however often it failed. */
+  askAtOnce(): void;
+}
+
 /**
  * The transports as the agent uses them: one collects at a time, so that no message file is taken twice by an arrival
  * and a dispatch. One that cannot be reached is left alone for a while, longer and longer, and holds up nothing that
- * comes by the others, unless it delivers or announces something; one that works again after it failed says so.
+ * comes by the others, unless it delivers or announces something, or a person asks; one that works again after it failed says so.
  */
 export function collectingInTurn(
   transport: Transport,
   timers: Timers,
   tellRecovered: (transport: string) => void,
-): Transport {
+): CollectedInTurn {
   let last: Promise<unknown> = Promise.resolve();
   let failure: Failure | null = null;
   const collect: Transport['collect'] = (spool, signal) => {
@@ -173,6 +178,7 @@ export function collectingInTurn(
       waitNoLonger();
     },
     collect,
+    askAtOnce: waitNoLonger,
     ...(watch && { watch }),
   };
 }

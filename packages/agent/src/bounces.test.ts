@@ -1,7 +1,8 @@
 import { type Bounce, createMemoryStore, type MemoryStore } from '@dirpost/adapters';
 import type { Outgoing } from '@dirpost/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { adviceFor, Bounces, failedWords, loadBounces, said } from './bounces.ts';
+import { adviceFor, failedWords, said } from './bounce-words.ts';
+import { Bounces, loadBounces } from './bounces.ts';
 import type { CycleEvent } from './events.ts';
 
 const MINUTE = 60_000;
@@ -75,7 +76,7 @@ describe('a mail that came back', () => {
     await noted(bounces, unknownUser);
     const { recipient, status, diagnostic, isTooLarge } = unknownUser;
     const failed = [{ id: ID, kind: 'update', number: 12, atMs: nowMs, recipient, status, diagnostic, isTooLarge }];
-    expect(await kept()).toEqual(new Map([['oslo', { failed, wrongAddress: 1, wrongAddressMs: nowMs, address }]]));
+    expect(await kept()).toEqual(new Map([['oslo', { failed, inARow: 1, inARowMs: nowMs, address }]]));
     expect(told).toMatchObject([{ level: 'error' }]);
     expect(told[0]!.text).toBe(
       'mail: update 12 to oslo came back: 5.1.1 for dirpost@oslo.example.org: User unknown. Is the mail address of oslo in the configuration the right one? Mend it: transports.mail.peers, or at the server: dirpost requestor mail',
@@ -102,9 +103,9 @@ describe('a mail that came back', () => {
       number: i,
     }));
     await noted(bounces, ...all, all.at(-1)!);
-    const { failed, wrongAddress } = (await kept()).get('oslo')!;
+    const { failed, inARow } = (await kept()).get('oslo')!;
     expect(failed.map(({ number }) => number)).toEqual(Array.from({ length: 20 }, (_, i) => i + 5));
-    expect(wrongAddress).toBe(26);
+    expect(inARow).toBe(26);
   });
 
   it('is not known by its kind where a requestor sent it in one part', async () => {
@@ -133,7 +134,7 @@ describe('a mail that came back', () => {
     await put(part);
     await noted(open(), tooLarge);
     expect(await outgoing()).toMatchObject([{ deliveredMs: null, nextAttemptMs: nowMs + MINUTE, number: 12 }]);
-    expect((await kept()).get('oslo')).toMatchObject({ wrongAddress: 0, failed: [{ kind: 'update', number: 12 }] });
+    expect((await kept()).get('oslo')).toMatchObject({ inARow: 0, failed: [{ kind: 'update', number: 12 }] });
   });
 
   it('is written down one after another, also when they come all at once and a store fails', async () => {
@@ -224,7 +225,7 @@ describe('what came back is forgotten', () => {
     await bounces.acknowledged('oslo', 'update', 13);
     expect((await kept()).get('oslo')!.failed).toMatchObject([{ number: 14 }]);
     await bounces.acknowledged('oslo', 'update', 14);
-    expect((await kept()).get('oslo')).toMatchObject({ failed: [], wrongAddress: 2 });
+    expect((await kept()).get('oslo')).toMatchObject({ failed: [], inARow: 2 });
   });
 
   it('when it is older than 30 days', async () => {

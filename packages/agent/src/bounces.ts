@@ -1,15 +1,26 @@
 /**
- * Mails that came back (RFC 3464): what the other side said of them is kept for an administrator, and mail is used less.
+ * Mails that came back (RFC 3464), or that the own mail server refused for good (RFC 5321 §4.2.1): what was said of them is
+ * kept for an administrator, and mail is used less.
  *
- *   transport, while it collects ─▶ note ─▶ store: bounces/<peer> ─▶ queue, status, an alert
- *                                             ├─▶ routes.ts: another way is preferred where the address does not work
- *                                             └─▶ send.ts: one mail at a time, each time after twice as long
+ *   transport, while it collects ─▶ note ─┬─▶ store: bounces/<peer> ─▶ queue, status, an alert
+ *   transport, while it delivers ─▶ refused ┘   ├─▶ routes.ts: another way is preferred where mail does not pass
+ *                                               └─▶ send.ts: one mail at a time, each time after twice as long
  *   what went there by mail afterwards is acknowledged ─▶ forgotten     what came back is, after all ─▶ forgotten, that one
  *
  * A bounce is never an acknowledgement: no cursor moves, and nothing leaves the outbox.
  */
-import type { Bounce } from '@dirpost/adapters';
-import { type Clock, DirpostError, type Outgoing, type PostofficeName, type Store, type StoreTx } from '@dirpost/core';
+import type { Bounce, SmtpContext } from '@dirpost/adapters';
+import {
+  type Clock,
+  DirpostError,
+  type MessageFile,
+  type Outgoing,
+  type OutgoingSummary,
+  type PostofficeName,
+  type Store,
+  type StoreTx,
+} from '@dirpost/core';
+import { adviceFor, type FailedMessage, failedWords, said } from './bounce-words.ts';
 import type { CycleEvent } from './events.ts';
 import type { RetryTimes } from './postoffice.ts';
 import { doubling } from './send.ts';
@@ -22,29 +33,13 @@ const AVOIDED_MS = 24 * 3_600_000;
 /** An address that is used comes back again within that time. */
 const FORGET_AFTER_MS = 30 * 24 * 3_600_000;
 
-/** A message file that came back. */
-export interface FailedMessage {
-  /** Of the message file; null where the other side did not name it. */
-  id: string | null;
-  kind: Outgoing['kind'] | null;
-  number: number | null;
-  atMs: number;
-  /** Mail address that was not reached. */
-  recipient: string | null;
-  /** RFC 3463, such as 5.1.1. */
-  status: string | null;
-  /** What the other side said. */
-  diagnostic: string;
-  isTooLarge: boolean;
-}
-
 export interface PeerBounces {
   /** Oldest first. */
   failed: FailedMessage[];
-  /** How often in a row the other side said that the address does not work (5.1.X), and when it last did. */
-  wrongAddress: number;
-  wrongAddressMs: number | null;
-  /** Which one that was; another one is not held up. null: not known. */
+  /** How many in a row came back for a reason that smaller parts do not mend, and when the last one did. */
+  inARow: number;
+  inARowMs: number | null;
+  /** Address that they were for; another one is not held up. null: not known. */
   address?: string | null;
   /** Numbers of exchanges or updates that went there by mail after the newest of `failed`; newest last. */
   mailed?: number[];
@@ -63,7 +58,7 @@ export interface BouncesOptions {
 
 const PREFIX = 'bounces/';
 const documentOf = (peer: PostofficeName) => `${PREFIX}${peer}`;
-const NONE: PeerBounces = { failed: [], wrongAddress: 0, wrongAddressMs: null };
+const NONE: PeerBounces = { failed: [], inARow: 0, inARowMs: null };
 
 export class Bounces {
   readonly #options: BouncesOptions;
@@ -78,9 +73,22 @@ export class Bounces {
     this.#options = options;
   }
 
-  /** Told by a transport while it collects. Returns at once; `settled` says when it is in the store. */
-  note(bounce: Bounce): void {
+  /** Told by a transport while it collects. Resolves when it is in the store, or was told not to be. */
+  note(bounce: Bounce): Promise<void> {
     this.#last = this.#last.then(() => this.#note(bounce)).catch((error) => this.#tellUnwritten(error));
+    return this.#last;
+  }
+
+  /**
+   * A transport did not take a message file. true: its mail server refused it for good, and it is noted as one that came
+   * back; not so where the login was refused, which says nothing of the peer, or where it is cut smaller now.
+   */
+  async refused({ id, to, about }: MessageFile, transport: string, error: DirpostError): Promise<boolean> {
+    const refusal = transport === MAIL ? refusalIn(error) : null;
+    if (refusal === null) return false;
+    const { kind, number } = about ?? { kind: null, number: null };
+    await this.#inTurn(() => this.#noteFailed(to, { id, kind, number, atMs: this.#options.clock.now(), ...refusal }));
+    return true;
   }
 
   /** After what is under way, so that nothing that it writes is lost. Throws what the work throws. */
@@ -94,30 +102,30 @@ export class Bounces {
     await this.#last;
   }
 
-  /** Whether message files to that peer came back by that transport because its address does not work. */
+  /** Whether message files to that peer came back by that transport. */
   async avoids(peer: PostofficeName, transport: string): Promise<boolean> {
     if (transport !== MAIL) return false;
-    const { count, lastMs } = this.#wrongAddress(peer, (await this.#load()).get(peer));
+    const { count, lastMs } = this.#inARow(peer, (await this.#load()).get(peer));
     return count > 0 && Math.abs(this.#options.clock.now() - lastMs) < AVOIDED_MS;
   }
 
   /** When that transport may be tried again for that peer; null: now. */
   async waitsUntilMs(peer: PostofficeName, transport: string): Promise<number | null> {
     if (transport !== MAIL) return null;
-    const { count, lastMs: wrongMs } = this.#wrongAddress(peer, (await this.#load()).get(peer));
+    const { count, lastMs: failedMs } = this.#inARow(peer, (await this.#load()).get(peer));
     if (count === 0) return null;
     const { clock, retry } = this.#options;
     const nowMs = clock.now();
     const waitMs = doubling(retry.deliverAfterMs, count - 1, retry.deliverAtMostMs);
-    const lastMs = Math.max(wrongMs, this.#mailedMs.get(peer) ?? 0);
+    const lastMs = Math.max(failedMs, this.#mailedMs.get(peer) ?? 0);
     // A time in the future was written before the clock went back.
     return lastMs <= nowMs && lastMs + waitMs > nowMs ? lastMs + waitMs : null;
   }
 
   /** Of the address that is used now. */
-  #wrongAddress(peer: PostofficeName, found: PeerBounces = NONE): { count: number; lastMs: number } {
+  #inARow(peer: PostofficeName, found: PeerBounces = NONE): { count: number; lastMs: number } {
     const isAnother = (found.address ?? null) !== this.#addressOf(peer);
-    return isAnother ? { count: 0, lastMs: 0 } : { count: found.wrongAddress, lastMs: found.wrongAddressMs ?? 0 };
+    return isAnother ? { count: 0, lastMs: 0 } : { count: found.inARow, lastMs: found.inARowMs ?? 0 };
   }
 
   #addressOf(peer: PostofficeName): string | null {
@@ -171,8 +179,8 @@ export class Bounces {
 
   async #forgetOld(): Promise<void> {
     const nowMs = this.#options.clock.now();
-    for (const [peer, { failed, wrongAddressMs }] of await this.#load()) {
-      const newestMs = Math.max(wrongAddressMs ?? 0, ...failed.map(({ atMs }) => atMs));
+    for (const [peer, { failed, inARowMs }] of await this.#load()) {
+      const newestMs = Math.max(inARowMs ?? 0, ...failed.map(({ atMs }) => atMs));
       if (nowMs - newestMs > FORGET_AFTER_MS) await this.#save(peer, NONE);
     }
   }
@@ -187,61 +195,73 @@ export class Bounces {
       const text = `${MAIL}: a message file to ${peer} is delayed, its mail server goes on trying: ${bounce.diagnostic}`;
       return tell({ time: 'T3', level: 'warning', text, quotesNoEntry: true, details });
     }
-    const before = (await this.#load()).get(peer) ?? NONE;
-    const failed = await this.#keep(peer, bounce);
-    const text = `${MAIL}: ${failedWords(failed)} to ${peer} came back: ${said(failed)} ${adviceFor(failed, peer)}`;
-    // What is known already is no alert.
-    const known = before.failed.some(({ status }) => status === failed.status);
-    tell({ time: 'T3', level: known ? 'info' : 'error', text, quotesNoEntry: true, details });
+    const kept = await this.#outgoing(peer, bounce.messageId);
+    const one = this.#failedMessage(bounce, kept?.kind ?? null, kept?.number ?? bounce.number ?? null);
+    await this.#noteFailed(peer, one, kept);
   }
 
-  async #keep(peer: PostofficeName, bounce: Bounce): Promise<FailedMessage> {
-    const { store, clock, retry } = this.#options;
-    const atMs = clock.now();
-    const { failed, after } = await store.transaction(async (tx) => {
+  /** `kept`: it is still in the outbox. */
+  async #noteFailed(peer: PostofficeName, one: FailedMessage, kept?: OutgoingSummary): Promise<void> {
+    const before = (await this.#load()).get(peer) ?? NONE;
+    await this.#keep(peer, one, kept);
+    const { id, status, diagnostic, isRefused } = one;
+    const happened = isRefused === true ? 'was refused' : 'came back';
+    const text = `${MAIL}: ${failedWords(one)} to ${peer} ${happened}: ${said(one)} ${adviceFor(one, peer)}`;
+    // What is known already is no alert.
+    const isKnown = before.failed.some(
+      (other) =>
+        other.status === status &&
+        (status !== null || other.diagnostic === diagnostic) &&
+        isMendedBySize(other) === isMendedBySize(one),
+    );
+    const level = isKnown ? 'info' : 'error';
+    this.#options.tell({ time: 'T3', level, text, quotesNoEntry: true, details: { id, to: peer, status } });
+  }
+
+  async #outgoing(peer: PostofficeName, id: string | null): Promise<OutgoingSummary | undefined> {
+    return (await this.#options.store.read((tx) => tx.outgoing({ to: peer }))).find((message) => message.id === id);
+  }
+
+  async #keep(peer: PostofficeName, one: FailedMessage, kept: OutgoingSummary | undefined): Promise<void> {
+    const { store, retry } = this.#options;
+    const after = await store.transaction(async (tx) => {
       const before = (await tx.getDocument<PeerBounces>(documentOf(peer))) ?? NONE;
-      const kept = (await tx.outgoing({ to: peer })).find(({ id }) => id === bounce.messageId);
-      const one = this.#failedMessage(bounce, kept?.kind ?? null, kept?.number ?? bounce.number ?? null, atMs);
       const others = before.failed.filter(({ id }) => id === null || id !== one.id);
       const next: PeerBounces = {
         failed: [...others, one].slice(-MOST_KEPT),
-        ...(one.status?.startsWith('5.1.') === true ? this.#oneMore(peer, before, one) : wrongAddressIn(before)),
+        ...(isMendedBySize(one) ? rowOf(before) : this.#oneMore(peer, before, one)),
       };
       await tx.putDocument(documentOf(peer), next);
       // One of several parts is kept until it is acknowledged: sending finds that it is too large now, and cuts it anew.
-      if (one.isTooLarge && kept !== undefined && kept.deliveredMs !== null) {
+      if (isMendedBySize(one) && kept !== undefined && kept.deliveredMs !== null) {
         const waitMs = doubling(retry.deliverAfterMs, kept.attempts - 1, retry.deliverAtMostMs);
-        const again = { deliveredMs: null, nextAttemptMs: atMs + waitMs, lastError: `came back: ${one.diagnostic}` };
+        const again = { deliveredMs: null, nextAttemptMs: one.atMs + waitMs, lastError: `came back: ${one.diagnostic}` };
         await tx.updateOutgoing(kept.id, again);
       }
-      return { failed: one, after: next };
+      return next;
     });
     (await this.#load()).set(peer, after);
-    return failed;
   }
 
   #oneMore(peer: PostofficeName, before: PeerBounces, { recipient, atMs }: FailedMessage) {
     const now = this.#addressOf(peer);
     // Sent before the address was mended.
-    if (before.wrongAddress > 0 && before.address !== now && recipient === before.address)
-      return wrongAddressIn(before);
-    const { count } = this.#wrongAddress(peer, before);
-    return { wrongAddress: count + 1, wrongAddressMs: atMs, address: now };
+    if (before.inARow > 0 && before.address !== now && recipient === before.address) return rowOf(before);
+    const { count } = this.#inARow(peer, before);
+    return { inARow: count + 1, inARowMs: atMs, address: now };
   }
 
-  #failedMessage(
-    { messageId, recipient, status, diagnostic, isTooLarge }: Bounce,
-    kept: Outgoing['kind'] | null,
-    number: number | null,
-    atMs: number,
-  ): FailedMessage {
+  #failedMessage(bounce: Bounce, kept: Outgoing['kind'] | null, number: number | null): FailedMessage {
+    const { messageId: id, recipient, status, diagnostic, isTooLarge, neededBytes = null } = bounce;
     const update = this.#options.isServer && number !== null ? 'update' : null;
     const kind = kept ?? (number === 0 ? 'enrolment' : update);
-    return { id: messageId, kind, number, atMs, recipient, status, diagnostic, isTooLarge };
+    const atMs = this.#options.clock.now();
+    const needs = neededBytes === null ? {} : { neededBytes };
+    return { id, kind, number, atMs, recipient, status, diagnostic, isTooLarge, ...needs };
   }
 
   async #save(peer: PostofficeName, bounces: PeerBounces): Promise<void> {
-    const isEmpty = bounces.failed.length === 0 && bounces.wrongAddress === 0;
+    const isEmpty = bounces.failed.length === 0 && bounces.inARow === 0;
     const name = documentOf(peer);
     await this.#options.store.transaction((tx) => (isEmpty ? tx.removeDocument(name) : tx.putDocument(name, bounces)));
     const peers = await this.#load();
@@ -263,8 +283,25 @@ export class Bounces {
   }
 }
 
-function wrongAddressIn({ wrongAddress, wrongAddressMs, address = null }: PeerBounces) {
-  return { wrongAddress, wrongAddressMs, address };
+function rowOf({ inARow, inARowMs, address = null }: PeerBounces) {
+  return { inARow, inARowMs, address };
+}
+
+/** Parts to that peer are smaller now. */
+function isMendedBySize({ isTooLarge, neededBytes }: FailedMessage): boolean {
+  return isTooLarge && neededBytes === undefined;
+}
+
+/** Of an error of the mail transport: what its mail server said of that message; null: it was not refused for good. */
+function refusalIn(
+  { message, hint, retry, context }: DirpostError,
+): Omit<FailedMessage, 'id' | 'kind' | 'number' | 'atMs'> | null {
+  const { reply, recipient = null, status = null, said: diagnostic = message } = context as Partial<SmtpContext>;
+  const { isTooLarge = false, isLoginRefused = false, neededBytes } = context as Partial<SmtpContext>;
+  if (retry === 'later' || reply == null || reply < 500 || recipient === null || isLoginRefused) return null;
+  if (isTooLarge && neededBytes === undefined) return null;
+  const needs = neededBytes === undefined ? {} : { neededBytes };
+  return { recipient, status, diagnostic, isTooLarge, isRefused: true, ...needs, ...(hint !== undefined && { hint }) };
 }
 
 /** Of all peers, also beside a running agent. */
@@ -274,40 +311,4 @@ export async function loadBounces(tx: StoreTx): Promise<Map<PostofficeName, Peer
     found.set(name.slice(PREFIX.length), (await tx.getDocument<PeerBounces>(name))!);
   }
   return found;
-}
-
-/** "update 12". */
-export function failedWords({ kind, number }: FailedMessage): string {
-  if (kind === 'enrolment') return 'the enrolment';
-  return number === null ? 'a message file' : `${kind ?? 'message'} ${number}`;
-}
-
-/** What the other side said: "5.1.1 for oslo@example.org: User unknown." */
-export function said({
-  status,
-  recipient,
-  diagnostic,
-}: Pick<FailedMessage, 'status' | 'recipient' | 'diagnostic'>): string {
-  const who = [status, recipient === null ? null : `for ${recipient}`].filter((word) => word !== null).join(' ');
-  const words = diagnostic === '' ? 'without a reason' : diagnostic;
-  return `${who === '' ? '' : `${who}: `}${words}${/[.!?]$/.test(words) ? '' : '.'}`;
-}
-
-/** What an administrator can do, by the class of the status (RFC 3463 §3). */
-export function adviceFor({ status, isTooLarge }: FailedMessage, peer: PostofficeName): string {
-  if (isTooLarge) return 'Nothing to do: what goes there is made smaller.';
-  const subject = /^\d\.(\d)\./.exec(status ?? '')?.[1];
-  switch (subject) {
-    case '1':
-      return `Is the mail address of ${peer} in the configuration the right one? Mend it: transports.mail.peers, or at the server: dirpost requestor mail`;
-    case '2':
-      return `The mailbox of ${peer} is full or closed: ask there.`;
-    case '3':
-    case '4':
-      return `The mail server of ${peer} cannot be reached or does not work: ask there, or try later.`;
-    case '7':
-      return `Its mail server refuses mails from here: ask its administrator to let your address through.`;
-    default:
-      return 'Nothing is lost: what was in it is sent again until it is acknowledged.';
-  }
 }

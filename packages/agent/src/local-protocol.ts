@@ -47,7 +47,12 @@ export interface AboutAgent {
   pid: number;
 }
 
-export type LocalAnswer = { out: string } | { err: string } | { exit: number } | { refused: string } | { differs: true };
+export type LocalAnswer =
+  | { out: string }
+  | { err: string }
+  | { exit: number }
+  | { refused: string }
+  | { differs: true };
 
 /** Where the agent of that data folder listens. `folder`: to be made and checked before; null: it is the data folder. */
 export function localAddress(dataFolder: string): { path: string; folder: string | null } {

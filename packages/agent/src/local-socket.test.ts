@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Invocation } from './cli/command.ts';
-import { askAgent, runInsteadOf } from './cli/remote.ts';
+import { askAgent, runIfSame, runInsteadOf } from './cli/remote.ts';
 import { Screen } from './cli/screen.ts';
 import { DirpostError } from '@dirpost/core';
 import { LineReader, localAddress, makeOwnFolder, MAX_REQUEST_BYTES } from './local-protocol.ts';
@@ -201,6 +201,29 @@ describe('garbage', () => {
     const request = '{"v":1,"argv":["sync"],"cwd":"/"}\n';
     const { answer } = await rawly(path, request + request + request);
     expect([answer, ran]).toEqual(['{"exit":0}\n', 1]);
+  });
+});
+
+describe('a command that has not read the configuration', () => {
+  it('runs where the agent has the same one, and nowhere else', async () => {
+    const folder = await dataFolder();
+    const handler = vi.fn<CommandHandler>(async (_request, { out }) => (out.write('done'), 3));
+    expect(await runIfSame(call(['sync']).call, folder, 'abc')).toBeNull();
+    const socket = await listenLocally(folder, handler, ABOUT, 'abc');
+    sockets.push(socket);
+    const other = call(['sync']);
+    expect(await runIfSame(other.call, folder, 'abd')).toBeNull();
+    expect([handler.mock.calls.length, other.out(), other.err()]).toEqual([0, '', '']);
+    const same = call(['sync']);
+    expect([await runIfSame(same.call, folder, 'abc'), same.out()]).toEqual([3, 'done']);
+  });
+
+  it('is not taken by an agent that does not know its own', async () => {
+    const folder = await dataFolder();
+    const handler = vi.fn<CommandHandler>(async () => 0);
+    await listen(folder, handler);
+    expect(await runIfSame(call(['sync']).call, folder, 'abc')).toBeNull();
+    expect(handler).not.toHaveBeenCalled();
   });
 });
 

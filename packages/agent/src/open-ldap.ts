@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { type LdapBind, LdapDirectory, type LdapOptions, readSecret, type Secret } from '@dirpost/adapters';
 import { DirpostError, type Limits, sortedNames } from '@dirpost/core';
 import type { PublishDirectory } from './config/directory.ts';
-import type { LdapLogin, PublishLdap, SubscribeLdap } from './config/ldap.ts';
+import type { LdapLogin } from './config/ldap-connection.ts';
+import type { PublishLdap, SubscribeLdap } from './config/ldap.ts';
 import { ldapProfile } from './config/ldap-profiles.ts';
 import type { Configuration } from './config/load.ts';
 import { VERSION } from './version.ts';
@@ -89,9 +90,9 @@ export function secretFilesOf({ connection: { login } }: PublishLdap | Subscribe
   }
 }
 
-/** Stands for everything that decides what a read publishes, also a newer dirpost. Servers and logins may change. */
+/** Stands for everything that decides what a read publishes, also a newer dirpost. Servers and logins do not. */
 export function configurationOfRead(directory: PublishDirectory, { postoffice, limits }: Configuration): string {
-  const decides = directory.type === 'ldap' ? { ...directory, connection: null } : directory;
+  const decides = directory.type === 'ldap' ? { ...directory, connection: null, onChangeMs: null } : directory;
   const said = JSON.stringify([VERSION, postoffice, limits, decides]);
   return createHash('sha256').update(said).digest('base64url').slice(0, 22);
 }

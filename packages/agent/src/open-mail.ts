@@ -16,7 +16,7 @@ export interface MailOptions {
   /** Own message files that come back by mail. */
   probes?: Pick<Probes, 'has'> | undefined;
   onProblem(problem: DirpostError): void;
-  onBounce(bounce: Bounce): void;
+  onBounce(bounce: Bounce): Promise<void>;
 }
 
 /** Connects to nothing, and makes nothing, until it is used. */

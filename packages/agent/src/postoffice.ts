@@ -17,6 +17,7 @@ import type {
 } from '@dirpost/core';
 import type { Sealer } from '@dirpost/message';
 import type { Bounces } from './bounces.ts';
+import type { CollectFailures } from './collect-failures.ts';
 import type { CompleteReads } from './complete-reads.ts';
 import type { CycleEvent } from './events.ts';
 import type { Joining } from './joining/joining.ts';
@@ -30,6 +31,8 @@ export interface PublishingDirectory {
   mapping: Mapping;
   /** See core's ReadStart. */
   configuration?: string;
+  /** It is read when something changed in it, no more often than this; absent: only at its times. */
+  onChangeMs?: number;
 }
 
 export interface SubscribingDirectory {
@@ -68,6 +71,8 @@ export interface Postoffice {
   probes?: Probes;
   /** What came back by mail; the simulation has none. */
   bounces?: Bounces;
+  /** What could not be collected from; the simulation has none. */
+  collectFailures?: CollectFailures;
   /** What is collected from. */
   inbound: Transport[];
   publishing: PublishingDirectory[];

@@ -22,9 +22,11 @@ export async function receive(postoffice: Postoffice, signal: AbortSignal): Prom
     try {
       taken += await transport.collect((bytes) => takeFrom(transport, bytes), signal);
       postoffice.routes.asked(transport.name, true);
+      await postoffice.collectFailures?.worked(transport.name);
     } catch (error) {
       if (!(error instanceof DirpostError) || signal.aborted || error.code === 'disk-full') throw error;
       postoffice.routes.asked(transport.name, false);
+      await postoffice.collectFailures?.failed(transport.name, error);
       const text = `${transport.name}: nothing could be collected: ${error.message}${error.hint === undefined ? '' : ` ${error.hint}`}`;
       const details = { transport: transport.name, code: error.code };
       postoffice.tell({ time: 'T3', level: 'warning', text, quotesNoEntry: true, details });

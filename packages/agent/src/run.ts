@@ -4,6 +4,7 @@
  *   schedule (schedule/) ─────────▶ cycle, T1, T2, T3 ─┐
  *   arrivals (arrivals.ts) ───────▶ dispatch           ├─▶ queue ─▶ the steps of cycle.ts
  *   no answer, not delivered ─────▶ exchange, sending  │
+ *   a directory changed ──────────▶ T0, T1             │
  *   a directory was away ─────────▶ writing            │
  *   commands by the local socket ─▶ …  ────────────────┘
  *
@@ -11,10 +12,11 @@
  * after its end.
  */
 import { DirpostError } from '@dirpost/core';
-import { Arrivals, collectingInTurn } from './arrivals.ts';
+import { Arrivals, type CollectedInTurn, collectingInTurn } from './arrivals.ts';
 import type { Configuration } from './config/load.ts';
 import { answerWhatIsDue, collectAndSend, dispatchAll } from './cycle.ts';
 import type { CycleTime } from './events.ts';
+import { watchDirectories } from './directory-changes.ts';
 import type { Postoffice } from './postoffice.ts';
 import { dispatchesOnArrival, type Job, loadSettled, saveSettled, Schedule } from './schedule/schedule.ts';
 import { exchangeDueMs, sendingDueMs, sendOutgoing } from './send.ts';
@@ -32,9 +34,9 @@ export interface RunOptions {
 
 /**
  * `exchange`: one that the server asked for, or that repeats an unanswered one. `sending`: of what waits in the outbox.
- * `writing`: into a directory that could not be written.
+ * `change`: in a directory that is watched. `writing`: into a directory that could not be written.
  */
-type Step = Job | 'arrival' | 'exchange' | 'sending' | 'writing';
+type Step = Job | 'arrival' | 'change' | 'exchange' | 'sending' | 'writing';
 
 interface Due {
   step: Step;
@@ -47,6 +49,7 @@ const timeOf: Record<Step, CycleTime> = {
   T2: 'T2',
   T3: 'T3',
   arrival: 'T3',
+  change: 'T0',
   exchange: 'T1',
   sending: 'T1',
   writing: 'T3',
@@ -65,8 +68,12 @@ export class RunningPostoffice {
   readonly #abort = new AbortController();
   readonly #queue: WorkQueue;
   readonly #arrivals: Arrivals;
+  readonly #inbound: CollectedInTurn[];
   readonly #onArrival: boolean;
   #arrived = false;
+  /** When a directory that changed is read; null: none did. */
+  #changeDueMs: number | null = null;
+  #collectedMs = 0;
   #fault: { error: unknown } | null = null;
   /** null: to be looked up in the store, where work may have changed it. */
   #retries: Due[] | null = null;
@@ -103,10 +110,8 @@ export class RunningPostoffice {
     if (signal.aborted) this.#abort.abort(signal.reason);
     else signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
     this.#signal.addEventListener('abort', () => this.#wake(), { once: true });
-    this.postoffice = {
-      ...postoffice,
-      inbound: postoffice.inbound.map((one) => collectingInTurn(one, timers, this.#recovered)),
-    };
+    this.#inbound = postoffice.inbound.map((one) => collectingInTurn(one, timers, this.#recovered));
+    this.postoffice = { ...postoffice, inbound: this.#inbound };
     this.#queue = new WorkQueue(this.#signal);
     this.#onArrival = dispatchesOnArrival(settings.schedule);
     const arrivals = {
@@ -120,7 +125,12 @@ export class RunningPostoffice {
 
   /** Until the signal aborts; then when what was begun has ended. Throws what nobody expected, and a damaged store. */
   async run(): Promise<void> {
-    const watching = this.#arrivals.watch();
+    const changes = {
+      timers: this.#timers,
+      onChange: (everyMs: number) => this.#noteChange(everyMs),
+      onFault: (error: unknown) => this.#end(error),
+    };
+    const watching = Promise.all([this.#arrivals.watch(), watchDirectories(this.postoffice, changes, this.#signal)]);
     this.#arrivals.wake();
     try {
       while (!this.#signal.aborted) await this.#turn();
@@ -130,6 +140,11 @@ export class RunningPostoffice {
     await watching;
     await this.#queue.idle();
     if (this.#fault !== null) throw this.#fault.error;
+  }
+
+  /** A person has typed a command: what he has mended is not waited for. Once for each: a command may poll. */
+  askAtOnce(): void {
+    for (const transport of this.#inbound) transport.askAtOnce();
   }
 
   /** A command, between two steps. `signal` gives it up while it waits. */
@@ -155,6 +170,10 @@ export class RunningPostoffice {
     const nowMs = this.#timers.now();
     const found: Due[] = [];
     if (this.#arrived && this.#onArrival) found.push({ step: 'arrival', dueMs: nowMs });
+    if (this.#changeDueMs !== null) {
+      const dueMs = Math.max(nowMs, this.#changeDueMs);
+      found.push({ step: 'change', dueMs: this.#schedule.opening(dueMs) });
+    }
     const scheduled = this.#schedule.next(nowMs);
     if (scheduled !== null) found.push({ step: scheduled.job, dueMs: scheduled.dueMs });
     this.#retries ??= await this.#lookUpRetries();
@@ -198,12 +217,12 @@ export class RunningPostoffice {
     const options = { signal: this.#signal };
     switch (step) {
       case 'cycle':
-        await collectAndSend(this.postoffice, options);
+        await this.#collect();
         await this.#dispatch();
         return;
       case 'T1':
-        await collectAndSend(this.postoffice, options);
-        return;
+      case 'change':
+        return this.#collect();
       case 'T2':
       case 'T3':
       case 'arrival':
@@ -217,6 +236,13 @@ export class RunningPostoffice {
     }
   }
 
+  async #collect(): Promise<void> {
+    // What changes from now on may be seen or not.
+    this.#changeDueMs = null;
+    this.#collectedMs = this.#timers.now();
+    await collectAndSend(this.postoffice, { signal: this.#signal });
+  }
+
   async #dispatch(): Promise<void> {
     this.#arrived = false;
     const { updates } = await dispatchAll(this.postoffice, { signal: this.#signal });
@@ -227,7 +253,7 @@ export class RunningPostoffice {
   async #settle(step: Step): Promise<void> {
     const nowMs = this.#timers.now();
     if (step === 'exchange' || step === 'sending') return this.#backOff(step, nowMs);
-    if (step === 'arrival' || step === 'writing') return;
+    if (step === 'arrival' || step === 'change' || step === 'writing') return;
     this.#schedule.settle(step, nowMs);
     try {
       await this.postoffice.store.transaction((tx) => saveSettled(tx, this.#schedule.settled));
@@ -257,6 +283,15 @@ export class RunningPostoffice {
 
   #noteArrival(): void {
     this.#arrived = true;
+    this.#wake();
+  }
+
+  #noteChange(everyMs: number): void {
+    const nowMs = this.#timers.now();
+    const sinceMs = nowMs - this.#collectedMs;
+    // Below 0 the clock went back meanwhile.
+    const waitMs = sinceMs < 0 ? 0 : Math.max(0, everyMs - sinceMs);
+    this.#changeDueMs = Math.min(this.#changeDueMs ?? Infinity, nowMs + waitMs);
     this.#wake();
   }
 

@@ -200,6 +200,8 @@ interface Failure {
   problem: string;
   /** A transport takes only smaller ones. */
   tooLarge: boolean;
+  /** It was told as an error already (bounces.ts), and nothing else failed. */
+  isKnown: boolean;
   /** No transport is to be tried before. */
   notBeforeMs: number;
 }
@@ -225,7 +227,7 @@ async function sealAndDeliver(
     // A peer whose keys are missing must not hold up the others; a full disk is nobody's fault but ours.
     if (!(error instanceof DirpostError) || error.code === 'disk-full' || signal.aborted) throw error;
     const problem = error.hint === undefined ? error.message : `${error.message} ${error.hint}`;
-    return { problem, tooLarge: false, notBeforeMs: 0 };
+    return { problem, tooLarge: false, isKnown: false, notBeforeMs: 0 };
   }
 }
 
@@ -246,11 +248,11 @@ function summaryOf(
   return { ...about, changes: head?.kind === 'update' ? head.total : 0 };
 }
 
-function tellFailed(postoffice: Postoffice, message: OutgoingSummary, { problem }: Failure): void {
+function tellFailed(postoffice: Postoffice, message: OutgoingSummary, { problem, isKnown }: Failure): void {
   const what = message.kind === 'enrolment' ? 'the enrolment' : `${message.kind} ${message.number}`;
   const text = `${what} to ${message.to} could not be sent, and will be tried again: ${problem}`;
   const details = { id: message.id, to: message.to };
-  postoffice.tell({ time: 'T1', level: 'warning', text, quotesNoEntry: true, details });
+  postoffice.tell({ time: 'T1', level: isKnown ? 'info' : 'warning', text, quotesNoEntry: true, details });
 }
 
 /** No wait is longer than the longest: a time beyond that was written before the clock went back. */
@@ -285,6 +287,7 @@ async function deliver(
   const problems: string[] = [];
   let tooLarge = false;
   let failed = false;
+  let isRefused = false;
   let notBeforeMs = 0;
   for (const transport of await routes.to(to)) {
     const { name } = transport;
@@ -308,14 +311,18 @@ async function deliver(
     } catch (error) {
       if (!(error instanceof DirpostError) || signal.aborted) throw error;
       problems.push(`${name}: ${error.message}${error.hint === undefined ? '' : ` ${error.hint}`}`);
-      failed = true;
+      // What is refused for good waits like what came back.
+      if (bounces !== undefined && (await bounces.refused(file, name, error))) {
+        isRefused = true;
+        notBeforeMs = (await bounces.waitsUntilMs(to, name)) ?? 0;
+      } else failed = true;
       // It has just learnt what that peer takes.
       tooLarge ||= bytes.length > largestTo(transport, to);
     }
   }
   const problem = problems.join(' ') || `No transport to ${to} is configured.`;
   // What failed may work earlier than what waits.
-  return { problem, tooLarge, notBeforeMs: failed ? 0 : notBeforeMs };
+  return { problem, tooLarge, isKnown: isRefused && !failed, notBeforeMs: failed ? 0 : notBeforeMs };
 }
 
 /** Octets of a message file. */

@@ -21,9 +21,19 @@ import {
   seqTimes,
   type StoreTx,
 } from '@dirpost/core';
-import { type FailedMessage, loadBounces, type PeerBounces } from './bounces.ts';
+import { loadBounces, type PeerBounces } from './bounces.ts';
+import {
+  type Bounced,
+  bouncedOf,
+  type UncollectedTransport,
+  uncollectedFrom,
+  type Unsent,
+  unsentTo,
+} from './carriage-status.ts';
+import { loadUncollected } from './collect-failures.ts';
 import type { Configuration } from './config/load.ts';
 import { type DirectoryState, loadDirectoryState } from './directory-state.ts';
+import { type CountedDuplicates, loadCountedDuplicates } from './duplicates.ts';
 import { type FirstWrite, waitingFirstWrites } from './first-write.ts';
 import { loadPeers } from './peers.ts';
 import type { Postoffice } from './postoffice.ts';
@@ -43,8 +53,10 @@ export type AttentionCode =
   | 'no-keys'
   | 'no-list'
   | 'unsent'
+  | 'uncollected'
   | 'bounced'
-  | 'refused';
+  | 'refused'
+  | 'duplicates';
 
 export interface RequestorStatus {
   name: PostofficeName;
@@ -87,26 +99,13 @@ export interface RequestorStatus {
   /** Refused by its own directories. */
   refused: FlaggedEntry[];
   refusedCount: number;
+  /** Values that must be unique, and that others have, too: left out of its entries on the lists; shown of them. */
+  clashes: { left: number; kept: number };
   unsent: Unsent;
   /** What came back by mail; null: nothing, or it was forgotten. */
   bounced: Bounced | null;
   counts: RequestorRecord['counts'] | null;
   attention: AttentionCode[];
-}
-
-/** Message files for one peer that no transport has taken yet. */
-export interface Unsent {
-  messages: number;
-  oldestMs: number | null;
-  attempts: number;
-  nextAttemptMs: number | null;
-  lastError: string | null;
-}
-
-/** Message files that came back, of which at most 20 are kept; and what was said of the newest. */
-export interface Bounced extends Pick<FailedMessage, 'recipient' | 'status' | 'diagnostic' | 'isTooLarge'> {
-  messages: number;
-  lastMs: number;
 }
 
 export interface ServerStatus {
@@ -128,10 +127,14 @@ export interface Status {
   unsent: Unsent;
   /** Of what went from here to the server. */
   bounced: Bounced | null;
+  /** Transports that could not be asked for what has arrived. */
+  uncollected: UncollectedTransport[];
   /** Entries with effects that wait for an approval. */
   held: { here: number; atServer: number; atRequestors: number };
   /** Directories here whose first write waits for an approval. */
   firstWrites: FirstWrite[];
+  /** As they were counted last, now and then; null: never yet. */
+  duplicates: CountedDuplicates | null;
   server: ServerStatus | null;
   corrupt: number;
   attention: AttentionCode[];
@@ -160,8 +163,11 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
       atRequestors: others.reduce((total, one) => total + one.heldThere, 0),
     };
     const firstWrites = await waitingFirstWrites(tx, postoffice);
+    const duplicates = await loadCountedDuplicates(tx);
     const unsent = unsentTo(waiting, postoffice.requestor.server);
     const bounced = bouncedOf(bounces.get(postoffice.requestor.server));
+    const uncollected = uncollectedFrom(postoffice.inbound, await loadUncollected(tx));
+    const carriage = { unsent, bounced, uncollected };
     return {
       postoffice: postoffice.name,
       role: server === null ? 'requestor' : 'server',
@@ -169,13 +175,13 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
       nowMs,
       own,
       directories,
-      unsent,
-      bounced,
+      ...carriage,
       held,
       firstWrites,
+      duplicates,
       server,
       corrupt,
-      attention: ownAttention(own, held.here + held.atServer + firstWrites.length, { unsent, bounced }, directories),
+      attention: ownAttention(own, held.here + held.atServer + firstWrites.length, carriage, directories),
     };
   });
 }
@@ -189,7 +195,7 @@ async function heldHere(tx: StoreTx): Promise<number> {
 function ownAttention(
   own: OwnRecord,
   held: number,
-  { unsent, bounced }: Pick<Status, 'unsent' | 'bounced'>,
+  { unsent, bounced, uncollected }: Pick<Status, 'unsent' | 'bounced' | 'uncollected'>,
   directories: DirectoryState[],
 ): AttentionCode[] {
   const refused =
@@ -199,8 +205,10 @@ function ownAttention(
     ['stopped', own.stopped !== null],
     ['held', held > 0],
     ['unsent', unsent.attempts > 0],
+    ['uncollected', uncollected.length > 0],
     ['bounced', bounced !== null],
     ['refused', refused > 0],
+    ['duplicates', own.clashes.left + own.clashes.kept > 0],
   ];
   return codes.filter(([, applies]) => applies).map(([code]) => code);
 }
@@ -239,11 +247,16 @@ async function gatherServer(
   const lags = await lagsOf(tx, context, server, [...records.values()]);
   const byName = new Map(known.map((one) => [one.name, one]));
   const names = [...new Set([...records.keys(), ...byName.keys()])].sort();
+  const clashes = new Map<PostofficeName, RequestorStatus['clashes']>();
+  for (const name of names) {
+    const [left, kept] = [await tx.countWaitingClaims({ owner: name }), await tx.countWaitingClaims({ holder: name })];
+    clashes.set(name, { left, kept });
+  }
   const requestors = names.map((name): RequestorStatus => {
     const list = listFor(context.lists, name)?.definition.name ?? null;
     const { hasKeys = false, suspended = false } = byName.get(name) ?? {};
     const [unsent, bounced] = [unsentTo(waiting, name), bouncedOf(bounces.get(name))];
-    const about = { name, list, hasKeys, suspended, unsent, bounced };
+    const about = { name, list, hasKeys, suspended, clashes: clashes.get(name)!, unsent, bounced };
     const record = records.get(name);
     const status =
       record === undefined
@@ -271,7 +284,7 @@ async function lagsOf(
   return lags;
 }
 
-type About = Pick<RequestorStatus, 'name' | 'list' | 'hasKeys' | 'suspended' | 'unsent' | 'bounced'>;
+type About = Pick<RequestorStatus, 'name' | 'list' | 'hasKeys' | 'suspended' | 'clashes' | 'unsent' | 'bounced'>;
 type Unjudged = Omit<RequestorStatus, 'attention'>;
 
 function neverHeard(about: About): Unjudged {
@@ -362,27 +375,9 @@ function attentionOf(one: Unjudged): AttentionCode[] {
     ['unsent', one.unsent.attempts > 0],
     ['bounced', one.bounced !== null],
     ['refused', one.flaggedCount + one.refusedCount > 0],
+    ['duplicates', one.clashes.left + one.clashes.kept > 0],
   ];
   return codes.filter(([, applies]) => applies).map(([code]) => code);
-}
-
-function unsentTo(waiting: OutgoingSummary[], to: PostofficeName): Unsent {
-  const own = waiting.filter((message) => message.to === to);
-  const tried = own.filter(({ lastError }) => lastError !== null);
-  return {
-    messages: own.length,
-    oldestMs: own[0]?.createdMs ?? null,
-    attempts: Math.max(0, ...tried.map(({ attempts }) => attempts)),
-    nextAttemptMs: tried.length === 0 ? null : Math.min(...tried.map(({ nextAttemptMs }) => nextAttemptMs)),
-    lastError: tried[0]?.lastError ?? null,
-  };
-}
-
-function bouncedOf(bounces: PeerBounces | undefined): Bounced | null {
-  const newest = bounces?.failed.at(-1);
-  if (newest === undefined) return null;
-  const { recipient, status, diagnostic, isTooLarge, atMs } = newest;
-  return { messages: bounces!.failed.length, lastMs: atMs, recipient, status, diagnostic, isTooLarge };
 }
 
 /** By the numbers of a version; what is no version is not older. */

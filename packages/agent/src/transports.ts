@@ -43,7 +43,7 @@ export interface TransportOptions {
   /** Own message files that come back by mail. */
   probes?: Probes;
   /** A mail came back. */
-  onBounce?: (bounce: Bounce) => void;
+  onBounce?: (bounce: Bounce) => Promise<void>;
 }
 
 /** Throws DirpostError `config-invalid`, and as files are read. */
@@ -106,7 +106,7 @@ interface OpenedMail {
 
 function openMailOf(
   configuration: Configuration,
-  { keys, joining, probes, onBounce = () => {} }: TransportOptions,
+  { keys, joining, probes, onBounce = async () => {} }: TransportOptions,
   onProblem: OnProblem,
 ): OpenedMail | null {
   const { mail } = configuration.transports;

@@ -1,8 +1,10 @@
 /**
- * Forgetting what nobody needs any more, after dispatches but not after each: tombstones that every requestor has
- * acknowledged (design rule 4), processed message files in the spool, and what came back by mail long ago.
+ * After dispatches but not after each: forgetting what nobody needs any more (tombstones that every requestor has
+ * acknowledged, design rule 4; processed message files in the spool; what came back by mail long ago), and counting
+ * duplicates for the status.
  */
 import { purge } from '@dirpost/core';
+import { recountDuplicates } from './duplicates.ts';
 import type { Postoffice } from './postoffice.ts';
 import { pruneDone } from './spool.ts';
 
@@ -12,6 +14,7 @@ export interface UpkeepOptions {
   maxFiles: number;
   /** It looks at every requestor and every file kept, so it waits so long in between. */
   everyMs: number;
+  countsDuplicates: boolean;
 }
 
 export class Upkeep {
@@ -22,8 +25,9 @@ export class Upkeep {
     this.#options = options;
   }
 
-  async run({ store, spool, clock, server, bounces }: Postoffice): Promise<void> {
-    const { everyMs } = this.#options;
+  async run(postoffice: Postoffice): Promise<void> {
+    const { store, spool, clock, server, bounces } = postoffice;
+    const { everyMs, countsDuplicates } = this.#options;
     const nowMs = clock.now();
     const sinceMs = nowMs - (this.#lastMs ?? nowMs - everyMs);
     // Below 0 the clock went back meanwhile.
@@ -32,5 +36,6 @@ export class Upkeep {
     if (server !== null) await store.transaction((tx) => purge(tx, server));
     await pruneDone(spool, nowMs, this.#options);
     await bounces?.forgetOld();
+    if (countsDuplicates) await recountDuplicates(postoffice);
   }
 }

@@ -20,14 +20,17 @@ import {
   comparedValues,
   hasHash,
   VALUE_HASH_BYTES,
+  ValueReader,
 } from './compared-values.ts';
 import { attributeSpans } from './entry.ts';
 import { listable } from './holds.ts';
 import type { ListNumbering } from './list-numbering.ts';
 import type { ServerRecord } from './records.ts';
-import type { Claim, EntryRow, StoreTx } from './seams/store.ts';
+import type { Claim, ClaimKey, EntryRow, StoreTx } from './seams/store.ts';
 
 const BATCH = 2_000;
+/** Values are all over their table: they are gathered, and written in their order. */
+const WRITTEN_AT_ONCE = 25_000;
 
 /** A collected entry that changed, and what the lists might release of it before. */
 export interface ChangedEntry {
@@ -36,7 +39,10 @@ export interface ChangedEntry {
 }
 
 export class UniqueValues {
-  readonly #attributes: ReadonlySet<string>;
+  readonly #reader: ValueReader;
+  /** What is not written yet, by value and entry: the last word of each counts. */
+  readonly #came = new Map<string, ReturnType<typeof claimOf>>();
+  readonly #went = new Map<string, ClaimKey>();
   #unsettled = false;
 
   /** `attributes`: see comparedAttributes. */
@@ -44,7 +50,7 @@ export class UniqueValues {
     private readonly tx: StoreTx,
     attributes: readonly string[],
   ) {
-    this.#attributes = new Set(attributes);
+    this.#reader = new ValueReader(attributes);
   }
 
   /** Before the row is written: what it has no more is not withheld of it. */
@@ -55,23 +61,37 @@ export class UniqueValues {
 
   /** After the rows were written. `seqOf`: when the value came to the server. */
   async changed(entries: ChangedEntry[], seqOf: (row: EntryRow) => number = (row) => row.seq): Promise<void> {
-    if (this.#attributes.size === 0) return;
-    const came: Parameters<StoreTx['putClaims']>[0] = [];
-    const went: Parameters<StoreTx['dropClaims']>[0] = [];
+    if (this.#reader.isEmpty) return;
     for (const { row, before } of entries) {
       const difference = this.#difference(before, listable(row));
       if (difference === null) continue;
-      const { owner, number } = row;
-      for (const value of difference.came) came.push({ value, owner, number, seq: seqOf(row) });
-      for (const value of difference.went) went.push({ value, owner, number });
+      for (const value of difference.came) {
+        const key = `${row.number} ${keyOf(value)}`;
+        this.#came.set(key, claimOf(value, row, seqOf(row)));
+      }
+      for (const value of difference.went) {
+        const key = `${row.number} ${keyOf(value)}`;
+        this.#came.delete(key);
+        this.#went.set(key, { value, owner: row.owner, number: row.number });
+      }
     }
-    if (went.length > 0) await this.tx.dropClaims(went);
-    if (came.length > 0) await this.tx.putClaims(came);
-    this.#unsettled ||= went.length + came.length > 0;
+    if (this.#came.size + this.#went.size >= WRITTEN_AT_ONCE) await this.#write();
+  }
+
+  /** Ascending, so that each page of the table is touched once. What went comes first: who has it back keeps his seq. */
+  async #write(): Promise<void> {
+    if (this.#came.size + this.#went.size === 0) return;
+    this.#unsettled = true;
+    const [came, went] = [[...this.#came.values()].sort(byOctets), [...this.#went.values()].sort(byOctets)];
+    this.#came.clear();
+    this.#went.clear();
+    for (let from = 0; from < went.length; from += BATCH) await this.tx.dropClaims(went.slice(from, from + BATCH));
+    for (let from = 0; from < came.length; from += BATCH) await this.tx.putClaims(came.slice(from, from + BATCH));
   }
 
   /** Once, when all is known that changed; numbers what that means for the lists. */
   async settle(server: ServerRecord, numbering: ListNumbering): Promise<void> {
+    await this.#write();
     if (!this.#unsettled) return;
     this.#unsettled = false;
     for (;;) {
@@ -214,7 +234,7 @@ export class UniqueValues {
   }
 
   #values(bytes: Uint8Array | null): ComparedValue[] {
-    return bytes === null ? [] : comparedValues(bytes, this.#attributes);
+    return bytes === null ? [] : this.#reader.values(bytes);
   }
 
   #hashes(bytes: Uint8Array | null): Map<string, Buffer> {
@@ -223,6 +243,14 @@ export class UniqueValues {
 }
 
 const NONE = new Uint8Array(0);
+
+function claimOf(value: Uint8Array, { owner, number }: EntryRow, seq: number) {
+  return { value, owner, number, seq };
+}
+
+function byOctets(a: ClaimKey, b: ClaimKey): number {
+  return Buffer.compare(a.value, b.value);
+}
 
 function hashed(values: ComparedValue[]): Map<string, Buffer> {
   const hashes = new Map<string, Buffer>();

@@ -3,8 +3,15 @@
  * for `dirpost duplicates`, and for values that must be unique on the network (claims.ts).
  */
 import { hash as oneShotHash } from 'node:crypto';
-import { normalizeType } from './dn.ts';
-import { attributesStart, attributeSpans, type CanonicalWriter, spanValues } from './entry.ts';
+import { namesOf, normalizeType } from './dn.ts';
+import {
+  attributesStart,
+  type AttributeSpan,
+  attributeSpans,
+  type CanonicalWriter,
+  readVarint,
+  spanValues,
+} from './entry.ts';
 import { normalValue, ruleOf } from './matching.ts';
 
 export const VALUE_HASH_BYTES = 16;
@@ -32,19 +39,63 @@ export function comparedAttributes(names: Iterable<string>): string[] {
 /** The values of these attributes (comparedAttributes), in the order of the entry. */
 export function comparedValues(bytes: Uint8Array, attributes: ReadonlySet<string>): ComparedValue[] {
   const found: ComparedValue[] = [];
-  for (const span of attributeSpans(bytes)) {
-    const { name } = span;
-    const base = baseOf(name);
-    if (base === ADDRESSES && attributes.has(MAIL)) {
-      for (const value of spanValues(bytes, span)) {
-        const address = mailAmong(value);
-        if (address !== null) found.push({ attribute: MAIL, description: name, value: address });
-      }
-    }
-    if (!attributes.has(base)) continue;
-    for (const value of spanValues(bytes, span)) found.push({ attribute: base, description: name, value });
-  }
+  for (const span of attributeSpans(bytes)) take(bytes, span, attributes, found);
   return found;
+}
+
+function take(bytes: Uint8Array, span: AttributeSpan, attributes: ReadonlySet<string>, found: ComparedValue[]): void {
+  const { name } = span;
+  const base = baseOf(name);
+  if (base === ADDRESSES && attributes.has(MAIL)) {
+    for (const value of spanValues(bytes, span)) {
+      const address = mailAmong(value);
+      if (address !== null) found.push({ attribute: MAIL, description: name, value: address });
+    }
+  }
+  if (!attributes.has(base)) return;
+  for (const value of spanValues(bytes, span)) found.push({ attribute: base, description: name, value });
+}
+
+/** comparedValues for many entries: attributes that cannot be meant are passed over without a look at their names. */
+export class ValueReader {
+  readonly #attributes: ReadonlySet<string>;
+  /** First octets of names that may be meant. */
+  readonly #first = new Uint8Array(256);
+
+  constructor(attributes: Iterable<string>) {
+    this.#attributes = new Set(attributes);
+    const names = [...this.#attributes, ...(this.#attributes.has(MAIL) ? [ADDRESSES] : [])];
+    for (const name of names) for (const one of namesOf(name)) this.#first[one.charCodeAt(0)] = 1;
+  }
+
+  get isEmpty(): boolean {
+    return this.#attributes.size === 0;
+  }
+
+  values(bytes: Uint8Array): ComparedValue[] {
+    const found: ComparedValue[] = [];
+    for (let at = attributesStart(bytes); at < bytes.length; ) {
+      const nameEnd = at + 1 + bytes[at]!;
+      const meant = this.#first[bytes[at + 1]!] === 1;
+      let [count, next] = readVarint(bytes, nameEnd);
+      const valuesStart = next;
+      for (let i = 0; i < count; i++) {
+        // Most values are shorter than 128 octets.
+        const length = bytes[next]!;
+        if (length < 0x80) next += 1 + length;
+        else {
+          const [long, start] = readVarint(bytes, next);
+          next = start + long;
+        }
+      }
+      if (meant) {
+        const name = Buffer.from(bytes.buffer, bytes.byteOffset + at + 1, nameEnd - at - 1).toString('latin1');
+        take(bytes, { name, start: at, valuesStart, count, end: next }, this.#attributes, found);
+      }
+      at = next;
+    }
+    return found;
+  }
 }
 
 function baseOf(name: string): string {
@@ -66,8 +117,12 @@ export function comparedText({ attribute, value }: ComparedValue): string | null
 /** 16 octets that stand for a value of an attribute; null as for comparedText. */
 export function comparedHash(value: ComparedValue): Buffer | null {
   const text = comparedText(value);
-  if (text === null) return null;
-  return oneShotHash('sha256', `${value.attribute}\0${text}`, 'buffer').subarray(0, VALUE_HASH_BYTES);
+  return text === null ? null : hashOfText(value.attribute, text);
+}
+
+/** `text`: as comparedText gives it. */
+export function hashOfText(attribute: string, text: string): Buffer {
+  return oneShotHash('sha256', `${attribute}\0${text}`, 'buffer').subarray(0, VALUE_HASH_BYTES);
 }
 
 /** `hashes`: one after the other, VALUE_HASH_BYTES each. */

@@ -56,6 +56,12 @@ export function normalizeType(type: string): string {
   return typeAliases.get(name) ?? name;
 }
 
+/** All names of a type, as normalizeType gives it; in lower case. */
+export function namesOf(type: string): string[] {
+  const others = [...typeAliases].filter(([, name]) => name === type).map(([alias]) => alias);
+  return [type, ...others, ...others.filter((other) => /^\d/.test(other)).map((number) => `oid.${number}`)];
+}
+
 /**
  * Only types of these short names, only printable ASCII without anything that is or needs an escape, no space but
  * single ones between words: then the normal form is the lower-case form.

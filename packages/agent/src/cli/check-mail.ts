@@ -35,7 +35,7 @@ export async function checkMail(
   const problems: Finding[] = [];
   const onProblem = (problem: DirpostError) => problems.push(warning(problem.message, problem.hint));
   try {
-    const transport = openMail(configuration, mail, { keys, joining, onProblem, onBounce: () => {} });
+    const transport = openMail(configuration, mail, { keys, joining, onProblem, onBounce: async () => {} });
     try {
       const looks = [
         async (until: AbortSignal) =>
@@ -147,7 +147,7 @@ function describeMailbox({ mailbox, login }: MailConfiguration, facts: MailboxFa
       ),
     );
   }
-  return [...found, ...describeClock(facts.clockDifferenceMs, mailbox.host), ...describeQuota(facts)];
+  return [...found, ...describeQuota(facts)];
 }
 
 function describeClock(differenceMs: number | null, whose: string): Finding[] {

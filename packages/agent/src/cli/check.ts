@@ -10,6 +10,8 @@ import { type Configuration, fingerprintOf, loadConfiguration } from '../config/
 import type { ConfigurationFault } from '../config/faults.ts';
 import { loadKeys } from '../keys.ts';
 import { loadPeers } from '../peers.ts';
+import type { Postoffice } from '../postoffice.ts';
+import { clashWords, duplicateWords, findDuplicates } from '../duplicates.ts';
 import { counted } from '../events.ts';
 import { checkHttp } from './check-http.ts';
 import { ldapFindings } from './check-ldap.ts';
@@ -55,7 +57,7 @@ async function report(
   const { screen } = call;
   const transports = await checkTransports(call, configuration);
   const isTold = transports.some(({ result }) => result === 'fault');
-  const store = await checkStore(configuration);
+  const store = await checkStore(call, configuration);
   const findings: Finding[] = [
     { what: 'configuration', result: 'ok', text: call.configFile },
     ...(await checkAgent(configuration)),
@@ -182,7 +184,7 @@ async function checkKeys(configuration: Configuration): Promise<Finding[]> {
 /** Transports are opened with the store; what is wrong with one is said by its own check, or at least by this. */
 const OPENING = 'transports';
 
-async function checkStore(configuration: Configuration): Promise<Finding[]> {
+async function checkStore(call: Invocation, configuration: Configuration): Promise<Finding[]> {
   let agent: Agent;
   try {
     agent = await openAgent(configuration, { readOnly: true });
@@ -214,11 +216,28 @@ async function checkStore(configuration: Configuration): Promise<Finding[]> {
           text: `${counted(corrupt, 'message file')} could not be taken`,
           mend: 'dirpost queue',
         });
-      return found;
+      return [...found, ...(await duplicateFindings(call, agent.postoffice))];
     } finally {
       await agent.close();
     }
   });
+}
+
+async function duplicateFindings({ screen, signal }: Invocation, postoffice: Postoffice): Promise<Finding[]> {
+  const what = 'duplicates';
+  const progress = screen.progress.bind(screen);
+  const { own, counts } = await postoffice.store.read(async (tx) => ({
+    own: await loadOwn(tx),
+    counts: (await findDuplicates(tx, postoffice, { progress, signal })).counts,
+  }));
+  const texts = [
+    ['values that several entries here have', duplicateWords(counts, 'here')],
+    ['values that entries of several postoffices have', duplicateWords(counts, 'network')],
+    ['values that must be unique on the network', clashWords(own.clashes)],
+  ].filter(([, found]) => found !== '');
+  if (texts.length === 0) return [{ what, result: 'ok', text: 'none' }];
+  const mend = 'dirpost duplicates lists them, and says which the lists leave out.';
+  return texts.map(([of, found]): Finding => ({ what, result: 'warning', text: `${of}: ${found}`, mend }));
 }
 
 async function checkTransports({ signal }: Invocation, configuration: Configuration): Promise<Finding[]> {

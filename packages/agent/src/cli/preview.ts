@@ -2,10 +2,11 @@
 import { differences, formatLdif } from '@dirpost/adapters';
 import { type DirectoryEntry, isDirpostError, previewedChanges } from '@dirpost/core';
 import { collect } from '../collect.ts';
+import { type DuplicateCount, duplicateWords, findDuplicates } from '../duplicates.ts';
 import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { previewEntries } from './preview-ldap.ts';
-import type { Column } from './screen.ts';
+import type { Column, Screen } from './screen.ts';
 
 export interface WriteCounts {
   directory: string;
@@ -32,7 +33,10 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
       writes.push(await previewOne(call, postoffice, target, ldif));
     }
     if (ldif) return EXIT.done;
-    screen.data({ publish: collected, write: writes });
+    const duplicates = await postoffice.store.read(
+      async (tx) => (await findDuplicates(tx, postoffice, { signal, progress: screen.progress.bind(screen) })).counts,
+    );
+    screen.data({ publish: collected, write: writes, duplicates });
     screen.line('What would be published:');
     screen.table(collected, [
       { title: 'directory', value: (one) => one.directory },
@@ -55,6 +59,7 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
     screen.line();
     screen.line('What would be written of the replica as it is now (dirpost preview --ldif shows it whole):');
     showWrites(call, writes);
+    showDuplicates(screen, duplicates);
     return collected.some(({ problem }) => problem !== null) ? EXIT.failed : EXIT.done;
   });
 }
@@ -81,6 +86,16 @@ function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
   for (const { directory, more = 0 } of writes) {
     if (more > 0) screen.line(`${directory}: ${more} more changes are not shown here.`);
   }
+}
+
+/** Of what is published already: what the read would add is not in the store yet. */
+function showDuplicates(screen: Screen, counts: DuplicateCount[]): void {
+  const [here, network] = [duplicateWords(counts, 'here'), duplicateWords(counts, 'network')];
+  if (here + network === '') return;
+  screen.line();
+  if (here !== '') screen.line(`Warning: values that several entries here have: ${here}. Which: dirpost duplicates`);
+  if (network !== '')
+    screen.line(`Warning: values that entries of several postoffices have: ${network}. Which: dirpost duplicates`);
 }
 
 async function previewWrite(

@@ -280,6 +280,12 @@ function addLooking(program: Command, run: Run): void {
     .option('--limit <count>', 'at most so many', '50')
     .action(run(async () => (await import('./entries.ts')).entries));
   program
+    .command('duplicates')
+    .description('list entries that have the same mail, uid or employee number, here and across the network')
+    .option('--attribute <name...>', 'other attributes (default: mail, uid, employeeNumber)')
+    .option('--limit <count>', 'at most so many values', '50')
+    .action(run(async () => (await import('./duplicates.ts')).duplicates));
+  program
     .command('explain')
     .argument('<person>', 'entry id, mail address, uid, cn, key, DN or RFC 4515 filter')
     .description('tell where the change of a person is, and why it is not where it should be')
@@ -329,5 +335,10 @@ function addRepair(program: Command, run: Run): void {
     .command('recover')
     .description('go on after this postoffice stopped because of another copy')
     .option('--only-copy', 'I have made sure that no other copy of it runs')
-    .action(run(async () => (await import('./recover.ts')).recover, ({ onlyCopy }) => onlyCopy === true));
+    .action(
+      run(
+        async () => (await import('./recover.ts')).recover,
+        ({ onlyCopy }) => onlyCopy === true,
+      ),
+    );
 }

@@ -3,7 +3,8 @@
  * opened.
  */
 import type { OutgoingSummary } from '@dirpost/core';
-import { adviceFor, type FailedMessage, failedWords, loadBounces, said } from '../bounces.ts';
+import { adviceFor, type FailedMessage, failedWords, said } from '../bounce-words.ts';
+import { loadBounces } from '../bounces.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { bytes, time } from './screen.ts';
 
@@ -91,7 +92,7 @@ function outgoingFile(message: OutgoingSummary): QueuedFile {
   };
 }
 
-/** Its file is not here any more: what was in it is composed again. */
+/** Of one that came back the file is not here any more: what was in it is composed again. */
 function failedFile(peer: string, failed: FailedMessage): QueuedFile {
   const note = `${said(failed)} ${adviceFor(failed, peer)}`;
   const what = failedWords(failed);

@@ -67,7 +67,7 @@ async function runUntilStopped(
     configFile: call.configFile,
     inTurn: (work, signal) => running.command(work, signal),
   };
-  const socket = await openSocket(here, source, log);
+  const socket = await openSocket(here, source, log, () => running.askAtOnce());
   let hurry: NodeJS.Timeout | undefined;
   const onSignal = (): void => {
     log.line('info', 'stopping: what was begun ends, nothing more is begun');
@@ -101,9 +101,15 @@ function endHard(log: Log): void {
 }
 
 /** An agent that no command reaches still does its work. */
-async function openSocket(here: RunningHere, source: string, log: Log): Promise<LocalSocket | null> {
+async function openSocket(
+  here: RunningHere,
+  source: string,
+  log: Log,
+  onCommand: () => void,
+): Promise<LocalSocket | null> {
   const handle = ({ argv, cwd }: LocalRequest, streams: CommandStreams, signal: AbortSignal): Promise<number> => {
     log.line('debug', `command: ${argv.join(' ')}`);
+    onCommand();
     return runCommand(argv, streams, signal, { cwd, running: here });
   };
   try {

@@ -1,5 +1,6 @@
 /** `dirpost status`: where this postoffice stands, and on the server where every requestor stands. Gathered in status.ts. */
-import { said } from '../bounces.ts';
+import { said } from '../bounce-words.ts';
+import { clashWords, duplicateWords } from '../duplicates.ts';
 import { counted } from '../events.ts';
 import type { DirectoryState } from '../directory-state.ts';
 import { firstWriteWords } from '../held.ts';
@@ -27,7 +28,7 @@ export async function status(call: Invocation): Promise<ExitCode> {
 }
 
 function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
-  const { own, role, corrupt, held, firstWrites, unsent, bounced } = status;
+  const { own, role, corrupt, held, firstWrites, unsent, bounced, uncollected } = status;
   screen.line(
     `${postoffice.name}: ${role === 'server' ? 'directory server' : `requestor of ${postoffice.requestor.server}`}`,
   );
@@ -49,6 +50,10 @@ function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
     const next = `${unsent.attempts} failed, the next try is due ${time(unsent.nextAttemptMs)}`;
     screen.line(`  ${counted(unsent.messages, 'message file')} could not be sent (${next}): ${unsent.lastError}`);
   }
+  for (const { transport, sinceMs, problem, hint } of uncollected) {
+    const what = `nothing could be collected since ${time(sinceMs)}: ${problem}`;
+    screen.line(`  ${transport}: ${what} ${hint ?? 'Look closer: dirpost check'}`);
+  }
   if (bounced !== null) {
     const what = `${counted(bounced.messages, 'mail')} to ${postoffice.requestor.server} came back, the last one ${time(bounced.lastMs)}`;
     screen.line(`  ${what}: ${said(bounced)} What to do: dirpost queue`);
@@ -59,7 +64,19 @@ function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
     const { server } = postoffice.requestor;
     screen.line(`  HELD at the server: ${counted(held.atServer, 'entry')}. Look there, at ${server}: dirpost held`);
   }
+  showDuplicates(screen, status);
   if (corrupt > 0) screen.line(`  ${counted(corrupt, 'message file')} could not be taken; see: dirpost queue`);
+}
+
+function showDuplicates(screen: Screen, { own, duplicates }: Status): void {
+  const clashes = clashWords(own.clashes);
+  if (clashes !== '') screen.line(`  Values that must be unique, on the lists: ${clashes}. Which: dirpost duplicates`);
+  const { atMs, counts } = duplicates ?? { atMs: null, counts: [] };
+  const here = duplicateWords(counts, 'here');
+  const network = duplicateWords(counts, 'network');
+  const told = [here === '' ? '' : `here ${here}`, network === '' ? '' : `across the network ${network}`];
+  const both = told.filter((one) => one !== '').join('; ');
+  if (both !== '') screen.line(`  Duplicates, as of ${time(atMs)}: ${both}. Which: dirpost duplicates`);
 }
 
 function showDirectories(screen: Screen, directories: DirectoryState[]): void {
@@ -75,10 +92,15 @@ function showDirectories(screen: Screen, directories: DirectoryState[]): void {
   ]);
   for (const state of directories) {
     const problem = problemOf(state);
-    const since = state.readProblem === null ? null : state.readProblemSinceMs;
-    const sinceWhen = since == null ? '' : ` (since ${time(since)}; what was read before stays in use)`;
-    if (problem !== null) screen.line(`  ${state.name}: ${problem}${sinceWhen}`);
+    if (problem !== null) screen.line(`  ${state.name}: ${problem}${sinceWhen(state)}`);
   }
+}
+
+function sinceWhen({ readProblem, readProblemSinceMs, write }: DirectoryState): string {
+  if (readProblem !== null) {
+    return readProblemSinceMs == null ? '' : ` (since ${time(readProblemSinceMs)}; what was read before stays in use)`;
+  }
+  return write?.problemSinceMs == null ? '' : ` (since ${time(write.problemSinceMs)})`;
 }
 
 function problemOf({ readProblem, write }: DirectoryState): string | null {
@@ -162,6 +184,7 @@ const ADVICE: [AttentionCode, words: string, advice: string][] = [
   ['unsent', 'cannot be sent to', 'the transport says why: dirpost queue'],
   ['bounced', 'mails to it came back', 'what the other side said, and what to do: dirpost queue'],
   ['refused', 'entries refused', 'listed below; the whole story of one: dirpost explain ID'],
+  ['duplicates', 'values that others have, too', 'who has them, and who keeps them on the lists: dirpost duplicates'],
 ];
 
 function showAttention(screen: Screen, requestors: RequestorStatus[], nowMs: number): void {
@@ -183,6 +206,7 @@ function named(one: RequestorStatus, code: AttentionCode, nowMs: number): string
   if (code === 'overdue') return `${one.name} (${elapsed(one.overdueMs!)})`;
   if (code === 'stale') return `${one.name} (${elapsed(nowMs - one.lastHeardMs!)})`;
   if (code === 'held') return `${one.name} (${one.heldHere + one.heldThere})`;
+  if (code === 'duplicates') return `${one.name} (${one.clashes.left + one.clashes.kept})`;
   if (code === 'refused') return `${one.name} (${one.flaggedCount + one.refusedCount})`;
   return one.name;
 }
@@ -204,6 +228,7 @@ function showRefused(screen: Screen, { own, directories, server }: Status): void
       lines.push({ where: `write of ${name}`, entry: id, code, reason });
   }
   for (const { id, code, reason } of own.refused.entries) lines.push({ where: 'server', entry: id, code, reason });
+  for (const { id, code, reason } of own.clashes.entries) lines.push({ where: 'server', entry: id, code, reason });
   for (const one of server?.requestors ?? []) {
     for (const { id, code, reason } of one.flagged)
       lines.push({ where: `server, of ${one.name}`, entry: id, code, reason });
@@ -212,7 +237,7 @@ function showRefused(screen: Screen, { own, directories, server }: Status): void
   }
   if (lines.length === 0) return;
   screen.line();
-  screen.line('Refused entries');
+  screen.line('Refused entries, and values that others have, too');
   screen.table(lines, [
     { title: 'by', value: (line) => line.where },
     { title: 'entry', value: (line) => line.entry },

@@ -21,7 +21,9 @@ export async function sync(call: Invocation, options: { wait: string; whole?: bo
   return withTurns(call, async (turn, postoffice) => {
     const { screen, signal } = call;
     const progress = screen.progress.bind(screen);
-    const { collected, submitted, sent } = await turn((here) => collectAndSend(here, { signal, progress, now: true, whole }));
+    const { collected, submitted, sent } = await turn((here) =>
+      collectAndSend(here, { signal, progress, now: true, whole }),
+    );
     // The server's own requestor is answered within one dispatch, or not at all.
     // Who could not send has nothing to wait for.
     const waitMs = postoffice.server === null && sent.failed === 0 ? wait * 1_000 : 0;

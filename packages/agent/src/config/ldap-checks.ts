@@ -1,7 +1,7 @@
 /** Cross-checks of LDAP directories, on the values as they stand in the file: what one would do to what another does. */
 import { isDirpostError, isWithin, normalizeDn } from '@dirpost/core';
 import { type FaultPath, type PlacedFault, quote, valueAt } from './faults.ts';
-import { parseServer } from './ldap.ts';
+import { parseServer } from './ldap-connection.ts';
 
 interface Scope {
   path: FaultPath;

@@ -12,7 +12,7 @@ import type { DirectoryConfiguration } from './directory.ts';
 import { type ConfigurationFault, describeIssues, placeFault, type PlacedFault } from './faults.ts';
 import { resolvePath } from './fields.ts';
 import { CONFIGURATION_FILE_NAME } from './file-name.ts';
-import { resolveLdap } from './ldap.ts';
+import { resolveLdap } from './ldap-connection.ts';
 import { type MailConfiguration, resolveMail } from './mail.ts';
 import { configurationSchema, type ConfigurationValues, type ListConfiguration } from './schema.ts';
 import { MAX_CONFIGURATION_BYTES, sourceOf } from './source.ts';

@@ -59,7 +59,11 @@ export const secretOf = (what: string, example = `mail-${what}`) =>
     .optional();
 
 /** Says of what there must be one, where there is none or several. */
-export function exactlyOne<T extends object>(context: z.core.$RefinementCtx, given: T, names: (keyof T & string)[]): void {
+export function exactlyOne<T extends object>(
+  context: z.core.$RefinementCtx,
+  given: T,
+  names: (keyof T & string)[],
+): void {
   if (names.filter((name) => given[name] !== undefined).length === 1) return;
   const words = `${names.slice(0, -1).join(', ')} and ${names.at(-1)!}`;
   context.addIssue({ code: 'custom', message: `must have exactly one of ${words}` });

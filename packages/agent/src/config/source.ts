@@ -16,16 +16,20 @@ export function sourceOf(file: string, bytes: Uint8Array): string {
   return createHash('sha256').update(`${VERSION}\0${file}\0`).update(bytes).digest('hex');
 }
 
+/** A key in quotation marks, with `?`, an anchor, a directive, braces: there may be more ways than one to say it. */
+const UNUSUAL = /^[^\sA-Za-z#-]/m;
 const DATA_ANYWHERE = /\bdata["']?[ \t]*:/g;
-/** A plain word, or one in quotation marks without escapes. */
-const DATA_LINE = /^data:[ \t]+(?:"([^"\\\r\n]+)"|'([^'\r\n]+)'|([\w./\\~][^\s#"'{}[\],&*]*))[ \t]*(?:[ \t]#.*)?$/gm;
+/** A plain word, or one in quotation marks without escapes, that does not go on in the next line. */
+const DATA_LINE =
+  /^data:[ \t]+(?:"([^"\\\r\n]+)"|'([^'\r\n]+)'|([\w./\\~][^\s"'{}[\],&*]*))[ \t]*(?:[ \t]#.*)?$(?!\s*?^[ \t]+[^\s#])/gm;
 
 /**
  * The data folder that a configuration seems to name; null where only YAML could tell. Whoever listens there has to confirm
- * the source: the folder may be a wrong one. `folder`: of the file.
+ * the source: what follows from a look is no reason to trust anybody. `folder`: of the file.
  */
 export function dataFolderIn(text: string, folder: string): string | null {
   const named = [...text.matchAll(DATA_LINE)];
+  if (UNUSUAL.test(text)) return null;
   if (text.match(DATA_ANYWHERE)?.length !== (named.length === 0 ? undefined : 1)) return null;
   const [, double, single, plain] = named[0] ?? [];
   return resolve(folder, double ?? single ?? plain ?? '.');

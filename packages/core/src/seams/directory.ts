@@ -87,6 +87,11 @@ export interface Directory {
    * directory is replaced in one step at its end, durably.
    */
   write(changes: AsyncIterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<WriteOutcome>;
+  /**
+   * Calls `wake` soon after something changed that a read would give. Resolves to false where that cannot be known, to true when
+   * the signal ends it. Throws DirpostError when the line breaks.
+   */
+  watch?(wake: () => void, signal: AbortSignal): Promise<boolean>;
   /** `changes` directories whose outcomes may leave the anchor of a place open (''): where these DNs stand, or (null) all. */
   places?(dns: string[] | null, signal: AbortSignal): AsyncIterable<Place>;
 }

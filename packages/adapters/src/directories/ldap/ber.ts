@@ -1,6 +1,6 @@
 /**
  * Reading BER as LDAP uses it (RFC 4511 §5.1: definite lengths, primitive octet strings), straight from the octets of
- * the line and without copying them. Writing is ldapts's BerWriter.
+ * the line and without copying them. Writing is message-writer.ts.
  */
 
 /** One element; `start` and `end` frame its content. */

@@ -1,6 +1,6 @@
 /** Search filters as octets (RFC 4511 §4.5.1.7), from the same reading of RFC 4515 as everywhere in dirpost. */
 import type { Filter } from '@dirpost/core';
-import type { BerWriter } from 'ldapts';
+import type { MessageWriter } from './message-writer.ts';
 
 const OCTET_STRING = 0x04;
 const tags = {
@@ -16,7 +16,7 @@ const tags = {
   extensible: 0xa9,
 } as const;
 
-export function writeFilterOctets(writer: BerWriter, filter: Filter): void {
+export function writeFilterOctets(writer: MessageWriter, filter: Filter): void {
   const tag = tags[filter.kind];
   if (filter.kind === 'present') return writer.writeString(filter.attribute, tag);
   writer.startSequence(tag);
@@ -42,7 +42,7 @@ export function writeFilterOctets(writer: BerWriter, filter: Filter): void {
   writer.endSequence();
 }
 
-function writeSubstrings(writer: BerWriter, { initial, any, final }: Filter & { kind: 'substrings' }): void {
+function writeSubstrings(writer: MessageWriter, { initial, any, final }: Filter & { kind: 'substrings' }): void {
   writer.startSequence();
   if (initial !== undefined) writeOctets(writer, initial, 0x80);
   for (const value of any) writeOctets(writer, value, 0x81);
@@ -51,7 +51,7 @@ function writeSubstrings(writer: BerWriter, { initial, any, final }: Filter & { 
 }
 
 function writeExtensible(
-  writer: BerWriter,
+  writer: MessageWriter,
   { rule, attribute, value, dnAttributes }: Filter & { kind: 'extensible' },
 ): void {
   if (rule !== undefined) writer.writeString(rule, 0x81);
@@ -60,6 +60,6 @@ function writeExtensible(
   if (dnAttributes) writer.writeBoolean(true, 0x84);
 }
 
-function writeOctets(writer: BerWriter, value: Uint8Array, tag: number): void {
+function writeOctets(writer: MessageWriter, value: Uint8Array, tag: number): void {
   writer.writeBuffer(Buffer.from(value.buffer, value.byteOffset, value.byteLength), tag);
 }

@@ -9,7 +9,15 @@ const NEVER =
 const OPERATIONAL =
   /^(entryuuid|entrydn|entrycsn|creatorsname|createtimestamp|modifiersname|modifytimestamp|structuralobjectclass|subschemasubentry|hassubordinates|numsubordinates|nsuniqueid|objectguid|distinguishedname|instancetype|samaccounttype|whencreated|whenchanged|usncreated|usnchanged|objectcategory|dscorepropagationdata|name|cn;range=.*)$/;
 
+const MAX_REMEMBERED = 2_000;
+/** Attribute → whether it is never written: of a million entries the names are the same few. */
+const remembered = new Map<string, boolean>();
+
 export function isNeverWritten(attribute: string): boolean {
+  const known = remembered.get(attribute);
+  if (known !== undefined) return known;
   const name = attribute.toLowerCase().replace(/;.*$/, '');
-  return NEVER.test(name) || OPERATIONAL.test(name);
+  const isNever = NEVER.test(name) || OPERATIONAL.test(name);
+  if (remembered.size < MAX_REMEMBERED) remembered.set(attribute, isNever);
+  return isNever;
 }

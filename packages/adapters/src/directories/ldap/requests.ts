@@ -1,7 +1,7 @@
 /** LDAP requests as octets (RFC 4511 §4). Values are octets, never guessed to be text. */
 import { parseFilter } from '@dirpost/core';
-import { BerWriter } from 'ldapts';
 import { writeFilterOctets } from './filter-octets.ts';
+import { MessageWriter } from './message-writer.ts';
 
 export interface LdapControl {
   /** Object identifier. */
@@ -82,17 +82,20 @@ export function encodeUnbind(id: number): Buffer {
   return encodeMessage(id, [], (writer) => writer.writeBuffer(Buffer.alloc(0), 0x42));
 }
 
-function encodeMessage(id: number, controls: LdapControl[], write: (writer: BerWriter) => void): Buffer {
-  const writer = new BerWriter();
+/** A message is written in one go: nobody comes between. */
+const writer = new MessageWriter();
+
+function encodeMessage(id: number, controls: LdapControl[], write: (writer: MessageWriter) => void): Buffer {
+  writer.reset();
   writer.startSequence();
   writer.writeInt(id);
   write(writer);
   if (controls.length > 0) writeControls(writer, controls);
   writer.endSequence();
-  return writer.buffer;
+  return writer.take();
 }
 
-function writeControls(writer: BerWriter, controls: LdapControl[]): void {
+function writeControls(writer: MessageWriter, controls: LdapControl[]): void {
   writer.startSequence(0xa0);
   for (const { type, critical = false, value } of controls) {
     writer.startSequence();
@@ -105,7 +108,7 @@ function writeControls(writer: BerWriter, controls: LdapControl[]): void {
   writer.endSequence();
 }
 
-function writeOperation(writer: BerWriter, operation: Operation): void {
+function writeOperation(writer: MessageWriter, operation: Operation): void {
   switch (operation.type) {
     case 'simple-bind':
     case 'sasl-bind':
@@ -143,7 +146,7 @@ function writeOperation(writer: BerWriter, operation: Operation): void {
       writer.writeString(operation.dn);
       writer.startSequence();
       writer.writeString(operation.attribute);
-      writer.writeBuffer(Buffer.from(operation.value), OCTET_STRING);
+      writer.writeBuffer(operation.value, OCTET_STRING);
       writer.endSequence();
       return writer.endSequence();
     case 'extended':
@@ -154,7 +157,7 @@ function writeOperation(writer: BerWriter, operation: Operation): void {
   }
 }
 
-function writeBind(writer: BerWriter, operation: Extract<Operation, { type: 'simple-bind' | 'sasl-bind' }>): void {
+function writeBind(writer: MessageWriter, operation: Extract<Operation, { type: 'simple-bind' | 'sasl-bind' }>): void {
   writer.startSequence(0x60);
   writer.writeInt(3);
   if (operation.type === 'simple-bind') {
@@ -170,13 +173,11 @@ function writeBind(writer: BerWriter, operation: Extract<Operation, { type: 'sim
   writer.endSequence();
 }
 
-function writeAttribute(writer: BerWriter, name: string, values: Uint8Array[]): void {
+function writeAttribute(writer: MessageWriter, name: string, values: Uint8Array[]): void {
   writer.startSequence();
   writer.writeString(name);
   writer.startSequence(SET);
-  for (const value of values) {
-    writer.writeBuffer(Buffer.from(value.buffer, value.byteOffset, value.byteLength), OCTET_STRING);
-  }
+  for (const value of values) writer.writeBuffer(value, OCTET_STRING);
   writer.endSequence();
   writer.endSequence();
 }

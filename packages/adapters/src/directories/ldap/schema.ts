@@ -12,11 +12,17 @@ export interface ObjectClass {
   may: string[];
 }
 
+export interface Allowed {
+  readonly must: ReadonlySet<string>;
+  readonly may: ReadonlySet<string>;
+}
+
 export class Schema {
   /** Any name of an attribute type → its first name, all in lower case. */
   readonly #attributes = new Map<string, string>();
   readonly #single = new Set<string>();
   readonly #classes = new Map<string, ObjectClass>();
+  readonly #allowed = new Map<string, Allowed>();
 
   /** `contentRules` (RFC 4512 §4.1.6): which auxiliary classes and attributes a class has besides; Active Directory. */
   constructor(attributeTypes: string[], objectClasses: string[], contentRules: string[] = []) {
@@ -37,8 +43,15 @@ export class Schema {
     return this.#single.has(this.#attributes.get(plain(name)) ?? '');
   }
 
-  /** Of these classes and those above them; first names, in lower case. */
-  allowedBy(classes: string[]): { must: Set<string>; may: Set<string> } {
+  /** Of these classes and those above them; first names, in lower case. Remembered: entries have the same few classes. */
+  allowedBy(classes: string[]): Allowed {
+    const key = classes.join(' ');
+    let allowed = this.#allowed.get(key);
+    if (allowed === undefined) this.#allowed.set(key, (allowed = this.#findAllowed(classes)));
+    return allowed;
+  }
+
+  #findAllowed(classes: string[]): Allowed {
     const must = new Set<string>();
     const may = new Set<string>();
     const seen = new Set<string>();
@@ -56,7 +69,7 @@ export class Schema {
     return { must, may };
   }
 
-  isAllowed(name: string, { must, may }: { must: Set<string>; may: Set<string> }): boolean {
+  isAllowed(name: string, { must, may }: Allowed): boolean {
     const first = this.#attributes.get(plain(name));
     return first !== undefined && (must.has(first) || may.has(first));
   }
@@ -103,7 +116,9 @@ export async function readSchema(session: Session, { schema }: RootDse, signal: 
 }
 
 function plain(name: string): string {
-  return name.toLowerCase().replace(/;.*$/, '');
+  const lower = name.toLowerCase();
+  const semicolon = lower.indexOf(';');
+  return semicolon < 0 ? lower : lower.slice(0, semicolon);
 }
 
 function oidIn(text: string): string {

@@ -97,6 +97,7 @@ export class Session {
   /** Octets in the queues of all searches. */
   #queued = 0;
   #ended: DirpostError | null = null;
+  #isCorked = false;
 
   constructor(socket: Duplex, options: SessionOptions) {
     this.server = options.server;
@@ -200,7 +201,11 @@ export class Session {
 
   /** Says goodbye; what is in flight fails. */
   close(): void {
-    if (this.#ended === null && !this.#socket.destroyed) this.#socket.write(encodeUnbind(++this.#lastId));
+    if (this.#ended === null && !this.#socket.destroyed) {
+      this.#socket.write(encodeUnbind(++this.#lastId));
+      // What was asked in this turn is not written any more otherwise.
+      if (this.#isCorked) this.#socket.uncork();
+    }
     this.#end(new DirpostError('directory-failed', `The connection to ${this.server} was closed.`, { retry: 'later' }));
   }
 
@@ -250,9 +255,23 @@ export class Session {
       this.#waiting.get(id)!.fail(new DirpostError('wrong-use', message, { cause }));
       return id;
     }
-    this.#socket.write(octets);
+    this.#write(octets);
     this.#queue(0);
     return id;
+  }
+
+  /** What is asked in one turn of the event loop leaves together: a call of the system for each would cost more than all else. */
+  #write(octets: Buffer): void {
+    const socket = this.#socket;
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      socket.cork();
+      process.nextTick(() => {
+        this.#isCorked = false;
+        socket.uncork();
+      });
+    }
+    socket.write(octets);
   }
 
   #listenTo(signal: AbortSignal): void {
@@ -280,7 +299,7 @@ export class Session {
 
   #abandon(id: number): void {
     this.#waiting.get(id)?.forget();
-    if (this.#ended === null) this.#socket.write(encodeAbandon(++this.#lastId, id));
+    if (this.#ended === null) this.#write(encodeAbandon(++this.#lastId, id));
   }
 
   #take(chunk: Buffer): void {

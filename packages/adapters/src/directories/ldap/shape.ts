@@ -5,7 +5,7 @@
 import { type Attributes, type DirectoryChange, parseDn } from '@dirpost/core';
 import { isNeverWritten } from './never-written.ts';
 import type { LdapTarget } from './options.ts';
-import type { Schema } from './schema.ts';
+import type { Allowed, Schema } from './schema.ts';
 
 export interface Shaped {
   attributes: Attributes;
@@ -81,12 +81,7 @@ function addDemanded(attributes: Attributes, kind: Kind, container: string): voi
 }
 
 /** How Exchange and Outlook know a contact: where mail goes to, and what it may be called. */
-function addExchange(
-  attributes: Attributes,
-  kind: Kind,
-  schema: Schema | null,
-  allowed: { must: Set<string>; may: Set<string> } | undefined,
-): void {
+function addExchange(attributes: Attributes, kind: Kind, schema: Schema | null, allowed: Allowed | undefined): void {
   if (kind === 'group') {
     attributes.set('grouptype', [Buffer.from(DISTRIBUTION_GROUP)]);
     return;

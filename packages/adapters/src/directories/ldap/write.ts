@@ -101,10 +101,11 @@ async function writeBatch(
   for (const run of runsOf(drafts)) {
     const mayBeTogether = memory !== null && deedOf(run[0]!) !== 'rename';
     const isTogether = mayBeTogether && (await together(writer, run, memory));
+    // There are many: their anchors are left open, and learnt in one search (`places`).
     if (isTogether) outcomes.push(...run.map((draft) => draft.outcome ?? done(draft)));
-    else outcomes.push(...(await pipelined(run, (draft) => writer.carryOut(draft))));
+    else outcomes.push(...(await writer.withAnchors(await pipelined(run, (draft) => writer.carryOut(draft)))));
   }
-  return writer.withAnchors(outcomes);
+  return outcomes;
 }
 
 /** True: all took effect. */

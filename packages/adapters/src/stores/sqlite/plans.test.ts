@@ -52,6 +52,18 @@ const direct: Record<string, (tx: Operations) => void> = {
   'what is on a list': (tx) => tx.scanList('all', 1, 'oslo', 10),
   'purging a list': (tx) => tx.purgeList('all', 5),
   'purging published tombstones': (tx) => tx.purgePublished(5),
+  claims: (tx) => {
+    tx.putClaims([{ value: id, owner: 'oslo', number: 1, seq: 1 }]);
+    tx.putClaims([{ value: id, owner: 'lima', number: 2, seq: 2 }]);
+    tx.claimants([id]);
+    tx.claimsOf(id, 'oslo', 0, 10);
+    tx.unsettledClaims(10);
+    tx.waitingClaims({ owner: 'oslo' }, 10);
+    tx.countWaitingClaims({ holder: 'oslo' });
+    tx.settleClaims([{ value: id, owner: 'lima', number: 2, holder: 'oslo' }]);
+    tx.dropClaims([{ value: id, owner: 'lima', number: 2 }]);
+    tx.removeClaims([{ value: id, owner: 'lima', number: 2 }]);
+  },
   sums: (tx) => tx.sum('all', 'oslo'),
   checkpoints: (tx) => tx.keepCheckpoints('all', 5),
   'messages of a receiver': (tx) => tx.outgoing({ to: 'oslo', undelivered: true }),
@@ -90,6 +102,9 @@ describe('plans of queries', () => {
       tx.outgoing({ to: 'oslo' });
       tx.heldEntries('replica', 1, 5, 10);
       tx.heldEntries('collected', 1, 5, 10, 'oslo');
+      tx.unsettledClaims(10);
+      tx.claimants([id]);
+      tx.claimsOf(id, 'oslo', 0, 10);
     });
     expect(plans.filter((step) => step.includes('TEMP B-TREE'))).toEqual([]);
   });

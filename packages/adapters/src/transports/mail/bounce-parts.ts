@@ -8,7 +8,7 @@ import { decodeTransfer } from './transfer-encoding.ts';
 /** Of each part, encoded octets. */
 const MAX_PART_BYTES = 64 * 1024;
 
-/** null: the mail is gone. */
+/** null: the server gives nothing of it; most often it is gone. */
 export async function readBounceParts(
   connection: Connection,
   { uid, fields }: MailSummary,
@@ -18,6 +18,7 @@ export async function readBounceParts(
   if (leaves.length === 0) return { fields, status: null, returned: null, text: '' };
   const parts = [...new Set(leaves.map(({ part }) => part))];
   for await (const fetched of fetchParts(connection, [uid], parts, MAX_PART_BYTES)) {
+    if (fetched.parts.size === 0) return null;
     const read = (leaf: Leaf | null) => (leaf === null ? null : textOf(fetched.parts.get(leaf.part), leaf));
     return { fields, status: read(status), returned: read(returned), text: read(text) ?? '' };
   }

@@ -18,7 +18,7 @@ export interface Candidate {
   sight: FileSight;
   /** Parts that hold a message file, or seem to. */
   files: Leaf[];
-  /** It was removed meanwhile. */
+  /** The server gave nothing of its parts: most often it was removed meanwhile. */
   isGone: boolean;
 }
 
@@ -28,7 +28,7 @@ export type Content =
   /** Its transfer encoding is broken. */
   | { is: 'damaged' }
   | { is: 'nothing' }
-  /** The mail was removed meanwhile. */
+  /** The server did not give it: most often the mail was removed meanwhile. */
   | { is: 'gone' };
 
 /** Looks at the first octets of parts that are not named like a message file. Fills `files`. */
@@ -47,7 +47,9 @@ export async function probe(connection: Connection, candidates: Candidate[]): Pr
     for (const candidate of group) candidate.isGone = true;
     for await (const fetched of fetchParts(connection, [...byUid.keys()], parts, START_BYTES)) {
       const candidate = byUid.get(fetched.uid);
-      if (candidate === undefined || fetched.parts.size === 0) continue;
+      if (candidate === undefined) continue;
+      // Of parts without octets a server may say nothing.
+      if (fetched.parts.size === 0 && sizeOf(unsure.get(candidate)!) > 0) continue;
       candidate.isGone = false;
       for (const leaf of unsure.get(candidate)!) {
         const start = fetched.parts.get(leaf.part);

@@ -36,8 +36,8 @@ export interface Collecting {
   caution: Caution;
   nowMs: number;
   spool(bytes: Uint8Array): Promise<boolean>;
-  /** A mail to that peer came back because it was too large. */
-  tooLargeFor(peer: string, messageId: string | null): void;
+  /** As MailboxHooks has it. */
+  tooLargeFor(peer: string, messageId: string | null): number | null;
 }
 
 /** Kept over connections: which mails the server describes in more words than are read. */
@@ -86,7 +86,7 @@ interface Results {
   done: number[];
   /** Not ours. */
   foreign: number[];
-  /** For another incarnation: to be offered again. */
+  /** For another incarnation, or not readable just now: to be looked at again. */
   left: number[];
   /** A mail stays of which a part was taken, and another not. */
   hasKept: boolean;
@@ -174,6 +174,7 @@ class FolderPass {
       await probe(connection, candidates);
       const present = candidates.filter(({ isGone }) => !isGone);
       await this.#takeFiles(present, results);
+      for (const { mail, isGone } of candidates) if (isGone) await this.#withoutParts(mail, results);
       for (const { mail, sight } of bounces) await this.#takeBounce(mail, sight, results);
     } finally {
       // Also when the spool is full: what is in it need not be fetched again.
@@ -200,8 +201,7 @@ class FolderPass {
     const { mail } = candidate;
     const count = { taken: 0, left: 0, refused: 0, others: 0 };
     for await (const content of contents) {
-      // Nothing to complain about.
-      if (content.is === 'gone') return;
+      if (content.is === 'gone') return await this.#withoutParts(mail, results);
       const outcome = await this.#takeFile(mail, content);
       if (outcome !== 'nothing') count[outcome]++;
     }
@@ -242,15 +242,27 @@ class FolderPass {
     results.foreign.push(mail.uid);
   }
 
+  /** The server gave nothing of its parts. One that was removed meanwhile is nothing to complain about. */
+  async #withoutParts(mail: MailSummary, results: Results): Promise<void> {
+    const { connection } = this.#collecting;
+    // RFC 9051 §7.5.1: what others removed is told with the answer to NOOP, at the latest.
+    await ask(connection, 'look at a mail again', () => connection.client.noop());
+    if ((await stillThere(connection, [mail.uid])).length === 0) return;
+    this.#notices.unreadable(mail);
+    results.left.push(mail.uid);
+  }
+
   async #takeBounce(mail: MailSummary, sight: BounceSight, results: Results): Promise<void> {
     const { connection, options, tooLargeFor } = this.#collecting;
     const texts = await readBounceParts(connection, mail, sight);
-    if (texts === null) return;
+    if (texts === null) return await this.#withoutParts(mail, results);
     const bounce = readBounce(texts, options.tagSecret);
     if (bounce === null) return void results.foreign.push(mail.uid);
     if (this.#notices.isFirst('bounce', mail)) {
-      if (bounce.isAuthentic && bounce.isTooLarge && bounce.peer !== null) tooLargeFor(bounce.peer, bounce.messageId);
-      options.onBounce(bounce);
+      const isTooLarge = bounce.isAuthentic && bounce.isTooLarge && bounce.peer !== null;
+      const neededBytes = isTooLarge ? tooLargeFor(bounce.peer!, bounce.messageId) : null;
+      // Before it is remembered as seen.
+      await options.onBounce({ ...bounce, neededBytes });
       if (!bounce.isAuthentic) this.#notices.doubtful(mail, bounce);
     }
     results.done.push(mail.uid);

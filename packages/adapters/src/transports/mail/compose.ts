@@ -55,6 +55,11 @@ export function fileBytesIn(mailBytes: number, form: AttachmentOptions['form']):
   return Math.max(0, Math.floor((mailBytes - MAX_REST_BYTES) / factor));
 }
 
+/** Octets of the mail around a message file of that size, at most. */
+export function mailBytesOf(fileBytes: number, form: AttachmentOptions['form']): number {
+  return Math.ceil(fileBytes * (form === 'armoured' ? ARMOUR_FACTOR : BASE64_FACTOR)) + MAX_REST_BYTES;
+}
+
 /** The same for a repeat, so that servers and people see that it is one. */
 export function messageIdOf(id: string, from: string): string {
   return `<${id}@${domainOf(from).replace(/^\[|\]$/g, '')}>`;

@@ -9,6 +9,7 @@ import { readBounded } from '../../durable-file.ts';
 import { isLoopbackHost } from './addresses.ts';
 import { type ImapServer, imapFailed, imapFailure, isLoginRefused, serverOf } from './imap-failures.ts';
 import type { Login } from './login.ts';
+import type { Credentials, RefusedLogin } from './refused-login.ts';
 
 const MAX_PEM_BYTES = 1024 * 1024;
 /** The structure of one mail with thousands of parts, or the numbers of half a million mails. */
@@ -28,6 +29,7 @@ export interface ConnectionTimes {
 export interface ConnectionOptions {
   server: ImapServer;
   login: Login;
+  refused: RefusedLogin;
   /** PEM file, read anew for each connection. */
   ca: string | undefined;
   times: ConnectionTimes;
@@ -51,22 +53,33 @@ export class Connection {
 
   /** Throws DirpostError `transport-failed`, or what the signal says. A token that is refused is renewed once. */
   static async open(options: ConnectionOptions, signal: AbortSignal): Promise<Connection> {
-    try {
-      return await Connection.#attempt(options, false, signal);
-    } catch (error) {
-      if (options.login.token === undefined || !isLoginRefused(error)) throw error;
-      return await Connection.#attempt(options, true, signal);
-    }
+    const { login, server, refused } = options;
+    const attempt = async (renew: boolean): Promise<Connection> => {
+      const credentials = await credentialsOf(login, server, renew);
+      const before = refused.refuses(credentials);
+      if (before !== null) throw before.why;
+      try {
+        return await Connection.#attempt(options, credentials, signal);
+      } catch (error) {
+        if (!isLoginRefused(error)) throw error;
+        if (login.token !== undefined && !renew) return await attempt(true);
+        refused.note(error, credentials);
+        throw error;
+      }
+    };
+    const connection = await attempt(false);
+    refused.forget();
+    return connection;
   }
 
-  static async #attempt(options: ConnectionOptions, renew: boolean, signal: AbortSignal): Promise<Connection> {
-    const { server, login } = options;
-    const { user } = login;
+  static async #attempt(
+    options: ConnectionOptions,
+    { user, ...secret }: Credentials,
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    const { server } = options;
     const settings = await clientOptions(options);
-    const auth =
-      login.token === undefined
-        ? { user, pass: await password(login, server) }
-        : { user, accessToken: await login.token(renew) };
+    const auth = 'token' in secret ? { user, accessToken: secret.token } : { user, pass: secret.password };
     signal.throwIfAborted();
     const { ImapFlow } = await import('imapflow');
     const connection = new Connection(new ImapFlow({ ...settings, auth }), server);
@@ -165,10 +178,12 @@ async function clientOptions({ server, ca, times }: ConnectionOptions) {
   };
 }
 
-/** The client takes an empty one for a missing one. */
-async function password(login: Login, { endpoint }: ImapServer): Promise<string> {
-  const value = (await login.password?.()) ?? '';
-  if (value !== '') return value;
+/** The client takes an empty password for a missing one. */
+async function credentialsOf(login: Login, { endpoint }: ImapServer, renew: boolean): Promise<Credentials> {
+  const { user } = login;
+  if (login.token !== undefined) return { user, token: await login.token(renew) };
+  const password = (await login.password?.()) ?? '';
+  if (password !== '') return { user, password };
   const hint = 'Put it where transports.mail.login says that it is.';
   throw imapFailed(`The password for the mailbox at ${serverOf(endpoint)} is empty.`, { retry: 'operator', hint });
 }

@@ -169,7 +169,7 @@ function loginFailure(error: ClientError, at: Circumstances, pauseMs: number | n
 }
 
 /** The login was refused, and not only put off: a newer token may do. */
-export function isLoginRefused(error: unknown): boolean {
+export function isLoginRefused(error: unknown): error is DirpostError {
   return isDirpostError(error, 'transport-failed') && error.context['isLoginRefused'] === true;
 }
 

@@ -162,7 +162,7 @@ async function open(
     onBounce: () => {},
   };
   nowMs = Date.UTC(2026, 10, 21);
-  const mailbox = new Mailbox(options, login, { tooLargeFor: () => {} }, { nowMs: () => nowMs, ...deps });
+  const mailbox = new Mailbox(options, login, { tooLargeFor: () => null }, { nowMs: () => nowMs, ...deps });
   ended.push(async () => {
     await mailbox.close();
     await rm(folder, { recursive: true, force: true });

@@ -1,41 +1,34 @@
 /**
- * The mailbox that message files arrive in: one IMAP connection, used in turn by whoever watches, collects or looks, and
- * made anew when it has died.
+ * The mailbox that message files arrive in: whoever watches, collects or looks uses one connection in turn (shared-line.ts).
  *
  *            ┌──────────── collect, look, prune: a turn of their own; they break IDLE ────────────┐
  *   watch ── select the inbox ── IDLE (or a look each minute) ── EXISTS ── wake ── … ── turn free ┘
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { type DirpostError, isDirpostError } from '@dirpost/core';
+import { isDirpostError } from '@dirpost/core';
 import { AnswerLooks } from './answer-looks.ts';
 import { Caution, collectMail, selectFolder } from './collect.ts';
-import { Connection, type ConnectionTimes, whileOpen } from './connection.ts';
-import { type Folders, findFolders } from './folders.ts';
-import {
-  imapFailed,
-  imapFailure,
-  type ImapServer,
-  isAnswerTooLarge,
-  isPassing,
-  retryAfterMsOf,
-  serverOf,
-} from './imap-failures.ts';
+import type { Connection } from './connection.ts';
+import type { Folders } from './folders.ts';
+import { imapFailed, imapFailure, type ImapServer, isAnswerTooLarge, retryAfterMsOf } from './imap-failures.ts';
 import type { Login } from './login.ts';
 import type { MailboxFacts, MailTransportOptions } from './options.ts';
 import { profileOf } from './profiles.ts';
 import { Seen } from './seen.ts';
+import { endOf, type Line, type LineTimes, SharedLine } from './shared-line.ts';
 import { pruneMails } from './upkeep.ts';
 
 export interface MailboxHooks {
-  /** A mail to that peer came back because it was too large for somebody on the way. `messageId`: of the message file. */
-  tooLargeFor(peer: string, messageId: string | null): void;
+  /**
+   * A mail to that peer came back because it was too large for somebody on the way. `messageId`: of the message file. null:
+   * parts are smaller from now on; else the octets of a mail that have to pass.
+   */
+  tooLargeFor(peer: string, messageId: string | null): number | null;
 }
 
-export interface MailboxTimes extends ConnectionTimes {
+export interface MailboxTimes extends LineTimes {
   /** Where IDLE is missing. */
   pollMs: number;
-  /** A connection that nobody watches is given back after this time. */
-  unusedMs: number;
 }
 
 export interface MailboxDeps {
@@ -58,18 +51,11 @@ const defaultTimes: MailboxTimes = {
   idleMs: 9 * MINUTE_MS,
   pollMs: MINUTE_MS,
   unusedMs: MINUTE_MS,
+  refusedLoginMs: 5 * MINUTE_MS,
 };
-
-interface Line {
-  connection: Connection;
-  folders: Folders;
-  /** It served before: what fails now may be because it died meanwhile. */
-  isUsed: boolean;
-}
 
 export class Mailbox {
   readonly #options: MailTransportOptions;
-  readonly #login: Login;
   readonly #hooks: MailboxHooks;
   readonly #server: ImapServer;
   readonly #times: MailboxTimes;
@@ -77,24 +63,25 @@ export class Mailbox {
   readonly #closed = new AbortController();
   readonly #caution = new Caution();
   readonly #answers = new AnswerLooks(() => this.#lookForMail(), this.#closed.signal);
-  #line: Line | null = null;
+  readonly #line: SharedLine;
   #seen: Promise<Seen> | null = null;
-  /** Ends when the last one who wanted a turn has had it. */
-  #turns: Promise<void> = Promise.resolve();
-  #watchers = 0;
-  /** Turns that were asked for so far. */
-  #asked = 0;
-  #givingBack: NodeJS.Timeout | undefined;
-  /** The server asked for a pause; until then nothing is asked. */
-  #pause: { untilMs: number; because: DirpostError } | null = null;
 
   constructor(options: MailTransportOptions, login: Login, hooks: MailboxHooks, deps: MailboxDeps = {}) {
     this.#options = options;
-    this.#login = login;
     this.#hooks = hooks;
     this.#server = { endpoint: options.mailbox, profile: profileOf(options.profile) };
     this.#times = { ...defaultTimes, ...deps.times };
     this.#nowMs = deps.nowMs ?? Date.now;
+    this.#line = new SharedLine({
+      server: this.#server,
+      mailbox: options.mailbox,
+      login,
+      ca: options.ca,
+      times: this.#times,
+      nowMs: this.#nowMs,
+      closed: this.#closed.signal,
+      onOpen: async () => (await this.#openSeen()).offerAgain(),
+    });
   }
 
   /**
@@ -110,7 +97,7 @@ export class Mailbox {
     };
     for (let narrowings = 0; ; narrowings++) {
       try {
-        await this.#inTurn(signal, (line) => this.#collect(line, counting));
+        await this.#line.inTurn(signal, (line) => this.#collect(line, counting));
         return taken;
       } catch (error) {
         if (narrowings >= MAX_NARROWINGS || !isAnswerTooLarge(error) || !this.#caution.narrow()) throw error;
@@ -146,7 +133,7 @@ export class Mailbox {
 
   /** Deletes old processed mails of ours. Resolves to how many. Throws DirpostError `transport-failed`. */
   async prune(nowMs: number, signal: AbortSignal): Promise<number> {
-    return await this.#inTurn(signal, ({ connection, folders }) => this.#prune(connection, folders, nowMs));
+    return await this.#line.inTurn(signal, ({ connection, folders }) => this.#prune(connection, folders, nowMs));
   }
 
   async #prune(connection: Connection, folders: Folders, nowMs: number): Promise<number> {
@@ -160,14 +147,13 @@ export class Mailbox {
    * the connection breaks; what came before that is found by the next `collect`.
    */
   async watch(wake: () => void, signal: AbortSignal): Promise<void> {
-    this.#watchers++;
+    const leave = this.#line.watch();
     try {
       await this.#watch(wake, AbortSignal.any([signal, this.#closed.signal]));
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
-      this.#watchers--;
-      this.#giveBackLater();
+      leave();
     }
   }
 
@@ -179,8 +165,8 @@ export class Mailbox {
     let listening: Listening | null = null;
     try {
       while (!signal.aborted) {
-        const asked = this.#asked + 1;
-        const idling = await this.#inTurn(signal, async ({ connection, folders }) => {
+        const asked = this.#line.asked + 1;
+        const idling = await this.#line.inTurn(signal, async ({ connection, folders }) => {
           if (listening?.connection !== connection) {
             listening?.stop();
             listening = new Listening(connection, folders.inbox, wake);
@@ -201,7 +187,7 @@ export class Mailbox {
         if (isOver) return stopIdle(idling.connection);
         idling.connection.check(doing);
         // One that a turn of ours has broken says nothing of the server.
-        if (this.#asked === asked) shortIdles = Date.now() - sinceMs < SHORT_IDLE_MS ? shortIdles + 1 : 0;
+        if (this.#line.asked === asked) shortIdles = Date.now() - sinceMs < SHORT_IDLE_MS ? shortIdles + 1 : 0;
       }
     } finally {
       (listening as Listening | null)?.stop();
@@ -210,17 +196,18 @@ export class Mailbox {
 
   /** Something was sent that is answered at once: where somebody watches, he is to hear of the answer at once, too. */
   expectAnswer(): void {
-    if (this.#watchers > 0 && this.#server.profile.tellsLate) this.#answers.expect();
+    if (this.#line.isWatched && this.#server.profile.tellsLate) this.#answers.expect();
   }
 
   /** RFC 9051 §6.1.2: whatever has come is told with the answer to NOOP, and the watch hears it. */
   async #lookForMail(): Promise<void> {
-    if (this.#watchers > 0) await this.#inTurn(this.#closed.signal, ({ connection }) => connection.client.noop());
+    if (this.#line.isWatched) await this.#line.inTurn(this.#closed.signal, ({ connection }) => connection.client.noop());
   }
 
   /** What a person wants to know. Makes and changes nothing in the mailbox. */
   async look(signal: AbortSignal): Promise<MailboxFacts> {
-    return await this.#inTurn(signal, async ({ connection, folders }) => {
+    this.#line.refused.forget();
+    return await this.#line.inTurn(signal, async ({ connection, folders }) => {
       const { client } = connection;
       const { exists } = await selectFolder(connection, folders.inbox);
       const quota = await client.getQuota(folders.inbox).catch((error: unknown) => {
@@ -235,7 +222,6 @@ export class Mailbox {
         hasIdle: connection.can('IDLE'),
         hasMove: connection.can('MOVE'),
         waiting: exists,
-        clockDifferenceMs: null,
         quota: usage === undefined || limit === undefined ? null : { used: usage, limit },
       };
     });
@@ -243,102 +229,9 @@ export class Mailbox {
 
   /** Ends whatever is under way. */
   async close(): Promise<void> {
-    clearTimeout(this.#givingBack);
     this.#closed.abort(imapFailed('The mail transport was closed.', { retry: 'never' }));
-    const line = this.#line;
-    this.#line = null;
-    line?.connection.close();
-    await this.#turns;
+    await this.#line.close();
     await (await this.#seen)?.save();
-  }
-
-  /** One at a time has the connection. Once more with a new one where the old one turns out to be dead. */
-  async #inTurn<T>(outer: AbortSignal, work: (line: Line) => Promise<T>): Promise<T> {
-    const signal = AbortSignal.any([outer, this.#closed.signal]);
-    signal.throwIfAborted();
-    this.#asked++;
-    const before = this.#turns;
-    let done = () => {};
-    const own = new Promise<void>((resolve) => (done = resolve));
-    this.#turns = before.then(() => own);
-    clearTimeout(this.#givingBack);
-    try {
-      if (await endOf(before, signal)) signal.throwIfAborted();
-      try {
-        return await this.#withLine(signal, work);
-      } catch (error) {
-        if (!(error instanceof DeadLine)) throw error;
-        return await this.#withLine(signal, work);
-      }
-    } catch (error) {
-      signal.throwIfAborted();
-      throw error instanceof DeadLine ? error.cause : error;
-    } finally {
-      done();
-      this.#giveBackLater();
-    }
-  }
-
-  async #withLine<T>(signal: AbortSignal, work: (line: Line) => Promise<T>): Promise<T> {
-    this.#checkPause();
-    let line: Line | null = null;
-    try {
-      line = await this.#open(signal);
-      const { client } = line.connection;
-      const result = await whileOpen(client, signal, work(line));
-      line.isUsed = true;
-      return result;
-    } catch (error) {
-      const { isUsed = false } = line ?? {};
-      if (line !== null && !line.connection.isUsable) this.#drop(line);
-      if (signal.aborted) throw error;
-      const pauseMs = retryAfterMsOf(error);
-      if (pauseMs !== undefined) this.#pause = { untilMs: this.#nowMs() + pauseMs, because: error as DirpostError };
-      throw isUsed && isPassing(error) && !isAnswerTooLarge(error) ? new DeadLine(error) : error;
-    }
-  }
-
-  async #open(signal: AbortSignal): Promise<Line> {
-    if (this.#line?.connection.isUsable === true) return this.#line;
-    if (this.#line !== null) this.#drop(this.#line);
-    const options = { server: this.#server, login: this.#login, ca: this.#options.ca, times: this.#times };
-    const connection = await Connection.open(options, signal);
-    try {
-      const folders = await whileOpen(connection.client, signal, findFolders(connection, this.#options.mailbox));
-      this.#line = { connection, folders, isUsed: false };
-    } catch (error) {
-      connection.close();
-      throw error;
-    }
-    (await this.#openSeen()).offerAgain();
-    return this.#line;
-  }
-
-  #drop(line: Line): void {
-    line.connection.close();
-    if (this.#line === line) this.#line = null;
-  }
-
-  #checkPause(): void {
-    if (this.#pause === null) return;
-    const leftMs = this.#pause.untilMs - this.#nowMs();
-    if (leftMs > 0 && leftMs <= UPKEEP_EVERY_MS) {
-      const message = `The mail server ${serverOf(this.#server.endpoint)} asked for a pause; dirpost goes on in ${Math.ceil(leftMs / 1000)} seconds.`;
-      throw imapFailed(message, { retryAfterMs: leftMs, context: { because: this.#pause.because.message } });
-    }
-    this.#pause = null;
-  }
-
-  /** A mail server counts connections, and nobody needs this one until the next time. */
-  #giveBackLater(): void {
-    clearTimeout(this.#givingBack);
-    if (this.#watchers > 0 || this.#line === null || this.#closed.signal.aborted) return;
-    this.#givingBack = setTimeout(() => {
-      const line = this.#line;
-      this.#line = null;
-      void line?.connection.logout();
-    }, this.#times.unusedMs);
-    this.#givingBack.unref();
   }
 
   async #openSeen(): Promise<Seen> {
@@ -349,13 +242,6 @@ export class Mailbox {
       this.#seen = null;
       throw error;
     }
-  }
-}
-
-/** The connection had died since it was last used. */
-class DeadLine extends Error {
-  constructor(cause: unknown) {
-    super('the connection died', { cause });
   }
 }
 
@@ -380,24 +266,6 @@ class Listening {
 /** Leaves the connection to others. A server that does not answer is not waited for. */
 function stopIdle(connection: Connection): void {
   if (connection.isUsable) void connection.client.noop().catch(() => {});
-}
-
-/** true: the signal aborted before that. Throws what the work throws. */
-async function endOf(work: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
-  if (signal.aborted) {
-    void work.catch(() => {});
-    return true;
-  }
-  let stop = () => {};
-  const aborted = new Promise<true>((resolve) => {
-    stop = () => resolve(true);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([work.then(() => false), aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }
 
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {

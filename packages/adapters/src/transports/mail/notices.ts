@@ -63,6 +63,12 @@ export class Notices {
     this.#say('without-file', mail, 'message-foreign', message, hint);
   }
 
+  unreadable(mail: MailSummary): void {
+    const message = `The mail server does not give the parts of the mail ${describeMail(mail)}. It is left in ${this.#folder}, and tried again.`;
+    const hint = 'Look at it with another program: if it cannot be read there, delete it. What was in it is sent again.';
+    this.#say('unreadable', mail, 'transport-failed', message, hint);
+  }
+
   answer(mail: MailSummary): void {
     const message = `The mail ${describeMail(mail)} is an automatic answer to a mail of dirpost. It is not answered, and left in ${this.#folder}.`;
     this.#say('answer', mail, 'message-foreign', message, 'Switch off automatic replies for that mailbox.');

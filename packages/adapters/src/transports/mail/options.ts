@@ -34,7 +34,8 @@ export interface MailTransportOptions {
   judge(bytes: Uint8Array): Judgement;
   /** What an administrator should know; each matter once, not at every poll. */
   onProblem(problem: DirpostError): void;
-  onBounce(bounce: Bounce): void;
+  /** The mail is done with when it resolved. */
+  onBounce(bounce: Bounce): void | Promise<void>;
 }
 
 /** `isForAnother`: who may share the mailbox, so the mail stays where it is; `why` is told once, and not of each mail. */
@@ -107,8 +108,10 @@ export interface Bounce {
   status: string | null;
   /** What the other side said, one line of at most 500 characters without control characters. */
   diagnostic: string;
-  /** 5.3.4, 5.2.3 or 552: parts to that peer were made smaller already. */
+  /** 5.3.4, 5.2.3 or 552: parts to that peer were made smaller already, unless there are `neededBytes`. */
   isTooLarge: boolean;
+  /** Nothing smaller is sent: mails of so many octets have to pass. */
+  neededBytes?: number | null;
 }
 
 /** For `dirpost check`. */
@@ -133,8 +136,6 @@ export interface MailboxFacts {
   hasMove: boolean;
   /** Mails in the inbox. */
   waiting: number;
-  /** The server's clock minus the own one, milliseconds; null: not to be told. */
-  clockDifferenceMs: number | null;
   /** Used and allowed, octets (RFC 9208); null: no quota told. */
   quota: { used: number; limit: number } | null;
 }

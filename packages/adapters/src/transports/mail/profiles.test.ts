@@ -87,7 +87,7 @@ describe('a server that says "slow down"', () => {
 it('a profile fits its provider', () => {
   expect([generic!, microsoft365!, google!].map(({ name }) => name)).toEqual(['generic', 'microsoft365', 'google']);
   expect(microsoft365).toMatchObject({ mailsPerMinute: 30, connections: 3, sentIsAutomatic: true });
-  expect(google).toMatchObject({ connections: 3, folders: { areLabels: true, deleteIn: '\\Trash' } });
+  expect(google).toMatchObject({ connections: 3, folders: { deleteIn: '\\Trash' } });
   expect(generic).toMatchObject({ mailsPerMinute: null, submission: null, mailbox: null, sentIsAutomatic: false });
 });
 

@@ -27,11 +27,10 @@ export interface Profile {
   /** The server itself keeps a copy of each mail in the folder \Sent, which has to be pruned. */
   sentIsAutomatic: boolean;
   /**
-   * Gmail: folders are labels. To move a mail exchanges its label, and it stays in \All, which is not to be read as one
-   * more mailbox. `\Trash`: a mail expunged elsewhere loses its label alone; it is deleted by moving it there and
-   * expunging it there.
+   * `\Trash`: folders are labels (Gmail), and a mail expunged elsewhere loses its label alone; it is deleted by moving it
+   * there and expunging it there.
    */
-  folders: { areLabels: boolean; deleteIn: 'folder' | '\\Trash' };
+  folders: { deleteIn: 'folder' | '\\Trash' };
   slowDown: readonly SlowDown[];
   /** What an administrator must allow, a sentence each, for `dirpost check`. */
   requirements: readonly string[];
@@ -112,7 +111,7 @@ const profiles: Record<ProfileName, Profile> = {
     maxMailBytes: null,
     tellsLate: true,
     sentIsAutomatic: false,
-    folders: { areLabels: false, deleteIn: 'folder' },
+    folders: { deleteIn: 'folder' },
     slowDown: commonSlowDown,
     requirements: commonRequirements,
   },
@@ -127,7 +126,7 @@ const profiles: Record<ProfileName, Profile> = {
     maxMailBytes: 35_000_000,
     tellsLate: false,
     sentIsAutomatic: true,
-    folders: { areLabels: false, deleteIn: 'folder' },
+    folders: { deleteIn: 'folder' },
     slowDown: [...microsoftSlowDown, ...commonSlowDown],
     requirements: [
       'In Entra an application is registered for dirpost, with a client secret or, better, a certificate.',
@@ -152,7 +151,7 @@ const profiles: Record<ProfileName, Profile> = {
     maxMailBytes: 25_000_000,
     tellsLate: false,
     sentIsAutomatic: true,
-    folders: { areLabels: true, deleteIn: '\\Trash' },
+    folders: { deleteIn: '\\Trash' },
     slowDown: [...googleSlowDown, ...commonSlowDown],
     requirements: [
       'In Google Cloud there is a service account for dirpost, with a JSON key.',

@@ -28,7 +28,7 @@ export interface FolderMark {
 
 export interface Again {
   uid: number;
-  /** `taken`: spooled, but could not be moved. `left`: for another incarnation. */
+  /** `taken`: spooled, but could not be moved. `left`: for another incarnation, or not readable then. */
   why: 'taken' | 'left';
   /** Not before. */
   atMs: number;

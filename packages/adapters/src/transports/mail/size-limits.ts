@@ -65,24 +65,29 @@ export class SizeLimits {
   announced(bytes: number | null): void {
     const known = this.maxMailBytes;
     const timeMs = this.#options.now();
-    const isOld = this.#server !== null && timeMs - this.#server.timeMs > FORGET_AFTER_MS / 2;
+    const isOld = this.#server !== null && !this.#isYoung(this.#server);
     this.#server = bytes === null ? null : { bytes, timeMs: known === bytes && !isOld ? this.#server!.timeMs : timeMs };
     if (known !== bytes || isOld) this.#save();
   }
 
   /**
    * A message file to that peer was too large. `fileBytes`: its octets; null: not known, then `presentBytes`, what was
-   * allowed until now, is what it had. Halved, but not below MIN_MESSAGE_BYTES, and never raised.
+   * allowed until now, is what it had. Halved, but not below MIN_MESSAGE_BYTES, and never raised. false: what comes next is
+   * not smaller than that file.
    */
-  tooLarge(peer: string, fileBytes: number | null, presentBytes: number): void {
+  tooLarge(peer: string, fileBytes: number | null, presentBytes: number): boolean {
     const learnt = this.#peers.get(peer);
     const timeMs = this.#options.now();
-    if (fileBytes === null && this.#isFresh(learnt) && Math.abs(timeMs - learnt.timeMs) < SETTLE_MS) return;
+    if (fileBytes === null && this.#isFresh(learnt) && Math.abs(timeMs - learnt.timeMs) < SETTLE_MS) return true;
     const bytes = Math.min(presentBytes, Math.max(MIN_MESSAGE_BYTES, Math.floor((fileBytes ?? presentBytes) / 2)));
+    const isSmaller = bytes < (fileBytes ?? presentBytes);
+    // Its time stays, so that what comes back of several parts does not settle anew each time.
+    if (!isSmaller && this.#isFresh(learnt) && learnt.bytes === bytes && this.#isYoung(learnt)) return false;
     this.#peers.delete(peer);
     this.#peers.set(peer, { bytes, timeMs });
     if (this.#peers.size > MAX_PEERS) this.#peers.delete(this.#peers.keys().next().value!);
     this.#save();
+    return isSmaller;
   }
 
   /** What was learnt until now is on the disk, or a problem was told. */
@@ -93,6 +98,11 @@ export class SizeLimits {
   #isFresh(learnt: Learnt | null | undefined): learnt is Learnt {
     // A time that lies ahead was written before the clock went back.
     return learnt != null && Math.abs(this.#options.now() - learnt.timeMs) <= FORGET_AFTER_MS;
+  }
+
+  /** It need not be written anew. */
+  #isYoung({ timeMs }: Learnt): boolean {
+    return this.#options.now() - timeMs <= FORGET_AFTER_MS / 2;
   }
 
   #save(): void {

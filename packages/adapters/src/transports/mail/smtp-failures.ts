@@ -32,6 +32,10 @@ export interface SmtpContext extends Record<string, unknown> {
   isSlowDown: boolean;
   /** The server takes no mail of that size to that recipient. */
   isTooLarge: boolean;
+  /** Nothing smaller is sent: mails of so many octets have to pass. */
+  neededBytes?: number;
+  /** The reply, fit to be shown. */
+  said?: string;
   /** The server did not accept who we say to be. */
   isLoginRefused?: boolean;
   /** Where the server named a time, or nothing is tried before. */
@@ -66,6 +70,7 @@ export function smtpFailure(cause: unknown, attempt: Attempt): DirpostError {
     recipient: attempt.recipient,
     reply: reply.code,
     status: reply.status,
+    said: reply.text,
     isSlowDown,
     isTooLarge,
     ...(attempt.step === 'login' && reply.code >= 500 && { isLoginRefused: true }),

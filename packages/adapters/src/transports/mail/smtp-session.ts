@@ -13,6 +13,7 @@ import { readBounded } from '../../durable-file.ts';
 import { isLoopbackHost } from './addresses.ts';
 import type { Endpoint, SubmissionFacts } from './options.ts';
 import type { Profile } from './profiles.ts';
+import type { Credentials } from './refused-login.ts';
 import { type Attempt, smtpFailure, submissionFailed } from './smtp-failures.ts';
 
 const MAX_PEM_BYTES = 1024 * 1024;
@@ -27,9 +28,6 @@ export interface SmtpTimes {
   /** Without an octet in either direction. */
   silenceMs: number;
 }
-
-/** What is sent to log in. */
-export type Credentials = { user: string } & ({ password: string } | { token: string });
 
 export interface SessionOptions {
   endpoint: Endpoint;

@@ -3,7 +3,6 @@
  * the server allows, and silence for a while where it asks for less. Nothing is queued here: a mail that cannot go now
  * fails now, and the agent, which has it durably, comes back.
  */
-import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { DirpostError, isDirpostError } from '@dirpost/core';
 import { isInternational } from './addresses.ts';
@@ -11,8 +10,9 @@ import type { Login } from './login.ts';
 import type { Endpoint, SubmissionFacts } from './options.ts';
 import { Pace, type PaceClock, Slots } from './pace.ts';
 import type { Profile } from './profiles.ts';
+import { type Credentials, RefusedLogin } from './refused-login.ts';
 import { type SmtpContext, submissionFailed } from './smtp-failures.ts';
-import { checkEndpoint, type Credentials, shownEndpoint, SmtpSession, type SmtpTimes } from './smtp-session.ts';
+import { checkEndpoint, shownEndpoint, SmtpSession, type SmtpTimes } from './smtp-session.ts';
 
 export interface SubmissionTimes extends SmtpTimes {
   /** A connection that has nothing to send is ended. */
@@ -64,12 +64,12 @@ export class Submission {
   readonly #clock: PaceClock;
   readonly #pace: Pace;
   readonly #slots: Slots;
+  readonly #refused: RefusedLogin;
   readonly #closed = new AbortController();
   readonly #open = new Set<SmtpSession>();
   readonly #idle = new Map<SmtpSession, NodeJS.Timeout>();
   #maxMailBytes: number | null = null;
   #paused: { untilMs: number; lengthMs: number; why: DirpostError } | null = null;
-  #refused: { untilMs: number; secret: string; why: DirpostError } | null = null;
 
   /** Throws `transport-failed` for a server that would be used without TLS over a network. */
   constructor(options: SubmissionOptions) {
@@ -81,6 +81,7 @@ export class Submission {
     const { mailsPerMinute, connections } = options.profile;
     this.#pace = new Pace(mailsPerMinute, this.#times.longestWaitMs, this.#server, this.#clock);
     this.#slots = new Slots(connections);
+    this.#refused = new RefusedLogin(this.#times.refusedLoginMs, () => this.#clock.now());
   }
 
   /** SIZE (RFC 1870) as the server named it last, octets of a mail; null: none, or not asked yet. */
@@ -114,7 +115,7 @@ export class Submission {
   /** For `dirpost check`: connects and logs in, also while nothing is sent. */
   async look(signal: AbortSignal): Promise<SubmissionFacts> {
     const ending = AbortSignal.any([signal, this.#closed.signal]);
-    this.#refused = null;
+    this.#refused.forget();
     const giveBack = await this.#slots.take(ending);
     try {
       const session = await this.#connect(ending);
@@ -191,11 +192,12 @@ export class Submission {
         if (!isLoginRefused(error)) throw error;
         // A token may have ended before its time; a password is read anew with the next mail.
         if (login?.token !== undefined && !isRenewed) return await open(true);
-        throw this.#noteRefused(error, credentials);
+        if (credentials !== null) this.#refused.note(error, credentials);
+        throw error;
       }
     };
     const session = await open(false);
-    this.#refused = null;
+    this.#refused.forget();
     this.#open.add(session);
     this.#maxMailBytes = session.facts.maxMailBytes;
     onSize?.(this.#maxMailBytes);
@@ -241,18 +243,8 @@ export class Submission {
   }
 
   #checkRefused(credentials: Credentials | null): void {
-    if (this.#refused === null || credentials === null) return;
-    const leftMs = this.#refused.untilMs - this.#clock.now();
-    const isSame = 'token' in credentials || this.#refused.secret === hashOf(credentials);
-    if (leftMs > 0 && isSame) throw again(this.#refused.why, this.#refused.why.message, leftMs);
-  }
-
-  #noteRefused(why: DirpostError, credentials: Credentials | null): DirpostError {
-    if (credentials !== null) {
-      const untilMs = this.#clock.now() + this.#times.refusedLoginMs;
-      this.#refused = { untilMs, secret: hashOf(credentials), why };
-    }
-    return why;
+    const before = credentials && this.#refused.refuses(credentials);
+    if (before !== null) throw again(before.why, before.why.message, before.leftMs);
   }
 }
 
@@ -260,12 +252,6 @@ async function credentialsOf({ user, password, token }: Login, isRenewed: boolea
   if (token !== undefined) return { user, token: await token(isRenewed) };
   if (password !== undefined) return { user, password: await password() };
   throw new Error('a login has a password or a token');
-}
-
-/** Not the secret itself is kept. */
-function hashOf(credentials: Credentials): string {
-  const secret = 'token' in credentials ? credentials.token : credentials.password;
-  return createHash('sha256').update(`${credentials.user}\0${secret}`).digest('hex');
 }
 
 function isLoginRefused(error: unknown): error is DirpostError {

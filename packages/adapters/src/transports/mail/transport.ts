@@ -5,13 +5,13 @@
  */
 import { DirpostError, type MessageFile, type Transport } from '@dirpost/core';
 import { checkMailAddress } from './addresses.ts';
-import { composeMail, fileBytesIn } from './compose.ts';
+import { composeMail, fileBytesIn, mailBytesOf } from './compose.ts';
 import { type Login, openLogin } from './login.ts';
 import { Mailbox, type MailboxTimes } from './mailbox.ts';
 import type { MailboxFacts, MailTransportOptions, SubmissionFacts } from './options.ts';
 import type { PaceClock } from './pace.ts';
 import { profileOf } from './profiles.ts';
-import { SizeLimits } from './size-limits.ts';
+import { MIN_MESSAGE_BYTES, SizeLimits } from './size-limits.ts';
 import type { SmtpContext } from './smtp-failures.ts';
 import { shownEndpoint } from './smtp-session.ts';
 import { Submission, type SubmissionTimes } from './submission.ts';
@@ -93,8 +93,8 @@ export class MailTransport implements Transport {
       // A verification is the last word.
       if (file.about?.kind !== 'verification') this.#mailbox.expectAnswer();
     } catch (error) {
-      if (error instanceof DirpostError && (error.context as SmtpContext).isTooLarge) this.#refusedAsTooLarge(file);
-      throw error;
+      if (!(error instanceof DirpostError) || !(error.context as SmtpContext).isTooLarge) throw error;
+      throw this.#refusedAsTooLarge(file, error);
     }
   }
 
@@ -123,10 +123,13 @@ export class MailTransport implements Transport {
 
   /**
    * A message file to that peer was larger than some server on the way takes: parts are made smaller from now on.
-   * `bytes`: of that file; null where it is not known.
+   * `bytes`: of that file; null where it is not known. Null, or, where it was one of the smallest, the octets of
+   * a mail that have to pass.
    */
-  tooLargeFor(peer: string, bytes: number | null = null): void {
-    this.#sizes.tooLarge(peer, bytes, this.maxMessageBytesTo(peer));
+  tooLargeFor(peer: string, bytes: number | null = null): number | null {
+    const presentBytes = this.maxMessageBytesTo(peer);
+    if (this.#sizes.tooLarge(peer, bytes, presentBytes)) return null;
+    return mailBytesOf(Math.min(MIN_MESSAGE_BYTES, presentBytes), this.#options.attachment.form);
   }
 
   /** What is under way fails. */
@@ -164,8 +167,14 @@ export class MailTransport implements Transport {
   }
 
   /** Not by the SIZE of the own server, which is known now and is for all. */
-  #refusedAsTooLarge({ to, bytes }: MessageFile): void {
-    if (bytes.length <= this.maxMessageBytes) this.tooLargeFor(to, bytes.length);
+  #refusedAsTooLarge({ to, bytes }: MessageFile, error: DirpostError): DirpostError {
+    const neededBytes = bytes.length <= this.maxMessageBytes ? this.tooLargeFor(to, bytes.length) : null;
+    if (neededBytes === null) return error;
+    return new DirpostError(error.code, error.message, {
+      retry: 'operator',
+      hint: `Parts are not made smaller than that: it has to let mails of ${neededBytes} bytes pass.`,
+      context: { ...error.context, neededBytes },
+    });
   }
 }
 
