@@ -405,6 +405,28 @@ describe('sizes', () => {
     expect(next.maxMessageBytesTo('hq')).toBe(5_000_000);
   });
 
+  it('what is refused although it is one of the smallest names what has to pass', async () => {
+    const server = await opened.server({ data: () => reply(552, '5.3.4 no') });
+    const transport = await opened.transport(server.port);
+    const larger = await failureOf(transport.deliver(fileOf(300_000), never()));
+    expect(larger.context).not.toHaveProperty('neededBytes');
+    expect(larger.hint).toMatch(/smaller parts from now on/);
+    const smallest = await failureOf(transport.deliver(fileOf(200_000), never()));
+    const { neededBytes } = smallest.context as { neededBytes: number };
+    expect(neededBytes).toBeGreaterThan(256 * 1024 * 1.36);
+    expect(smallest.hint).toContain(`mails of ${neededBytes} bytes`);
+  });
+
+  it('a bounce of one of the smallest names what has to pass, once those before it have come back', async () => {
+    let nowMs = Date.now();
+    const transport = await opened.transport(1, { maxMessageBytes: 500_000 }, { now: () => nowMs });
+    expect([transport.tooLargeFor('hq'), transport.tooLargeFor('hq')]).toEqual([null, null]);
+    expect(transport.maxMessageBytesTo('hq')).toBe(256 * 1024);
+    nowMs += 11 * 60_000;
+    expect([transport.tooLargeFor('hq'), transport.tooLargeFor('hq')]).toEqual(Array(2).fill(expect.any(Number)));
+    expect(transport.tooLargeFor('bergen')).toBeNull();
+  });
+
   it('a bounce that says so makes parts smaller', async () => {
     const transport = await opened.transport(1);
     transport.tooLargeFor('hq');

@@ -210,6 +210,18 @@ describe('a directory that refuses', () => {
     expect(office.tree.texts()).toContain(normalizeDn(cn('anna')));
   });
 
+  it('gets a container again that somebody removed, once an entry below it is refused', async () => {
+    await fill(['anna']);
+    await office.write();
+    office.tree.entries.delete(normalizeDn(cn('anna')));
+    office.tree.entries.delete(normalizeDn(OSLO));
+    await fill(['anna', { title: 'Boss' }]);
+    expect(words(await office.write())).toEqual([`put ${cn('anna')}`]);
+    expect(words(await office.write())).toEqual([`put ${CONTAINER}`, `put ${OSLO}`, `put ${cn('anna')}`]);
+    expect(office.tree.texts()).toContain(normalizeDn(cn('anna')));
+    expect(await office.plan()).toEqual([]);
+  });
+
   it('a container is not asked for again either', async () => {
     await fill(['anna']);
     office.tree.refusing.set(normalizeDn(OSLO), 'insufficientAccessRights');

@@ -1,6 +1,6 @@
 import { DirpostError, type Transport } from '@dirpost/core';
 import { beforeEach, expect, it } from 'vitest';
-import { collectingInTurn } from './arrivals.ts';
+import { type CollectedInTurn, collectingInTurn } from './arrivals.ts';
 import type { Timers } from './timers.ts';
 
 const signal = new AbortController().signal;
@@ -10,7 +10,7 @@ let nowMs: number;
 let asked: number;
 let fault: Error | null;
 let recovered: string[];
-let transport: Transport;
+let transport: CollectedInTurn;
 beforeEach(() => {
   [nowMs, asked, fault, recovered] = [1_000_000, 0, new DirpostError('transport-failed', 'The line is down.'), []];
   const http: Transport = {
@@ -59,6 +59,14 @@ it('another fault than that of the line is tried again at once', async () => {
   await collectAfter(0);
   await collectAfter(0);
   expect(asked).toBe(2);
+});
+
+it('a person who asks does not wait, however often it failed', async () => {
+  for (let i = 0; i < 10; i++) await collectAfter(60_000);
+  transport.askAtOnce();
+  fault = null;
+  expect(await collectAfter(0)).toBe('0');
+  expect(recovered).toEqual(['http']);
 });
 
 it('one that delivers or announces something is asked at once', async () => {

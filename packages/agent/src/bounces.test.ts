@@ -1,5 +1,5 @@
 import { type Bounce, createMemoryStore, type MemoryStore } from '@dirpost/adapters';
-import type { Outgoing } from '@dirpost/core';
+import { DirpostError, type MessageFile, type Outgoing } from '@dirpost/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { adviceFor, failedWords, said } from './bounce-words.ts';
 import { Bounces, loadBounces } from './bounces.ts';
@@ -213,6 +213,93 @@ describe('an address that does not work', () => {
     await noted(bounces, tooLarge);
     expect(await bounces.avoids('oslo', 'mail')).toBe(false);
     expect(await bounces.waitsUntilMs('oslo', 'mail')).toBeNull();
+  });
+});
+
+describe('a mail that came back for another reason', () => {
+  it.each([
+    ['5.7.1', 'Rejected by a filter'],
+    ['5.2.2', 'Mailbox full'],
+    ['5.4.4', 'No route'],
+    [null, 'Sorry'],
+  ])('%s: mail waits longer each time, and another transport is preferred', async (status, diagnostic) => {
+    const bounces = open();
+    const waits: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      await noted(bounces, { ...unknownUser, messageId: null, status, diagnostic });
+      waits.push(((await bounces.waitsUntilMs('oslo', 'mail'))! - nowMs) / MINUTE);
+    }
+    expect(waits).toEqual([1, 2, 4]);
+    expect(await bounces.avoids('oslo', 'mail')).toBe(true);
+    expect(told.map(({ level }) => level)).toEqual(['error', 'info', 'info']);
+  });
+
+  it('too large although nothing smaller is sent: waits, and says what has to pass', async () => {
+    await put(part);
+    const bounces = open();
+    await noted(bounces, tooLarge);
+    expect((await outgoing())[0]).toMatchObject({ deliveredMs: null });
+    await noted(bounces, { ...tooLarge, neededBytes: 375_109 });
+    expect(told.map(({ level }) => level)).toEqual(['error', 'error']);
+    expect(told[1]!.text).toContain('have to let mails of 375109 bytes pass');
+    expect(await bounces.avoids('oslo', 'mail')).toBe(true);
+  });
+
+  it('resolves when it is in the store', async () => {
+    await open().note(unknownUser);
+    expect((await kept()).get('oslo')!.failed).toHaveLength(1);
+  });
+});
+
+describe('a message file that the own mail server refuses', () => {
+  const file: MessageFile = {
+    id: ID,
+    from: 'hq',
+    to: 'oslo',
+    bytes: new Uint8Array(),
+    about: { kind: 'update', number: 12, part: 0, parts: 1, changes: 1 },
+  };
+  const refusal = { server: 'mx:25', recipient: 'dirpost@oslo.example.org', status: '5.7.1', said: '550 5.7.1 no' };
+  const failure = (context: object, retry: 'later' | 'operator' | 'never' = 'operator') =>
+    new DirpostError('transport-failed', 'It did not take the mail.', {
+      retry,
+      hint: 'Ask the postmaster.',
+      context: { ...refusal, reply: 550, isTooLarge: false, ...context },
+    });
+
+  it('for good is marked like one that came back, and told as an error once', async () => {
+    const bounces = open();
+    expect(await bounces.refused(file, 'mail', failure({}))).toBe(true);
+    expect(await bounces.refused(file, 'mail', failure({}))).toBe(true);
+    const { failed, inARow } = (await kept()).get('oslo')!;
+    expect(failed).toMatchObject([{ id: ID, kind: 'update', number: 12, status: '5.7.1', hint: 'Ask the postmaster.' }]);
+    expect(inARow).toBe(2);
+    expect(told.map(({ level }) => level)).toEqual(['error', 'info']);
+    expect(told[0]!.text).toBe(
+      'mail: update 12 to oslo was refused: 5.7.1 for dirpost@oslo.example.org: 550 5.7.1 no. Ask the postmaster.',
+    );
+    expect(await bounces.waitsUntilMs('oslo', 'mail')).toBe(nowMs + 2 * MINUTE);
+    expect(await bounces.avoids('oslo', 'mail')).toBe(true);
+  });
+
+  it.each([
+    ['for now', failure({ reply: 451 }, 'later')],
+    ['because of the login', failure({ isLoginRefused: true, recipient: null, reply: 535 })],
+    ['because it is cut smaller from now on', failure({ isTooLarge: true, reply: 552 }, 'never')],
+    ['without a word', failure({ reply: null })],
+  ])('%s is not', async (_, error) => {
+    expect(await open().refused(file, 'mail', error)).toBe(false);
+    expect([await kept(), told]).toEqual([new Map(), []]);
+  });
+
+  it('as too large although nothing smaller is sent says what has to pass', async () => {
+    const error = failure({ isTooLarge: true, reply: 552, neededBytes: 375_109 }, 'never');
+    expect(await open().refused(file, 'mail', error)).toBe(true);
+    expect(told).toMatchObject([{ level: 'error', text: expect.stringContaining('mails of 375109 bytes') as string }]);
+  });
+
+  it('by another transport is not its matter', async () => {
+    expect(await open().refused(file, 'http', failure({}))).toBe(false);
   });
 });
 

@@ -31,7 +31,9 @@ export class CollectFailures {
     this.#clock = clock;
   }
 
-  async failed(transport: string, { message: problem, hint = null, code }: DirpostError): Promise<void> {
+  async failed(transport: string, error: DirpostError): Promise<void> {
+    const { message: problem, code } = error;
+    const hint = error.hint ?? null;
     const known = await this.#load();
     const before = known[transport];
     if (before?.problem === problem && before.hint === hint && before.code === code) return;

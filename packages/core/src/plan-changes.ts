@@ -21,10 +21,10 @@ import {
   sealer,
   wasWritten,
 } from './compare-placed.ts';
-import { normalizeDn } from './dn.ts';
+import { normalizeDn, parentDn } from './dn.ts';
 import { decodeEntry, entryHash, kindOf } from './entry.ts';
 import { shownBytes } from './holds.ts';
-import { associateRows, containersOf, type SubscribingOptions, writtenAttributes } from './plan.ts';
+import { associateRows, containerId, containersOf, type SubscribingOptions, writtenAttributes } from './plan.ts';
 import { loadPlanned, membersMoved, type PlannedState, rememberPlanned } from './planned-state.ts';
 import type { DirectoryChange, WriteOutcome } from './seams/directory.ts';
 import type { Placed, Store, StoreTx } from './seams/store.ts';
@@ -126,6 +126,26 @@ export async function recordOutcomes(
   await tx.putPlaced(directory, rows);
   await keepStayed(tx, directory, stayed);
   await tx.removePlaced(directory, gone);
+  const orphans = changes.filter((change, i) => change.action === 'put' && outcomes[i]!.code === 'noSuchObject');
+  if (orphans.length > 0) await forgetContainers(tx, directory, orphans);
+}
+
+/** Those that were made and may have been removed by hand: they are made again with the next write. */
+async function forgetContainers(tx: StoreTx, directory: string, orphans: PlannedChange[]): Promise<void> {
+  const above = new Set<string>();
+  for (const { dn } of orphans) {
+    const parent = parentDn(dn);
+    if (parent !== null) above.add(parent).add(parentDn(parent) ?? '');
+  }
+  const placed = await tx.placedById(
+    directory,
+    [...above].map((dn) => containerId(directory, dn)),
+  );
+  const made = present(placed).filter(({ refused }) => refused === null);
+  await tx.removePlaced(
+    directory,
+    made.map(({ id }) => id),
+  );
 }
 
 /** Who could not be removed keeps its DN, unless somebody has been given it meanwhile. */

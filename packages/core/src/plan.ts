@@ -245,12 +245,15 @@ const containerClasses: Record<string, string> = {
   cn: 'applicationProcess',
 };
 
+export function containerId(directory: string, dn: string): Uint8Array {
+  return deriveEntryId(directory, 'container', Buffer.from(dn));
+}
+
 function containerEntry(directory: string, dn: string): DirectoryChange {
   const attributes: Attributes = new Map();
   const [first] = parseDn(dn)[0]!;
   const type = first!.type.toLowerCase();
   attributes.set('objectclass', [Buffer.from(containerClasses[type] ?? 'organizationalUnit')]);
   attributes.set(type, [Buffer.from(first!.value)]);
-  const id = deriveEntryId(directory, 'container', Buffer.from(dn));
-  return { id, action: 'put', dn, attributes, kind: 'container' };
+  return { id: containerId(directory, dn), action: 'put', dn, attributes, kind: 'container' };
 }

@@ -31,7 +31,7 @@ export async function previewEntries(
     if (action !== 'nothing' && changes.length < MOST_NAMED) {
       changes.push({ dn, action, ...(code !== undefined && { code, reason: reason ?? '' }) });
     }
-    if (ldif && records.length > 0) screen.raw(formatLdif(records));
+    if (ldif && records.length > 0) screen.raw(formatLdif(records, { version: false }));
   }
   return { ...counts, changes };
 }

@@ -28,6 +28,7 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
     const ldif = options.ldif === true;
     const collected = await collect(postoffice, { signal, progress: screen.progress.bind(screen), preview: true });
     const writes: WriteCounts[] = [];
+    if (ldif) screen.raw(formatLdif([]));
     for (const target of postoffice.subscribing) {
       const previewOne = target.directory.writes === 'whole' ? previewWrite : previewEntries;
       writes.push(await previewOne(call, postoffice, target, ldif));
@@ -56,8 +57,6 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
         { title: 'because', value: (one) => one.reason },
       ],
     );
-    screen.line();
-    screen.line('What would be written of the replica as it is now (dirpost preview --ldif shows it whole):');
     showWrites(call, writes);
     showDuplicates(screen, duplicates);
     return collected.some(({ problem }) => problem !== null) ? EXIT.failed : EXIT.done;
@@ -70,6 +69,9 @@ const byEntryColumns: Column<WriteCounts>[] = [
 ];
 
 function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
+  if (writes.length === 0) return;
+  screen.line();
+  screen.line('What would be written of the replica as it is now (dirpost preview --ldif shows it whole):');
   const isByEntry = writes.some(({ rename }) => rename !== undefined);
   screen.table(writes, [
     { title: 'directory', value: (one) => one.directory },
@@ -108,7 +110,7 @@ async function previewWrite(
   const existing = presentEntries(directory.read(null, signal));
   for await (const record of differences(existing, previewedChanges(store, options))) {
     if (record.kind === 'add' || record.kind === 'modify' || record.kind === 'delete') counts[record.kind]++;
-    if (ldif) screen.raw(formatLdif([record]));
+    if (ldif) screen.raw(formatLdif([record], { version: false }));
   }
   return counts;
 }

@@ -2,8 +2,9 @@
  * Straight to the agent that runs, before anything large is loaded: a command that runs there needs neither the reader of
  * the configuration nor the store here. Where the agent listens is guessed from the text of the configuration. That it is
  * the right one, and that the configuration has no fault, it confirms itself: it was started with the same bytes of the
- * same file (config/source.ts). Where it was not, or nobody listens, nothing has happened yet, and the command goes the
- * long way (command.ts), which tells what is wrong.
+ * same file (config/source.ts); the keys in the data folder are not looked at, those that it has count. Where it was
+ * started with others, or nobody listens, nothing has happened yet, and the command goes the long way (command.ts), which
+ * tells what is wrong.
  */
 import { lstatSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';

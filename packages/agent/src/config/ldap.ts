@@ -199,7 +199,10 @@ export const subscribeLdap = z
     container: dn
       .refine((given) => given !== '', 'must be a DN')
       .describe('The DN below which entries are written: ou=POSTOFFICE,CONTAINER. Nothing else is ever touched.'),
-    makeContainer: z.boolean().default(true).describe('Whether it is made if it is not there.'),
+    makeContainer: z
+      .boolean()
+      .default(true)
+      .describe('Whether it is made if it is not there. Those of the postoffices in it are made all the same.'),
     shape: z
       .enum(['inetorgperson', 'ad-contact'])
       .optional()

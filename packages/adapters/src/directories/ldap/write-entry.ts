@@ -10,7 +10,7 @@ import type { LdapOptions, LdapTarget } from './options.ts';
 import { pipelined } from './pipelined.ts';
 import type { Operation } from './requests.ts';
 import type { FoundEntry, LdapResult } from './responses.ts';
-import { ENTRY_ALREADY_EXISTS, NO_SUCH_OBJECT, resultWord, SUCCESS } from './results.ts';
+import { ENTRY_ALREADY_EXISTS, INSUFFICIENT_ACCESS_RIGHTS, NO_SUCH_OBJECT, resultWord, SUCCESS } from './results.ts';
 import { findEntries, readEntry } from './root-dse.ts';
 import type { Schema } from './schema.ts';
 import type { Session } from './session.ts';
@@ -116,7 +116,8 @@ export class EntryWriter {
     const { dn, kind } = change;
     const isContainer = kind === 'container';
     if (!isContainer && !this.#target.allowed.create) return refusal(change, 'notAllowed', 'creating is switched off');
-    if (isContainer && !this.#target.makeContainer) return nothing(change, { dn, anchor: '' });
+    // Those of the postoffices in it are made all the same.
+    if (isContainer && !this.#target.makeContainer && this.#isTop(dn)) return nothing(change, { dn, anchor: '' });
     const { attributes } = this.#shaped(change);
     const operation: Operation = { type: 'add', dn, attributes };
     return { change, operations: [operation], place: { dn, anchor: '' }, outcome: null };
@@ -152,6 +153,10 @@ export class EntryWriter {
         ? { type: 'delete', dn: found.dn }
         : { type: 'rename', dn: found.dn, rdn: rdnOf(found.dn), keepOldRdn: true, superior: removal.moveTo };
     return { change, operations: [operation], place: null, outcome: null };
+  }
+
+  #isTop(dn: string): boolean {
+    return normalizeDn(dn) === normalizeDn(this.#target.container);
   }
 
   #shaped(change: DirectoryChange): { attributes: Attributes } {
@@ -228,12 +233,18 @@ function refusal(change: DirectoryChange, code: string, reason: string): Draft {
   return { change, operations: [], place: null, outcome };
 }
 
+/** Where the server gives none. */
+const REASONS: Record<number, string> = {
+  [NO_SUCH_OBJECT]: 'what it belongs below is not there, or this account may not see it',
+  [INSUFFICIENT_ACCESS_RIGHTS]: 'this account has no right to do it',
+};
+
 function refused({ id }: DirectoryChange, { code, message }: LdapResult): WriteOutcome {
   const reason = message
     .replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ')
     .trim()
     .slice(0, 300);
-  return { id, result: 'refused', code: resultWord(code), reason };
+  return { id, result: 'refused', code: resultWord(code), reason: reason || (REASONS[code] ?? '') };
 }
 
 function isTrue(values: Buffer[] | undefined): boolean {

@@ -42,30 +42,45 @@ export async function* writeChanges(
   const { transactions = 'fill' } = options.target ?? {};
   let written = 0;
   let line: Line | null = null;
+  let size = FIRST_BATCH;
+  const write = async (batch: DirectoryChange[]): Promise<WriteOutcome[]> => {
+    // Most writes have nothing to say, and need no line.
+    line ??= await openLine(options, servers, signal);
+    const { writer, offersTransactions } = line;
+    const isWanted = transactions === 'always' || (transactions === 'fill' && written >= FILL_AFTER);
+    const beganMs = performance.now();
+    const outcomes = await writeBatch(writer, batch, offersTransactions && isWanted ? memory : null);
+    written += outcomes.length;
+    const tookMs = Math.max(1, performance.now() - beganMs);
+    size = clamp(Math.round((batch.length * AIM_MS) / tookMs), Math.ceil(size / 2), size * 2);
+    return outcomes;
+  };
+  // While the server works on a batch, the outcomes of the one before are recorded and the next is made.
+  let underWay: Promise<WriteOutcome[]> = Promise.resolve([]);
+  const begin = (batch: DirectoryChange[]): void => {
+    underWay = write(batch);
+    // It is told when it is waited for.
+    underWay.catch(() => {});
+  };
   try {
-    let size = FIRST_BATCH;
     let batch: DirectoryChange[] = [];
-    const flush = async (): Promise<WriteOutcome[]> => {
-      // Most writes have nothing to say, and need no line.
-      line ??= await openLine(options, servers, signal);
-      const { writer, offersTransactions } = line;
-      const isWanted = transactions === 'always' || (transactions === 'fill' && written >= FILL_AFTER);
-      const beganMs = performance.now();
-      const outcomes = await writeBatch(writer, batch, offersTransactions && isWanted ? memory : null);
-      written += outcomes.length;
-      const tookMs = Math.max(1, performance.now() - beganMs);
-      size = clamp(Math.round((batch.length * AIM_MS) / tookMs), Math.ceil(size / 2), size * 2);
-      batch = [];
-      return outcomes;
-    };
     for await (const change of changes) {
       batch.push(change);
       // What others lie below is there before them.
-      if (batch.length >= size || change.kind === 'container') yield* await flush();
+      if (batch.length < size && change.kind !== 'container') continue;
+      const outcomes = await underWay;
+      begin(batch);
+      batch = [];
+      yield* outcomes;
     }
-    if (batch.length > 0) yield* await flush();
+    yield* await underWay;
+    if (batch.length > 0) yield* await write(batch);
   } finally {
-    (line as Line | null)?.writer.session.close();
+    const close = () => (line as Line | null)?.writer.session.close();
+    close();
+    // Whoever stops early may do so while the line is being opened.
+    await underWay.catch(() => {});
+    close();
   }
 }
 

@@ -89,6 +89,7 @@ export async function* fetchFiles(
           yield { candidate, contents };
         }
       }
+      for (const candidate of byUid.values()) yield { candidate, contents: [{ is: 'gone' }] };
     }
   }
   for (const candidate of large) yield { candidate, contents: fetchAlone(connection, candidate, maxMessageBytes) };

@@ -88,6 +88,8 @@ interface Results {
   foreign: number[];
   /** For another incarnation, or not readable just now: to be looked at again. */
   left: number[];
+  /** The server gave nothing of their parts. */
+  silent: MailSummary[];
   /** A mail stays of which a part was taken, and another not. */
   hasKept: boolean;
 }
@@ -157,7 +159,7 @@ class FolderPass {
 
   async #examine(uids: number[], uidValidity: string): Promise<Results> {
     const { connection, options, caution } = this.#collecting;
-    const results: Results = { done: [], foreign: [], left: [], hasKept: false };
+    const results: Results = { done: [], foreign: [], left: [], silent: [], hasKept: false };
     const candidates: Candidate[] = [];
     const bounces: { mail: MailSummary; sight: BounceSight }[] = [];
     const readable = uids.filter((uid) => !caution.skips(this.#path, uidValidity, uid));
@@ -174,8 +176,9 @@ class FolderPass {
       await probe(connection, candidates);
       const present = candidates.filter(({ isGone }) => !isGone);
       await this.#takeFiles(present, results);
-      for (const { mail, isGone } of candidates) if (isGone) await this.#withoutParts(mail, results);
       for (const { mail, sight } of bounces) await this.#takeBounce(mail, sight, results);
+      results.silent.push(...candidates.filter(({ isGone }) => isGone).map(({ mail }) => mail));
+      await this.#tellSilent(results);
     } finally {
       // Also when the spool is full: what is in it need not be fetched again.
       if (connection.isUsable) await this.#moveResults(results);
@@ -201,7 +204,7 @@ class FolderPass {
     const { mail } = candidate;
     const count = { taken: 0, left: 0, refused: 0, others: 0 };
     for await (const content of contents) {
-      if (content.is === 'gone') return await this.#withoutParts(mail, results);
+      if (content.is === 'gone') return void results.silent.push(mail);
       const outcome = await this.#takeFile(mail, content);
       if (outcome !== 'nothing') count[outcome]++;
     }
@@ -242,20 +245,24 @@ class FolderPass {
     results.foreign.push(mail.uid);
   }
 
-  /** The server gave nothing of its parts. One that was removed meanwhile is nothing to complain about. */
-  async #withoutParts(mail: MailSummary, results: Results): Promise<void> {
+  /** A mail that was removed meanwhile is nothing to complain about. */
+  async #tellSilent({ silent, left }: Results): Promise<void> {
+    if (silent.length === 0) return;
     const { connection } = this.#collecting;
     // RFC 9051 §7.5.1: what others removed is told with the answer to NOOP, at the latest.
-    await ask(connection, 'look at a mail again', () => connection.client.noop());
-    if ((await stillThere(connection, [mail.uid])).length === 0) return;
-    this.#notices.unreadable(mail);
-    results.left.push(mail.uid);
+    await ask(connection, 'look at mails again', () => connection.client.noop());
+    const there = new Set(await stillThere(connection, silent.map(({ uid }) => uid).sort((a, b) => a - b)));
+    for (const mail of silent) {
+      if (!there.has(mail.uid)) continue;
+      this.#notices.unreadable(mail);
+      left.push(mail.uid);
+    }
   }
 
   async #takeBounce(mail: MailSummary, sight: BounceSight, results: Results): Promise<void> {
     const { connection, options, tooLargeFor } = this.#collecting;
     const texts = await readBounceParts(connection, mail, sight);
-    if (texts === null) return await this.#withoutParts(mail, results);
+    if (texts === null) return void results.silent.push(mail);
     const bounce = readBounce(texts, options.tagSecret);
     if (bounce === null) return void results.foreign.push(mail.uid);
     if (this.#notices.isFirst('bounce', mail)) {

@@ -29,7 +29,7 @@ class ScriptedServer {
   connections = 0;
   readonly #server: Server;
   readonly #script: Script;
-  readonly #sockets = new Set<Socket>();
+  readonly sockets = new Set<Socket>();
   capabilities = 'IMAP4rev1 UIDPLUS MOVE IDLE AUTH=PLAIN AUTH=XOAUTH2 SASL-IR';
 
   constructor(script: Script) {
@@ -41,7 +41,7 @@ class ScriptedServer {
     this.#server.listen(0, '127.0.0.1');
     await once(this.#server, 'listening');
     ended.push(() => {
-      for (const socket of this.#sockets) socket.destroy();
+      for (const socket of this.sockets) socket.destroy();
       this.#server.close();
     });
     return (this.#server.address() as AddressInfo).port;
@@ -49,8 +49,8 @@ class ScriptedServer {
 
   #serve(socket: Socket): void {
     this.connections++;
-    this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
+    this.sockets.add(socket);
+    socket.on('close', () => this.sockets.delete(socket));
     socket.on('error', () => {});
     socket.write(`* OK [CAPABILITY ${this.capabilities}] hello\r\n`);
     let rest = '';
@@ -86,16 +86,16 @@ class ScriptedServer {
     if (command.startsWith('UID FETCH') && command.includes('BODYSTRUCTURE')) return `${summary(400)}${ok}`;
     if (command.startsWith('UID FETCH')) return `${part(command, file.toString('base64'))}${ok}`;
     // The answer to AUTHENTICATE, and the end of IDLE, have no tag.
-    if (tag === command && !/^(?:NOOP|LOGOUT)$/.test(command)) return `${this.#lastTag} OK done\r\n`;
-    this.#lastTag = tag;
+    if (tag === command && !/^(?:NOOP|LOGOUT)$/.test(command)) return `${this.lastTag} OK done\r\n`;
+    this.lastTag = tag;
     return command === 'IDLE' ? '+ idling\r\n' : ok;
   }
 
-  #lastTag = '';
+  lastTag = '';
 
   /** Of AUTHENTICATE, for scripts. */
   remember(tag: string): void {
-    this.#lastTag = tag;
+    this.lastTag = tag;
   }
 }
 
@@ -357,4 +357,69 @@ it('a junk folder that cannot be opened stops nothing', async () => {
   expect(await collect()).toBe(1);
   await collect();
   expect(problems.map(({ message }) => message)).toEqual([expect.stringMatching(/open the folder Junk/)]);
+});
+
+it('a password that is refused is not tried again for five minutes, but a changed one is at once', async () => {
+  let password = 'wrong';
+  let rights = 'secret';
+  const tried: string[] = [];
+  const { collect, mailbox, server } = await open(
+    (command, tag) => {
+      if (command.startsWith('AUTHENTICATE')) return '+ \r\n';
+      const [, user, secret] = Buffer.from(tag, 'base64').toString('latin1').split('\0');
+      if (user !== 'hq') return undefined;
+      tried.push(secret!);
+      return secret === rights ? undefined : `${server.lastTag} NO [AUTHENTICATIONFAILED] no\r\n`;
+    },
+    { login: { user: 'hq', password: async () => password } },
+  );
+  for (let i = 0; i < 3; i++) await expect(collect()).rejects.toMatchObject({ retry: 'operator' });
+  expect(tried).toEqual(['wrong']);
+  password = 'secret';
+  expect(await collect()).toBe(1);
+  expect(tried).toEqual(['wrong', 'secret']);
+
+  // The account was locked for a while, and the password is right.
+  rights = 'nothing';
+  for (const socket of server.sockets) socket.destroy();
+  await vi.waitFor(async () => expect(await collect().catch((error: DirpostError) => error.retry)).toBe('operator'));
+  rights = 'secret';
+  await expect(collect()).rejects.toMatchObject({ retry: 'operator' });
+  const before = tried.length;
+  await expect(mailbox.look(new AbortController().signal)).resolves.toMatchObject({ hasProcessed: true });
+  expect(tried).toHaveLength(before + 1);
+});
+
+it.each([
+  ['named like a message file', '"name" "a.dpm"', '* 1 FETCH (UID 1 BODY[1]<0> NIL)\r\n'],
+  ['named like anything', '"name" "a.bin"', '* 1 FETCH (UID 1 BODY[1]<0> NIL)\r\n'],
+  ['named like a message file', '"name" "a.dpm"', ''],
+  ['named like anything', '"name" "a.bin"', ''],
+])('a file %s (%s) that the server answers with %j is told once, and taken as soon as it is given', async (_, name, answer) => {
+  let isBroken = true;
+  const { collect, problems } = await open((command, tag) => {
+    if (!command.startsWith('UID FETCH')) return undefined;
+    if (command.includes('BODYSTRUCTURE')) return `${summary(400).replace('"name" "a.dpm"', name)}${tag} OK done\r\n`;
+    return isBroken ? `${answer}${tag} OK done\r\n` : undefined;
+  });
+  const told = () => problems.map(({ message }) => message);
+  expect(await collect()).toBe(0);
+  expect(told()).toEqual([expect.stringMatching(/does not give the parts of the mail/)]);
+  nowMs += 3_600_001;
+  expect(await collect()).toBe(0);
+  expect(told()).toHaveLength(1);
+  isBroken = false;
+  nowMs += 3_600_001;
+  expect(await collect()).toBe(1);
+});
+
+it('a mail that was removed meanwhile is nothing to tell', async () => {
+  const { collect, problems, server } = await open((command, tag) => {
+    if (command.startsWith('UID FETCH') && !command.includes('BODYSTRUCTURE')) return `${tag} OK done\r\n`;
+    return command === 'UID SEARCH UID 1 UNDELETED' ? `* SEARCH\r\n${tag} OK done\r\n` : undefined;
+  });
+  expect(await collect()).toBe(0);
+  expect(problems).toEqual([]);
+  expect(server.heard).toContain('UID SEARCH UID 1 UNDELETED');
+  expect(server.heard).not.toContain('UID MOVE 1 Processed');
 });

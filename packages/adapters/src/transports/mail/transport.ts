@@ -171,7 +171,7 @@ export class MailTransport implements Transport {
     const neededBytes = bytes.length <= this.maxMessageBytes ? this.tooLargeFor(to, bytes.length) : null;
     if (neededBytes === null) return error;
     return new DirpostError(error.code, error.message, {
-      retry: 'operator',
+      retry: error.retry,
       hint: `Parts are not made smaller than that: it has to let mails of ${neededBytes} bytes pass.`,
       context: { ...error.context, neededBytes },
     });
