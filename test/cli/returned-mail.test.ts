@@ -1,6 +1,10 @@
-/** Mails that came back, as `dirpost queue` and `dirpost status` show them. */
+/** Mails that came back or were refused, and mailboxes that cannot be read, as `dirpost queue` and `dirpost status` show them. */
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type Bounce, openSqliteStore } from '@dirpost/adapters';
+import { SMTPServer } from 'smtp-server';
 import { expect, it } from 'vitest';
 import { Bounces } from '../../packages/agent/src/bounces.ts';
 import type { Status } from '../../packages/agent/src/status.ts';
@@ -62,4 +66,73 @@ it('a requestor shows it of its server', async () => {
   );
   expect((await oslo.must('queue')).out).toContain('ask its administrator to let your address through');
   expect((await statusOf(oslo)).attention).toEqual(['bounced']);
+});
+
+/** `transports.mail` in place of what stands there, at a mail server that refuses every mail; nobody reads the mailbox. */
+async function refusingMail(office: Office, more = ''): Promise<SMTPServer> {
+  const server = new SMTPServer({
+    authOptional: true,
+    closeTimeout: 1,
+    disabledCommands: ['STARTTLS', 'AUTH'],
+    onRcptTo: (_address, _session, done) =>
+      done(Object.assign(new Error('5.7.1 Not from there'), { responseCode: 550 })),
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server.server, 'listening');
+  const { port } = server.server.address() as AddressInfo;
+  const text = await readFile(office.config, 'utf8');
+  const mail = `mail: { address: dirpost@${office.name}.test, submission: { host: 127.0.0.1, port: ${port}, tls: none, withoutLogin: true }, mailbox: { host: 127.0.0.1, port: 9, tls: none }, login: { password: { file: password } }, peers: { hq: dirpost@hq.test } }`;
+  await writeFile(office.config, text.replace(/^transports:\n(?: .*\n)*/m, `transports: { ${mail}${more} }\n`));
+  await writeFile(join(office.data, 'password'), 'secret\n');
+  return server;
+}
+
+it('what the own mail server refuses for good is failed, told once, and tried less and less; a command tries it', async () => {
+  const { oslo } = await freshNetwork();
+  const server = await refusingMail(oslo);
+  const first = await oslo.run('sync', '--wait', '0');
+  expect(first.code).toBe(1);
+  const told = 'mail: exchange \\d+ to hq was refused: 5\\.7\\.1 for dirpost@hq\\.test: 550 5\\.7\\.1 Not from there\\.';
+  expect(first.out).toMatch(new RegExp(`error: ${told}`));
+  expect(first.out).not.toContain('warning: exchange');
+  const second = await oslo.run('sync', '--wait', '0');
+  expect(second.out).toMatch(new RegExp(`^T1 {2}${told}`, 'm'));
+  const queue = JSON.parse((await oslo.run('--json', 'queue')).out) as { queue: string; note: string }[];
+  expect(queue.filter((one) => one.queue === 'failed').length).toBeGreaterThan(0);
+  expect(queue.find((one) => one.queue === 'failed')!.note).toMatch(/Not from there\. Ask whoever runs the mail server/);
+  const status = await statusOf(oslo);
+  expect(status.attention).toEqual(expect.arrayContaining(['unsent', 'bounced']));
+  expect(status.bounced).toMatchObject({ status: '5.7.1', recipient: 'dirpost@hq.test' });
+  expect(status.unsent.nextAttemptMs! - status.nowMs).toBeGreaterThan(MINUTE);
+  await new Promise<void>((resolve) => server.close(resolve));
+});
+
+it('… and another transport is preferred where there is one', async () => {
+  const { oslo, hq } = await freshNetwork();
+  const server = await refusingMail(oslo, ', folder: { path: ../exchange }');
+  await oslo.run('sync', '--wait', '0');
+  expect(await hq.waiting()).toHaveLength(1);
+  const { out } = await oslo.run('sync', '--wait', '0');
+  expect(out).not.toContain('was refused');
+  await new Promise<void>((resolve) => server.close(resolve));
+});
+
+it('a mailbox that cannot be read stands in the status with its reason, until it can', async () => {
+  const { oslo } = await freshNetwork();
+  const before = await readFile(oslo.config, 'utf8');
+  const server = await refusingMail(oslo);
+  await oslo.run('dispatch');
+  const [mail] = (await statusOf(oslo)).uncollected;
+  await oslo.run('dispatch');
+  const status = await statusOf(oslo);
+  expect(status.attention).toContain('uncollected');
+  expect(status.uncollected).toEqual([mail]);
+  expect(mail).toMatchObject({ transport: 'mail', code: 'transport-failed' });
+  expect(mail!.problem).toContain('The mail server 127.0.0.1:9 could not be reached');
+  const { out } = await oslo.must('status');
+  expect(out).toMatch(/^ {2}mail: nothing could be collected since \d.*: The mail server 127\.0\.0\.1:9 .+\. \S/m);
+  await new Promise<void>((resolve) => server.close(resolve));
+
+  await writeFile(oslo.config, before);
+  expect((await statusOf(oslo)).uncollected).toEqual([]);
 });

@@ -3,7 +3,7 @@
  * that none of them gives a message file.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bounce, MailTransport } from '@dirpost/adapters';
@@ -29,6 +29,7 @@ describeMail('notifications in a mailbox', () => {
   let transport: MailTransport;
   let sent: Sent;
   const bounces: Bounce[] = [];
+  let noting: () => Promise<void> = async () => {};
   const problems: DirpostError[] = [];
   const spooled: Uint8Array[] = [];
 
@@ -76,7 +77,10 @@ describeMail('notifications in a mailbox', () => {
       tagSecret: TAG_SECRET,
       judge: () => ({ take: true }),
       onProblem: (problem) => problems.push(problem),
-      onBounce: (bounce) => bounces.push(bounce),
+      onBounce: async (bounce) => {
+        bounces.push(bounce);
+        await noting();
+      },
     });
   }
 
@@ -290,6 +294,42 @@ describeMail('notifications in a mailbox', () => {
       sent.raw,
     ]);
     expect(bounces).toMatchObject([{ isAuthentic: true, messageId: sent.id, action: 'failed', status: '5.1.1' }]);
+  });
+
+  it('is remembered as seen, and moved, only after it was noted', async () => {
+    const told = async () =>
+      (JSON.parse(await readFile(join(folder, 'mail', 'seen.json'), 'utf8')) as { told: string[] }).told.length;
+    const before = await told();
+    const other = openTransport();
+    let found: { told: number; waiting: number } | null = null;
+    noting = async () => {
+      const { waiting } = await other.lookAtMailbox(new AbortController().signal);
+      found = { told: await told(), waiting };
+    };
+    try {
+      await arrives([
+        'Return-Path: <>',
+        'From: MAILER-DAEMON@mx.hq.test',
+        `To: ${own}`,
+        'Subject: failure notice',
+        'Message-ID: <later@mx.hq.test>',
+        '',
+        'Hi. This is the qmail-send program at mx.hq.test.',
+        '',
+        `<${peer}>:`,
+        'Sorry, no mailbox here by that name. (#5.1.1)',
+        '',
+        '--- Below this line is a copy of the message.',
+        '',
+        sent.raw,
+      ]);
+    } finally {
+      noting = async () => {};
+      await other.close();
+    }
+    expect(bounces).toHaveLength(1);
+    expect(found).toEqual({ told: before, waiting: 1 });
+    expect(await told()).toBe(before + 1);
   });
 
   it('that is forged: told, and nothing more', async () => {

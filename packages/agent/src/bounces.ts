@@ -215,7 +215,8 @@ export class Bounces {
         isMendedBySize(other) === isMendedBySize(one),
     );
     const level = isKnown ? 'info' : 'error';
-    this.#options.tell({ time: 'T3', level, text, quotesNoEntry: true, details: { id, to: peer, status } });
+    const time = isRefused === true ? 'T1' : 'T3';
+    this.#options.tell({ time, level, text, quotesNoEntry: true, details: { id, to: peer, status } });
   }
 
   async #outgoing(peer: PostofficeName, id: string | null): Promise<OutgoingSummary | undefined> {

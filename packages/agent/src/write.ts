@@ -145,7 +145,9 @@ async function writeEntries(
     const writtenMs = written > 0 || before === null ? nowMs : before.writtenMs;
     const allTriedMs = again ? nowMs : (before?.allTriedMs ?? 0);
     await saveWrite(postoffice, name, { ...came, writtenMs, triedMs: nowMs, allTriedMs });
-    const isNews = written > 0 || before?.seq !== seq || before.problem !== null;
+    // Who asked for it wants to hear how it went.
+    const isAsked = options.again === true && refusedCount > 0;
+    const isNews = isAsked || written > 0 || before?.seq !== seq || before.problem !== null;
     if (!isNews && JSON.stringify(before.refused) === JSON.stringify(refused)) return 'unchanged';
     const refusedWords = refusedCount > 0 ? `, ${refusedCount} refused` : '';
     const text = `${name}: wrote ${counted(written, 'change')}${refusedWords}`;

@@ -141,7 +141,9 @@ async function forgetContainers(tx: StoreTx, directory: string, orphans: Planned
     directory,
     [...above].map((dn) => containerId(directory, dn)),
   );
-  const made = present(placed).filter(({ refused }) => refused === null);
+  const made = present(placed);
+  // Else that is why, and it is known.
+  if (made.some(({ refused }) => refused !== null)) return;
   await tx.removePlaced(
     directory,
     made.map(({ id }) => id),

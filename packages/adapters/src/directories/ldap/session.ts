@@ -12,7 +12,8 @@ import { strict as assert } from 'node:assert';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { DirpostError } from '@dirpost/core';
-import { BerError, peekElement } from './ber.ts';
+import { BerError } from './ber.ts';
+import { Framing } from './framing.ts';
 import {
   encodeAbandon,
   encodeOperation,
@@ -31,7 +32,6 @@ import {
   notificationName,
   referenceOf,
   type Response,
-  responseIn,
   resultOf,
   SEARCH_DONE,
   SEARCH_ENTRY,
@@ -77,9 +77,6 @@ interface Waiting {
 
 /** Octets of results that wait for their reader, before the socket is not read any more. */
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
-const SMALLEST_MESSAGE = 7;
-/** A SEQUENCE. */
-const MESSAGE_TAG = 0x30;
 /** RFC 4511 §4.4.1. */
 const NOTICE_OF_DISCONNECTION = '1.3.6.1.4.1.1466.20036';
 
@@ -87,9 +84,7 @@ export class Session {
   readonly server: string;
   readonly #options: SessionOptions;
   #socket: Duplex;
-  #chunks: Buffer[] = [];
-  #have = 0;
-  #need = SMALLEST_MESSAGE;
+  readonly #framing: Framing;
   #lastId = 0;
   readonly #waiting = new Map<number, Waiting>();
   /** One listener for all operations of a signal. */
@@ -102,6 +97,7 @@ export class Session {
   constructor(socket: Duplex, options: SessionOptions) {
     this.server = options.server;
     this.#options = options;
+    this.#framing = new Framing(options.maxMessageBytes);
     this.#socket = socket;
     this.#listen(socket);
   }
@@ -187,9 +183,7 @@ export class Session {
     const plain = this.#socket;
     plain.removeAllListeners('data').removeAllListeners('close').removeAllListeners('error');
     // RFC 4511 §4.14.1: whatever came before TLS is not to be believed.
-    this.#chunks = [];
-    this.#have = 0;
-    this.#need = SMALLEST_MESSAGE;
+    this.#framing.reset();
     try {
       this.#socket = await upgrade(plain);
     } catch (error) {
@@ -303,39 +297,13 @@ export class Session {
   }
 
   #take(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#have += chunk.length;
-    if (this.#have < this.#need) return;
-    const octets = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#have);
-    let rest: Buffer;
     try {
-      rest = octets.subarray(this.#takeMessages(octets));
+      this.#framing.take(chunk, (octets, response, bytes) => this.#dispatch(octets, response, bytes));
     } catch (cause) {
       if (!(cause instanceof BerError)) throw cause;
       const message = `${this.server} sent what is not LDAP: ${cause.message}.`;
       const hint = 'Does an LDAP server listen at that port, and is it ldap or ldaps?';
-      return this.#end(new DirpostError('directory-failed', message, { retry: 'later', hint, cause }));
-    }
-    this.#chunks = rest.length === 0 ? [] : [rest];
-    this.#have = rest.length;
-  }
-
-  /** Where the first message begins that is not there as a whole. */
-  #takeMessages(octets: Buffer): number {
-    this.#need = SMALLEST_MESSAGE;
-    for (let at = 0; ; ) {
-      const message = peekElement(octets, at);
-      if (message === null) return at;
-      // At once: the length that another protocol seems to tell may never come together.
-      if (message.tag !== MESSAGE_TAG) throw new BerError('no LDAP message');
-      if (message.end - at > this.#options.maxMessageBytes)
-        throw new BerError(`a message of ${message.end - at} octets`);
-      if (message.end > octets.length) {
-        this.#need = message.end - at;
-        return at;
-      }
-      this.#dispatch(octets, responseIn(octets, message), message.end - at);
-      at = message.end;
+      this.#end(new DirpostError('directory-failed', message, { retry: 'later', hint, cause }));
     }
   }
 
