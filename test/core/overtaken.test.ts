@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import {
+  type Arrival,
   composeExchange,
   defaultLimits,
   type Exchange,
@@ -44,15 +45,16 @@ async function taken(from: 'lima' | 'hq', to: string): Promise<Uint8Array> {
   return payload;
 }
 
-function arrivalOf<H>(from: string, payload: Uint8Array) {
-  return { from, payload, payloadHash: createHash('sha256').update(payload).digest(), head: codec.head(payload) as H };
+function arrivalOf(from: string, payload: Uint8Array) {
+  return { from, payload, payloadHash: createHash('sha256').update(payload).digest(), head: codec.head(payload) };
 }
 
 const toServer = (payload: Uint8Array): Promise<ProcessOutcome> =>
-  processExchange(network.stores.hq, network.server(), arrivalOf<Exchange>('lima', payload));
+  processExchange(network.stores.hq, network.server(), arrivalOf('lima', payload) as Arrival<Exchange>);
 
 async function toLima(payload: Uint8Array): Promise<Uint8Array> {
-  await processUpdate(network.stores.lima, network.requestor('lima'), arrivalOf<Update>('hq', payload), REPORT);
+  const update = arrivalOf('hq', payload) as Arrival<Update>;
+  await processUpdate(network.stores.lima, network.requestor('lima'), update, REPORT);
   return taken('lima', 'hq');
 }
 
@@ -69,7 +71,8 @@ it('what was verified is not sent again to an exchange that comes after its veri
   const update = await taken('hq', 'lima');
   const late = await composed();
   const verification = await toLima(update);
-  await processVerification(network.stores.hq, network.server(), arrivalOf<Verification>('lima', verification));
+  const verified = arrivalOf('lima', verification) as Arrival<Verification>;
+  await processVerification(network.stores.hq, network.server(), verified);
   const answer = await toServer(late);
   expect(answer.answer).toMatchObject({ mode: 'delta', changes: 0 });
   await toLima(await taken('hq', 'lima'));
