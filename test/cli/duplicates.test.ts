@@ -86,7 +86,9 @@ it('is shown in status, check and preview, with the command to look', async () =
   expect(shown).toMatch(/must be unique, on the lists: 1 that others want, too, are shown. Which: dirpost duplicates/);
   expect(shown).toMatch(/Duplicates, as of .*: here 1 of mail/);
   expect(shown).toContain(`mail ${shared}: hq has it, too`);
-  expect((await oslo.run('check')).out).toMatch(/duplicates +warning +values that several entries here have: 1 of mail/);
+  expect((await oslo.run('check')).out).toMatch(
+    /duplicates +warning +values that several entries here have: 1 of mail/,
+  );
   expect((await oslo.run('preview')).out).toMatch(/Warning: values that several entries here have: 1 of mail/);
 });
 

@@ -19,7 +19,7 @@ async function cameBack(office: Office, ...bounces: Partial<Bounce>[]): Promise<
   const clock = { now: () => Date.now() };
   const returned = new Bounces({ store, clock, retry, isServer: office.name === 'hq', tell: () => {} });
   for (const bounce of bounces) {
-    returned.note({
+    await returned.note({
       isAuthentic: true,
       messageId: null,
       peer: 'oslo',
@@ -32,7 +32,6 @@ async function cameBack(office: Office, ...bounces: Partial<Bounce>[]): Promise<
       ...bounce,
     });
   }
-  await returned.settled();
   await store.close();
 }
 
@@ -92,17 +91,23 @@ it('what the own mail server refuses for good is failed, told once, and tried le
   const server = await refusingMail(oslo);
   const first = await oslo.run('sync', '--wait', '0');
   expect(first.code).toBe(1);
-  const told = 'mail: exchange \\d+ to hq was refused: 5\\.7\\.1 for dirpost@hq\\.test: 550 5\\.7\\.1 Not from there\\.';
+  const told =
+    'mail: exchange \\d+ to hq was refused: 5\\.7\\.1 for dirpost@hq\\.test: 550 5\\.7\\.1 Not from there\\.';
   expect(first.out).toMatch(new RegExp(`error: ${told}`));
   expect(first.out).not.toContain('warning: exchange');
   const second = await oslo.run('sync', '--wait', '0');
   expect(second.out).toMatch(new RegExp(`^T1 {2}${told}`, 'm'));
   const queue = JSON.parse((await oslo.run('--json', 'queue')).out) as { queue: string; note: string }[];
   expect(queue.filter((one) => one.queue === 'failed').length).toBeGreaterThan(0);
-  expect(queue.find((one) => one.queue === 'failed')!.note).toMatch(/Not from there\. Ask whoever runs the mail server/);
+  expect(queue.find((one) => one.queue === 'failed')!.note).toMatch(
+    /Not from there\. Ask whoever runs the mail server/,
+  );
   const status = await statusOf(oslo);
   expect(status.attention).toEqual(expect.arrayContaining(['unsent', 'bounced']));
-  expect(status.bounced).toMatchObject({ status: '5.7.1', recipient: 'dirpost@hq.test' });
+  expect(status.bounced).toMatchObject({ status: '5.7.1', recipient: 'dirpost@hq.test', isRefused: true });
+  expect((await oslo.must('status')).out).toMatch(
+    /\d mails? to hq refused by the own mail server, the last one .*: 5\.7\.1/,
+  );
   expect(status.unsent.nextAttemptMs! - status.nowMs).toBeGreaterThan(MINUTE);
   await new Promise<void>((resolve) => server.close(resolve));
 });

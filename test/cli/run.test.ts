@@ -4,7 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { contentFaults, digestFaults } from '../demo/contents.ts';
@@ -176,6 +176,19 @@ describe('run', () => {
     const server = await ready(hq);
     expect((await waiting).out).toMatch(/In step with hq: digests agree\./);
     for (const agent of [branch, server]) expect((await agent.stop()).code).toBe(0);
+  });
+
+  it('a command asks at once what was mended, however often it failed before', async () => {
+    const { oslo } = pair;
+    await rm(oslo.exchange, { recursive: true });
+    const agent = await ready(oslo);
+    await agent.says(/folder: nothing could be collected/);
+    expect((await oslo.run('dispatch')).out).toMatch(/folder: nothing could be collected/);
+    expect((await oslo.run('status')).out).toMatch(/folder: nothing could be collected since /);
+    await mkdir(oslo.inbox, { recursive: true });
+    expect((await oslo.run('dispatch')).out).not.toMatch(/nothing could be collected/);
+    expect((await oslo.run('status')).out).not.toMatch(/nothing could be collected/);
+    await agent.stop();
   });
 
   it('Ctrl-C at a command cancels it in the agent, which goes on', async () => {

@@ -205,7 +205,7 @@ describe('the screen', () => {
       expect({ line, width: line.length > 100 }).toEqual({ line, width: false });
   });
 
-  it('of a branch says what could not be sent, and why', async () => {
+  it('of a branch says what could not be sent or collected, and why', async () => {
     const { root, oslo } = await freshNetwork();
     const config = await readFile(oslo.config, 'utf8');
     await writeFile(oslo.config, config.replace('path: ../exchange', 'path: ../unplugged'));
@@ -213,7 +213,8 @@ describe('the screen', () => {
     expect(await statusOf(oslo)).toMatchObject({
       server: null,
       unsent: { messages: 1, attempts: 1 },
-      attention: ['unsent'],
+      uncollected: [{ transport: 'folder', hint: expect.stringMatching(/stick/) as string }],
+      attention: ['unsent', 'uncollected'],
     });
     expect((await oslo.must('status')).out).toMatch(/1 message file could not be sent \(1 failed, .*unplugged/);
     await mkdir(join(root, 'unplugged'));

@@ -10,7 +10,8 @@ const claim = (seed: string, owner: string, number: number, seq = number) => ({
   seq,
 });
 
-const told = (claims: Claim[]) => claims.map(({ owner, number, seq, holder, state }) => [owner, number, seq, holder, state]);
+const told = (claims: Claim[]) =>
+  claims.map(({ owner, number, seq, holder, state }) => [owner, number, seq, holder, state]);
 
 export function claimContract(store: StoreOf): void {
   describe('claims', () => {
@@ -79,7 +80,10 @@ export function claimContract(store: StoreOf): void {
       });
       await read(store(), async (tx) => {
         expect(told(await tx.waitingClaims({ owner: 'lima' }, 10))).toEqual([['lima', 2, 2, 'oslo', 'settled']]);
-        expect((await tx.waitingClaims({ holder: 'oslo' }, 10)).map(({ owner }) => owner).sort()).toEqual(['lima', 'rome']);
+        expect((await tx.waitingClaims({ holder: 'oslo' }, 10)).map(({ owner }) => owner).sort()).toEqual([
+          'lima',
+          'rome',
+        ]);
         expect(await tx.waitingClaims({}, 1)).toHaveLength(1);
         const counts = [{}, { owner: 'lima' }, { owner: 'oslo' }, { holder: 'oslo' }, { holder: 'lima' }];
         expect(await Promise.all(counts.map((of) => tx.countWaitingClaims(of)))).toEqual([2, 1, 0, 2, 0]);

@@ -164,6 +164,8 @@ export class UniqueNetwork {
 
 function directoryEntry(owner: string, key: string, values: Record<string, string[]>): DirectoryEntry {
   const all = { objectclass: ['inetOrgPerson'], entryuuid: [key], cn: [key.replace(/ .*/, '')], ...values };
-  const attributes = new Map(Object.entries(all).map(([name, texts]) => [name, texts.map((text) => Buffer.from(text))]));
+  const attributes = new Map(
+    Object.entries(all).map(([name, texts]) => [name, texts.map((text) => Buffer.from(text))]),
+  );
   return { dn: `cn=${key},o=${owner}`, attributes };
 }

@@ -1,5 +1,5 @@
 /** Values that must be unique on the network: who keeps one, what the lists show of the others, and who is told. */
-import { clashesOf, loadOwn, withdrawOwner } from '@dirpost/core';
+import { clashesOf, clashesOfEntry, loadOwn, withdrawOwner } from '@dirpost/core';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { UniqueNetwork } from './unique-network.ts';
 
@@ -80,13 +80,16 @@ it('both owners are told, without a word about entries of the other', async () =
   await network.cycle('oslo');
   const [oslo, lima] = [await network.stores.oslo.read(loadOwn), await network.stores.lima.read(loadOwn)];
   expect(lima.clashes).toMatchObject({ left: 1, kept: 0, entries: [{ code: 'not-unique' }] });
-  expect(lima.clashes.entries[0]!.reason).toBe(
-    `mail ${A}: oslo had it first, so the lists show this entry without it`,
-  );
+  expect(lima.clashes.entries[0]!.reason).toBe(`mail ${A}: oslo had it first, so the lists show this entry without it`);
   expect(oslo.clashes).toMatchObject({ left: 0, kept: 1, entries: [{ code: 'wanted' }] });
   expect(oslo.clashes.entries[0]!.reason).toBe(
     `mail ${A}: lima has it, too; the lists show it of this entry, and not there`,
   );
+  const told = await network.stores.hq.read(async (tx) => {
+    const rows = await tx.scanEntries('collected', 0, 10);
+    return Promise.all(rows.map(async (row) => (await clashesOfEntry(tx, row, ['mail'])).map(({ code }) => code)));
+  });
+  expect(told).toEqual([['wanted'], ['not-unique']]);
   network.people.lima = { ana: { mail: ['ana@lima.example'] } };
   await network.submit('lima');
   await network.cycle('oslo');
@@ -131,9 +134,7 @@ it('a store that knew no unique values learns them at a start, and forgets them 
 });
 
 it('more values than one batch come and go', async () => {
-  const many = Object.fromEntries(
-    Array.from({ length: 2_500 }, (_, i) => [`p${i}`, { mail: [`p${i}@a.example`] }]),
-  );
+  const many = Object.fromEntries(Array.from({ length: 2_500 }, (_, i) => [`p${i}`, { mail: [`p${i}@a.example`] }]));
   network.people.oslo = many;
   network.people.lima = many;
   await network.submit('oslo');

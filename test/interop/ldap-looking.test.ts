@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { describeSlapd } from '../servers/ldap/presence.ts';
 import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
-import { ldif, NETWORK, people, PEOPLE, personLdif, range } from './ldap-directory.ts';
-import { ldapCycle, type LdapOffices, ldapOffices, publishing, setDirectories } from './ldap-offices.ts';
+import { ldif, NETWORK, people, PEOPLE, personLdif, range, SUFFIX } from './ldap-directory.ts';
+import { ldapCycle, type LdapOffices, ldapOffices, publishing, setDirectories, subscribing } from './ldap-offices.ts';
 
 const HERE = `ou=oslo,${NETWORK}`;
 
@@ -56,6 +56,28 @@ describeSlapd('looking at LDAP directories', () => {
     expect(lacks.map(({ mend }) => mend).join('\n')).toMatch(/overlay syncprov/);
   });
 
+  it('check says whether the container is there, is made, or has to be made by somebody', async () => {
+    const said = async (more: object) => {
+      await setDirectories(offices.hq, [await subscribing(offices.hq, target, more)]);
+      const [one] = (await found(offices.hq, 'network')).filter(({ text }) => text.includes('ou=nowhere'));
+      return one;
+    };
+    const container = `ou=nowhere,${SUFFIX}`;
+    expect(await said({ container })).toMatchObject({ result: 'ok', text: expect.stringContaining('first write') });
+    expect(await said({ container, makeContainer: false })).toMatchObject({
+      result: 'fault',
+      text: expect.stringContaining('is not there'),
+    });
+    expect(await said({ container: `ou=deep,${container}` })).toMatchObject({ result: 'fault' });
+  });
+
+  it('check names a base once where nothing is seen, with lines to paste', async () => {
+    await setDirectories(offices.oslo, [await publishing(offices.oslo, source, { base: `ou=nowhere,${SUFFIX}` })]);
+    const bad = (await found(offices.oslo, 'people')).filter(({ result }) => result === 'warning');
+    expect(bad).toMatchObject([{ text: expect.stringContaining(`sees nothing below ou=nowhere,${SUFFIX}`) }]);
+    expect(bad[0]!.mend).toContain('access to');
+  });
+
   it('check says that nobody is let in, or nobody answers', async () => {
     const bind = { method: 'simple', dn: 'cn=nobody,dc=example,dc=com', password: { file: 'ldap-password' } };
     await setDirectories(offices.oslo, [await publishing(offices.oslo, source, { bind })]);
@@ -99,12 +121,18 @@ changetype: delete
     });
     await offices.oslo.must('sync', '--wait', '0');
     await offices.hq.run('sync');
+    const ran = await offices.hq.run('--json', 'preview');
+    expect(ran.code).toBe(1);
+    expect(JSON.parse(ran.out)).toMatchObject({
+      write: [{ problem: expect.stringContaining('could not be reached') }],
+    });
     await target.start();
     const before = await target.search();
     expect(await offices.hq.json<Previewed>('preview')).toMatchObject({
       write: [{ add: 0, modify: 1, rename: 1, delete: 1, refused: 0 }],
     });
     const { out } = await offices.hq.must('preview', '--ldif');
+    expect(out.split('version: 1\n\n')).toHaveLength(2);
     expect(out).toContain(`dn: cn=p0,${HERE}\nchangetype: modify\nreplace: title\ntitle: Boss\n-`);
     expect(out).toContain(`dn: cn=p1,${HERE}\nchangetype: modrdn\nnewrdn: cn=renamed\ndeleteoldrdn: 1`);
     expect(out).toContain(`dn: cn=p2,${HERE}\nchangetype: delete`);

@@ -38,7 +38,8 @@ export class ClashWatch {
     const holders = new Map<string, string>();
     for (const [mail, owners] of standings) {
       const showing = [...owners].filter(([, shown]) => shown.has(true)).map(([owner]) => owner);
-      if (showing.length !== 1) this.violation(`clash: ${mail} of ${[...owners.keys()]} is shown of [${showing}]`);
+      if (showing.length !== 1)
+        this.violation(`clash: ${mail} of ${[...owners.keys()].join()} is shown of [${showing.join()}]`);
       for (const [owner, shown] of owners)
         if (shown.size > 1) this.violation(`clash: ${mail} is shown of some entries of ${owner} only`);
       const before = this.#holders.get(mail);
@@ -66,7 +67,8 @@ export async function clashFaults(machines: readonly Machine[]): Promise<string[
       const here = new Set<string>();
       for (const office of offices) {
         for (const person of office.people.values()) {
-          if (comparedMail(person.mail) !== mail || !isReleased(definition, office.name, person, machine.name)) continue;
+          if (comparedMail(person.mail) !== mail || !isReleased(definition, office.name, person, machine.name))
+            continue;
           here.add(office.name);
           (shown.get(office.idOf(person.key))?.includes(mail) ? showing : hiding).add(office.name);
         }
@@ -74,7 +76,7 @@ export async function clashFaults(machines: readonly Machine[]): Promise<string[
       const nobody = [...here].every((owner) => hiding.has(owner) && !showing.has(owner));
       if (here.size === owners.size && nobody) wrong.push(`${machine.label}: nobody has ${mail} in the replica`);
     }
-    if (showing.size > 1) wrong.push(`${mail} is shown of ${[...showing]}`);
+    if (showing.size > 1) wrong.push(`${mail} is shown of ${[...showing].join()}`);
     for (const owner of showing) if (hiding.has(owner)) wrong.push(`${mail} of ${owner} is shown here and not there`);
   }
   return wrong;

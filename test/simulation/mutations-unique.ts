@@ -31,8 +31,7 @@ export const uniqueMutations: NamedMutation[] = [
     rule: '§5',
     shows: /clash/,
     make: () => ({
-      store: (tx) =>
-        overriding(tx, (method) => (method === 'claimsOf' ? Promise.resolve<Claim[]>([]) : undefined)),
+      store: (tx) => overriding(tx, (method) => (method === 'claimsOf' ? Promise.resolve<Claim[]>([]) : undefined)),
     }),
   },
 ];

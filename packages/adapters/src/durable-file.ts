@@ -139,13 +139,24 @@ export function fileError(cause: unknown, doing: string): DirpostError {
   if (cause instanceof DirpostError) return cause;
   const errno = errnoOf(cause);
   const [code, retry, hint] = table[errno ?? ''] ?? ['file-failed', 'later'];
-  const reason = code === 'disk-full' ? 'the disk is full' : cause instanceof Error ? cause.message : String(cause);
+  const reason =
+    code === 'disk-full'
+      ? 'the disk is full'
+      : cause instanceof Error
+        ? withoutPath(cause.message, doing)
+        : String(cause);
   return new DirpostError(code, `Cannot ${doing}: ${reason}.`, {
     retry,
     ...(hint === undefined ? {} : { hint }),
     context: { errno: errno ?? null },
     cause,
   });
+}
+
+/** `…, open '/a/b'` of Node, where it is said already. */
+function withoutPath(message: string, doing: string): string {
+  const [tail, path] = /, \w+ '([^']*)'$/.exec(message) ?? [];
+  return tail !== undefined && doing.includes(path!) ? message.slice(0, -tail.length) : message;
 }
 
 export function errnoOf(error: unknown): string | undefined {

@@ -58,8 +58,7 @@ const put = (message: Outgoing) => store.transaction((tx) => tx.putOutgoing(mess
 const outgoing = () => store.read((tx) => tx.outgoing());
 
 async function noted(bounces: Bounces, ...all: Bounce[]): Promise<void> {
-  for (const bounce of all) bounces.note(bounce);
-  await bounces.settled();
+  await Promise.all(all.map((bounce) => bounces.note(bounce)));
 }
 
 beforeEach(() => {
@@ -272,7 +271,9 @@ describe('a message file that the own mail server refuses', () => {
     expect(await bounces.refused(file, 'mail', failure({}))).toBe(true);
     expect(await bounces.refused(file, 'mail', failure({}))).toBe(true);
     const { failed, inARow } = (await kept()).get('oslo')!;
-    expect(failed).toMatchObject([{ id: ID, kind: 'update', number: 12, status: '5.7.1', hint: 'Ask the postmaster.' }]);
+    expect(failed).toMatchObject([
+      { id: ID, kind: 'update', number: 12, status: '5.7.1', hint: 'Ask the postmaster.' },
+    ]);
     expect(inARow).toBe(2);
     expect(told.map(({ level }) => level)).toEqual(['error', 'info']);
     expect(told[0]!.text).toBe(

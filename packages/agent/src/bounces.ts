@@ -236,7 +236,11 @@ export class Bounces {
       // One of several parts is kept until it is acknowledged: sending finds that it is too large now, and cuts it anew.
       if (isMendedBySize(one) && kept !== undefined && kept.deliveredMs !== null) {
         const waitMs = doubling(retry.deliverAfterMs, kept.attempts - 1, retry.deliverAtMostMs);
-        const again = { deliveredMs: null, nextAttemptMs: one.atMs + waitMs, lastError: `came back: ${one.diagnostic}` };
+        const again = {
+          deliveredMs: null,
+          nextAttemptMs: one.atMs + waitMs,
+          lastError: `came back: ${one.diagnostic}`,
+        };
         await tx.updateOutgoing(kept.id, again);
       }
       return next;
@@ -294,9 +298,12 @@ function isMendedBySize({ isTooLarge, neededBytes }: FailedMessage): boolean {
 }
 
 /** Of an error of the mail transport: what its mail server said of that message; null: it was not refused for good. */
-function refusalIn(
-  { message, hint, retry, context }: DirpostError,
-): Omit<FailedMessage, 'id' | 'kind' | 'number' | 'atMs'> | null {
+function refusalIn({
+  message,
+  hint,
+  retry,
+  context,
+}: DirpostError): Omit<FailedMessage, 'id' | 'kind' | 'number' | 'atMs'> | null {
   const { reply, recipient = null, status = null, said: diagnostic = message } = context as Partial<SmtpContext>;
   const { isTooLarge = false, isLoginRefused = false, neededBytes } = context as Partial<SmtpContext>;
   if (retry === 'later' || reply == null || reply < 500 || recipient === null || isLoginRefused) return null;

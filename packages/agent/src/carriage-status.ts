@@ -14,7 +14,8 @@ export interface Unsent {
 }
 
 /** Message files that came back or were refused, of which at most 20 are kept; and what was said of the newest. */
-export interface Bounced extends Pick<FailedMessage, 'recipient' | 'status' | 'diagnostic' | 'isTooLarge' | 'neededBytes'> {
+export interface Bounced
+  extends Pick<FailedMessage, 'recipient' | 'status' | 'diagnostic' | 'isTooLarge' | 'neededBytes' | 'isRefused'> {
   messages: number;
   lastMs: number;
 }
@@ -41,9 +42,9 @@ export function unsentTo(waiting: OutgoingSummary[], to: PostofficeName): Unsent
 export function bouncedOf(bounces: PeerBounces | undefined): Bounced | null {
   const newest = bounces?.failed.at(-1);
   if (newest === undefined) return null;
-  const { recipient, status, diagnostic, isTooLarge, neededBytes, atMs } = newest;
-  const needs = neededBytes === undefined ? {} : { neededBytes };
-  return { messages: bounces!.failed.length, lastMs: atMs, recipient, status, diagnostic, isTooLarge, ...needs };
+  const { recipient, status, diagnostic, isTooLarge, neededBytes, isRefused, atMs } = newest;
+  const more = { ...(neededBytes !== undefined && { neededBytes }), ...(isRefused && { isRefused }) };
+  return { messages: bounces!.failed.length, lastMs: atMs, recipient, status, diagnostic, isTooLarge, ...more };
 }
 
 /** One that is not configured any more is nobody's trouble. */

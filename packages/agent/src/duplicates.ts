@@ -3,9 +3,9 @@
  * across the network as far as it is known here; compared as LDAP compares (core/src/compared-values.ts). At the server the
  * network is what was collected, elsewhere the replica.
  *
- *   first pass   48 bits of a hash of each value, sorted: those that stand there twice clash
- *   second pass  which entries have those: a number each; nothing else is kept in memory
- *   then         the entries themselves, value by value
+ *   one pass   48 bits of a hash of each value, and the place of its entry: two numbers, nothing else is kept in memory
+ *   sorted     hashes that stand there twice clash
+ *   then       the entries that clash, value by value
  */
 import {
   comparedAttributes,
@@ -20,6 +20,7 @@ import {
   type PostofficeName,
   shownBytes,
   type StoreTx,
+  ValueReader,
 } from '@dirpost/core';
 import type { Progress } from './events.ts';
 import { describe } from './explain/find.ts';
@@ -75,14 +76,18 @@ interface Options {
 }
 
 /** All within one transaction, in which `each` has to be used, too. */
-export async function findDuplicates(tx: StoreTx, postoffice: Postoffice, options: Options = {}): Promise<FoundDuplicates> {
+export async function findDuplicates(
+  tx: StoreTx,
+  postoffice: Postoffice,
+  options: Options = {},
+): Promise<FoundDuplicates> {
   const search = new Search(tx, postoffice, options);
   return search.run();
 }
 
 class Search {
   readonly #attributes: string[];
-  readonly #wanted: ReadonlySet<string>;
+  readonly #reader: ValueReader;
   readonly #owners: PostofficeName[];
   readonly #others: 'collected' | 'replica';
   #done = 0;
@@ -93,7 +98,7 @@ class Search {
     private readonly options: Options,
   ) {
     this.#attributes = comparedAttributes(options.attributes ?? COMPARED);
-    this.#wanted = new Set(this.#attributes);
+    this.#reader = new ValueReader(this.#attributes);
     // This postoffice has the number 0.
     this.#owners = [postoffice.name];
     this.#others = postoffice.server === null ? 'replica' : 'collected';
@@ -101,23 +106,25 @@ class Search {
 
   async run(): Promise<FoundDuplicates> {
     const hashes = new Numbers();
-    await this.#pass((_, own) => {
-      for (const hash of own) hashes.push(hash);
-    });
-    const clashes = repeated(hashes.sorted());
-    const places = new Float64Array(clashes.total);
-    const filled = Uint32Array.from(clashes.starts);
+    const places = new Numbers();
     await this.#pass((place, own) => {
       for (const hash of own) {
-        const at = indexOf(clashes.values, hash);
-        if (at >= 0) places[filled[at]!++] = place;
+        hashes.push(hash);
+        places.push(place);
       }
     });
+    const clashes = repeated(hashes.sorted());
+    const clashing = new Float64Array(clashes.total);
+    const filled = Uint32Array.from(clashes.starts);
+    for (const [i, hash] of hashes.all().entries()) {
+      const at = indexOf(clashes.values, hash);
+      if (at >= 0) clashing[filled[at]!++] = places.all()[i]!;
+    }
     const groups: Group[] = [];
     for (const [i, hash] of clashes.values.entries()) {
       groups.push({ hash, from: clashes.starts[i]!, to: filled[i]! });
     }
-    return { counts: this.#count(groups, places), each: () => this.#each(groups, places) };
+    return { counts: this.#count(groups, clashing), each: () => this.#each(groups, clashing) };
   }
 
   async #pass(take: (place: number, hashes: Set<number>) => void): Promise<void> {
@@ -134,8 +141,7 @@ class Search {
           if (hashes.size > 0) take(this.#ownerNumber(row.owner) * NUMBER_RANGE + row.number, hashes);
         }
         this.#done += rows.length;
-        // Both passes together are the work.
-        this.options.progress?.({ what: 'looking for duplicates', done: Math.floor(this.#done / 2) });
+        this.options.progress?.({ what: 'looking for duplicates', done: this.#done });
       }
     }
   }
@@ -144,7 +150,7 @@ class Search {
     const bytes = shownBytes(row);
     const hashes = new Set<number>();
     if (bytes === null) return hashes;
-    for (const value of comparedValues(bytes, this.#wanted)) {
+    for (const value of this.#reader.values(bytes)) {
       const text = comparedText(value);
       if (text === null) continue;
       const hash = hashOfText(value.attribute, text).readUIntBE(0, HASH_OCTETS);
@@ -199,7 +205,12 @@ class Search {
     const published = await this.tx.entriesByNumber('published', numbersOf(true));
     const others = await this.tx.entriesByNumber(this.#others, numbersOf(false));
     const standings =
-      this.#others === 'replica' ? [] : await this.tx.entriesById('collected', published.map((row) => row!.id));
+      this.#others === 'replica'
+        ? []
+        : await this.tx.entriesById(
+            'collected',
+            published.map((row) => row!.id),
+          );
     for (const [i, row] of [...published, ...others].entries()) {
       const bytes = shownBytes(row!)!;
       for (const text of this.#textsOf(bytes, attribute, hash)) {
@@ -250,8 +261,13 @@ class Numbers {
     this.#numbers[this.#length++] = number;
   }
 
+  /** A view: no copy. */
+  all(): Float64Array {
+    return this.#numbers.subarray(0, this.#length);
+  }
+
   sorted(): Float64Array {
-    return this.#numbers.subarray(0, this.#length).sort();
+    return this.all().toSorted();
   }
 }
 

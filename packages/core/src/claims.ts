@@ -40,9 +40,8 @@ export interface ChangedEntry {
 
 export class UniqueValues {
   readonly #reader: ValueReader;
-  /** What is not written yet, by value and entry: the last word of each counts. */
-  readonly #came = new Map<string, ReturnType<typeof claimOf>>();
-  readonly #went = new Map<string, ClaimKey>();
+  /** Not written yet. */
+  #came: NewClaim[] = [];
   #unsettled = false;
 
   /** `attributes`: see comparedAttributes. */
@@ -62,30 +61,30 @@ export class UniqueValues {
   /** After the rows were written. `seqOf`: when the value came to the server. */
   async changed(entries: ChangedEntry[], seqOf: (row: EntryRow) => number = (row) => row.seq): Promise<void> {
     if (this.#reader.isEmpty) return;
+    const came: NewClaim[] = [];
+    const went: ClaimKey[] = [];
     for (const { row, before } of entries) {
+      const { owner, number } = row;
       const difference = this.#difference(before, listable(row));
       if (difference === null) continue;
-      for (const value of difference.came) {
-        const key = `${row.number} ${keyOf(value)}`;
-        this.#came.set(key, claimOf(value, row, seqOf(row)));
-      }
-      for (const value of difference.went) {
-        const key = `${row.number} ${keyOf(value)}`;
-        this.#came.delete(key);
-        this.#went.set(key, { value, owner: row.owner, number: row.number });
-      }
+      for (const value of difference.came) came.push({ value, owner, number, seq: seqOf(row) });
+      for (const value of difference.went) went.push({ value, owner, number });
     }
-    if (this.#came.size + this.#went.size >= WRITTEN_AT_ONCE) await this.#write();
+    if (went.length > 0) {
+      // In the order in which they happened: what went may have come before, and may come again.
+      await this.#write();
+      this.#unsettled = true;
+      await this.tx.dropClaims(inOrder(went));
+    }
+    for (const claim of came) this.#came.push(claim);
+    if (this.#came.length >= WRITTEN_AT_ONCE) await this.#write();
   }
 
-  /** Ascending, so that each page of the table is touched once. What went comes first: who has it back keeps his seq. */
   async #write(): Promise<void> {
-    if (this.#came.size + this.#went.size === 0) return;
+    if (this.#came.length === 0) return;
+    const came = inOrder(this.#came);
+    this.#came = [];
     this.#unsettled = true;
-    const [came, went] = [[...this.#came.values()].sort(byOctets), [...this.#went.values()].sort(byOctets)];
-    this.#came.clear();
-    this.#went.clear();
-    for (let from = 0; from < went.length; from += BATCH) await this.tx.dropClaims(went.slice(from, from + BATCH));
     for (let from = 0; from < came.length; from += BATCH) await this.tx.putClaims(came.slice(from, from + BATCH));
   }
 
@@ -111,7 +110,9 @@ export class UniqueValues {
       const rows = await this.tx.scanEntries('collected', after, BATCH);
       if (rows.length === 0) break;
       after = rows.at(-1)!.number;
-      const fewer = rows.filter((row) => row.withheld !== null && row.withheld.length !== this.#stillWithheld(row)?.length);
+      const fewer = rows.filter(
+        (row) => row.withheld !== null && row.withheld.length !== this.#stillWithheld(row)?.length,
+      );
       await this.#shift(
         fewer.map((row) => ({ row, withheld: this.#stillWithheld(row) })),
         server,
@@ -228,6 +229,7 @@ export class UniqueValues {
   /** null where the values are octet for octet the same. */
   #difference(before: Uint8Array | null, after: Uint8Array | null): { came: Buffer[]; went: Buffer[] } | null {
     const [was, is] = [this.#values(before), this.#values(after)];
+    if (was.length === 0) return is.length === 0 ? null : { came: distinctHashes(is), went: [] };
     if (was.length === is.length && was.every((one, i) => isSame(one, is[i]!))) return null;
     const [had, has] = [hashed(was), hashed(is)];
     return { came: missingIn(had, has), went: missingIn(has, had) };
@@ -244,19 +246,39 @@ export class UniqueValues {
 
 const NONE = new Uint8Array(0);
 
-function claimOf(value: Uint8Array, { owner, number }: EntryRow, seq: number) {
-  return { value, owner, number, seq };
+/** So that a number holds four octets and a place in the list. */
+const MOST_SORTED = 2 ** 21;
+
+type NewClaim = ClaimKey & Pick<Claim, 'seq'>;
+
+/** About in the order of their table, so that each of its pages is touched once; those of one value as they came. */
+function inOrder<T extends ClaimKey>(claims: T[]): T[] {
+  if (claims.length > MOST_SORTED) return claims;
+  // Numbers are sorted faster than objects: four octets of the value, and the place in the list.
+  const keys = Float64Array.from(claims, ({ value }, at) => {
+    return (value[0]! * 2 ** 24 + value[1]! * 2 ** 16 + value[2]! * 2 ** 8 + value[3]!) * MOST_SORTED + at;
+  });
+  return Array.from(keys.sort(), (key) => claims[key % MOST_SORTED]!);
 }
 
-function byOctets(a: ClaimKey, b: ClaimKey): number {
-  return Buffer.compare(a.value, b.value);
-}
-
+/** Each once. */
 function hashed(values: ComparedValue[]): Map<string, Buffer> {
   const hashes = new Map<string, Buffer>();
   for (const value of values) {
     const hash = comparedHash(value);
     if (hash !== null) hashes.set(keyOf(hash), hash);
+  }
+  return hashes;
+}
+
+const FEW = 8;
+
+function distinctHashes(values: ComparedValue[]): Buffer[] {
+  if (values.length > FEW) return [...hashed(values).values()];
+  const hashes: Buffer[] = [];
+  for (const value of values) {
+    const hash = comparedHash(value);
+    if (hash !== null && !hashes.some((one) => one.equals(hash))) hashes.push(hash);
   }
   return hashes;
 }

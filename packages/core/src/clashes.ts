@@ -29,13 +29,32 @@ export async function clashesOf(tx: StoreTx, owner: PostofficeName, maxNamed: nu
   }
   const more = maxNamed - named.length;
   if (kept > 0 && more > 0) {
-    for (const claim of await tx.waitingClaims({ holder: owner }, more)) named.push(...(await wanted(tx, claim, owner)));
+    for (const claim of await tx.waitingClaims({ holder: owner }, more))
+      named.push(...(await wanted(tx, claim, owner)));
   }
   return { left, kept, named };
 }
 
+/** Of one entry, with all owners that have the value. */
+export async function clashesOfEntry(tx: StoreTx, row: EntryRow, unique: readonly string[]): Promise<Refusal[]> {
+  const shown = listable(row);
+  const found: Refusal[] = [];
+  for (const value of shown === null ? [] : comparedValues(shown, new Set(unique))) {
+    const hash = comparedHash(value);
+    const [[holder, ...others] = []] = hash === null ? [] : await tx.claimants([hash]);
+    if (hash === null || holder === undefined || others.length === 0) continue;
+    const names = others.map(({ owner }) => owner).join(', ');
+    found.push(...(holder.owner === row.owner ? wantedBy(row, hash, names) : heldBy(row, hash, holder.owner)));
+  }
+  return found;
+}
+
 async function notUnique(tx: StoreTx, { value, number, holder }: Claim): Promise<Refusal[]> {
   const [row] = await tx.entriesByNumber('collected', [number]);
+  return heldBy(row, value, holder ?? '');
+}
+
+function heldBy(row: EntryRow | undefined, value: Uint8Array, holder: PostofficeName): Refusal[] {
   return refusal(row, value, 'not-unique', `${holder} had it first, so the lists show this entry without it`);
 }
 
@@ -43,7 +62,11 @@ async function wanted(tx: StoreTx, { value, owner }: Claim, holder: PostofficeNa
   const [claim] = await tx.claimsOf(value, holder, 0, 1);
   if (claim === undefined) return [];
   const [row] = await tx.entriesByNumber('collected', [claim.number]);
-  return refusal(row, value, 'wanted', `${owner} has it, too; the lists show it of this entry, and not there`);
+  return wantedBy(row, value, owner);
+}
+
+function wantedBy(row: EntryRow | undefined, value: Uint8Array, others: string): Refusal[] {
+  return refusal(row, value, 'wanted', `${others} has it, too; the lists show it of this entry, and not there`);
 }
 
 function refusal(row: EntryRow | undefined, hash: Uint8Array, code: ClashCode, why: string): Refusal[] {

@@ -56,16 +56,23 @@ function take(bytes: Uint8Array, span: AttributeSpan, attributes: ReadonlySet<st
   for (const value of spanValues(bytes, span)) found.push({ attribute: base, description: name, value });
 }
 
+const BEGINNINGS = 4_096;
+
+/** Of the first two octets; several beginnings may share a place. */
+function placeOf(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! * 37 + (bytes[at + 1] ?? 0)) % BEGINNINGS;
+}
+
 /** comparedValues for many entries: attributes that cannot be meant are passed over without a look at their names. */
 export class ValueReader {
   readonly #attributes: ReadonlySet<string>;
-  /** First octets of names that may be meant. */
-  readonly #first = new Uint8Array(256);
+  /** By placeOf: 1 where a name that begins so may be meant. */
+  readonly #begins = new Uint8Array(BEGINNINGS);
 
   constructor(attributes: Iterable<string>) {
     this.#attributes = new Set(attributes);
     const names = [...this.#attributes, ...(this.#attributes.has(MAIL) ? [ADDRESSES] : [])];
-    for (const name of names) for (const one of namesOf(name)) this.#first[one.charCodeAt(0)] = 1;
+    for (const name of names) for (const one of namesOf(name)) this.#begins[placeOf(Buffer.from(one), 0)] = 1;
   }
 
   get isEmpty(): boolean {
@@ -76,7 +83,7 @@ export class ValueReader {
     const found: ComparedValue[] = [];
     for (let at = attributesStart(bytes); at < bytes.length; ) {
       const nameEnd = at + 1 + bytes[at]!;
-      const meant = this.#first[bytes[at + 1]!] === 1;
+      const meant = this.#begins[placeOf(bytes, at + 1)] === 1;
       let [count, next] = readVarint(bytes, nameEnd);
       const valuesStart = next;
       for (let i = 0; i < count; i++) {

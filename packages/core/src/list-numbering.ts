@@ -169,12 +169,7 @@ export async function applyDefinitions(tx: StoreTx, context: ServerContext, serv
 const UNIQUE = 'server/unique';
 
 /** Where the attributes whose values must be unique are others than before. */
-async function claimAnew(
-  tx: StoreTx,
-  context: ServerContext,
-  server: ServerRecord,
-  judged: boolean,
-): Promise<void> {
+async function claimAnew(tx: StoreTx, context: ServerContext, server: ServerRecord, judged: boolean): Promise<void> {
   const attributes = JSON.stringify(context.unique);
   if ((await tx.getDocument<string>(UNIQUE)) === attributes) return;
   // What is numbered anew afterwards is numbered once.

@@ -58,12 +58,7 @@ export async function recutUpdate(
 }
 
 /** The receipt as of now: one that was overtaken would name an old stamp. */
-async function headAgain(
-  tx: StoreTx,
-  context: ServerContext,
-  record: RequestorRecord,
-  head: Update,
-): Promise<HeadOf> {
+async function headAgain(tx: StoreTx, context: ServerContext, record: RequestorRecord, head: Update): Promise<HeadOf> {
   const anchors = (await tx.getDocument<AnchorHint[]>(ANCHORS_DOCUMENT)) ?? [];
   const wantFull = head.receipt.wantFull && head.receipt.newest === record.newest;
   const receipt = await receiptOf(tx, context, record, wantFull);

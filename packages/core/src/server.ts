@@ -105,7 +105,15 @@ async function exchangeIn(
   // The head of the first part speaks for all: it alone carries the bucket digests.
   const exchange =
     parts?.complete === true && parts.first !== null ? (context.codec.head(parts.first) as Exchange) : arrival.head;
-  const answering = { tx, context, server, record, exchange, cursor, receipt: await receiptOf(tx, context, record, false) };
+  const answering = {
+    tx,
+    context,
+    server,
+    record,
+    exchange,
+    cursor,
+    receipt: await receiptOf(tx, context, record, false),
+  };
   let outcome: Omit<ProcessOutcome, 'newIncarnation'>;
   if (verdict !== 'process') outcome = await answerVerdict(answering, verdict);
   else if (parts!.forked) outcome = await answerVerdict(answering, 'rolled-back');
@@ -250,7 +258,10 @@ async function processComplete(
   await tx.removeParts(arrival.from, 'exchange', newLife ? undefined : exchange.number + 1);
   if (verdict === 'rolled-back') {
     record.counts.rollbacks++;
-    const answer = await answerWithoutData({ ...answering, receipt: await receiptOf(tx, context, record, false) }, 'rolled-back');
+    const answer = await answerWithoutData(
+      { ...answering, receipt: await receiptOf(tx, context, record, false) },
+      'rolled-back',
+    );
     return { verdict, accepted: 0, answer };
   }
   await rememberAnchors(tx, record, exchange.anchors);

@@ -21,10 +21,22 @@ export async function ldapFindings(
   if (directory.direction === 'publish') {
     found.push({ what, result: 'ok', text: `changes are found by ${facts.method}: ${facts.why}` });
   } else {
-    found.push({ what, result: 'ok', text: `entries are written below ${directory.container}` });
+    found.push(containerFinding(directory, facts));
     found.push(...unknownTo(what, facts));
   }
   return [...found, ...lacking(what, facts), ...(await openSecrets(what, directory))];
+}
+
+function containerFinding({ name, container, target }: SubscribeLdap, facts: LdapFacts): Finding {
+  const what = name;
+  if (facts.container === 'there') return { what, result: 'ok', text: `entries are written below ${container}` };
+  if (facts.container === 'to be made') {
+    return { what, result: 'ok', text: `entries are written below ${container}, which is made with the first write` };
+  }
+  const mend = target.makeContainer
+    ? 'What it stands below is not there either: look at how both are written.'
+    : 'Make it, and give the account its rights (docs/ldap.md); or is `container` written wrongly?';
+  return { what, result: 'fault', text: `${container} is not there, or ${facts.account} may not see it`, mend };
 }
 
 /** They are left out of what is written. */

@@ -66,7 +66,8 @@ async function show(
   if (postoffice.server === null) return;
   const { unique } = postoffice.server;
   const which = unique.length === 0 ? 'No attribute' : `Of attributes in \`unique\` (${unique.join(', ')}) each value`;
-  const what = unique.length === 0 ? 'has to be unique on the lists.' : 'is on the lists of the owner who had it first.';
+  const what =
+    unique.length === 0 ? 'has to be unique on the lists.' : 'is on the lists of the owner who had it first.';
   screen.line(`\n${which} ${what}`);
 }
 

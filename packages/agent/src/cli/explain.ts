@@ -172,6 +172,7 @@ function showServer(screen: Screen, story: ServerStory): void {
     ['rules', story.refused === null ? 'may be published' : `REFUSED (${story.refused.code}): ${story.refused.reason}`],
   ]);
   showHeld(screen, story.held, 'the lists stay as they were');
+  for (const { reason } of story.clashes) screen.line(`  ${reason}. Which: dirpost duplicates`);
   for (const list of story.lists) showList(screen, list);
   for (const { postoffice, code, reason } of story.refusals) {
     screen.line(`  REFUSED by a directory of ${postoffice} (${code}): ${reason}`);

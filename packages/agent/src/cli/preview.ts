@@ -1,6 +1,6 @@
 /** `dirpost preview`: what the next sync would publish, and what would be written. Changes nothing. */
 import { differences, formatLdif } from '@dirpost/adapters';
-import { type DirectoryEntry, isDirpostError, previewedChanges } from '@dirpost/core';
+import { type DirectoryEntry, DirpostError, isDirpostError, previewedChanges } from '@dirpost/core';
 import { collect } from '../collect.ts';
 import { type DuplicateCount, duplicateWords, findDuplicates } from '../duplicates.ts';
 import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
@@ -10,15 +10,17 @@ import type { Column, Screen } from './screen.ts';
 
 export interface WriteCounts {
   directory: string;
-  add: number;
-  modify: number;
-  delete: number;
+  add?: number;
+  modify?: number;
+  delete?: number;
   /** From here on of directories that are written entry by entry. */
   rename?: number;
   refused?: number;
   /** Changes that were not compared with what stands there: there are too many. */
   more?: number;
   /** Some of them. */
+  /** Why it could not be compared with what stands there. */
+  problem?: string;
   changes?: { dn: string; action: string; code?: string; reason?: string }[];
 }
 
@@ -31,7 +33,9 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
     if (ldif) screen.raw(formatLdif([]));
     for (const target of postoffice.subscribing) {
       const previewOne = target.directory.writes === 'whole' ? previewWrite : previewEntries;
-      writes.push(await previewOne(call, postoffice, target, ldif));
+      // LDIF that ends early is not to be taken for the whole.
+      const previewed = previewOne(call, postoffice, target, ldif);
+      writes.push(await (ldif ? previewed : previewed.catch((error) => problemOf(target, error, signal))));
     }
     if (ldif) return EXIT.done;
     const duplicates = await postoffice.store.read(
@@ -59,7 +63,7 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
     );
     showWrites(call, writes);
     showDuplicates(screen, duplicates);
-    return collected.some(({ problem }) => problem !== null) ? EXIT.failed : EXIT.done;
+    return [...collected, ...writes].some(({ problem = null }) => problem !== null) ? EXIT.failed : EXIT.done;
   });
 }
 
@@ -67,6 +71,15 @@ const byEntryColumns: Column<WriteCounts>[] = [
   { title: 'rename', value: (one) => one.rename, align: 'right' },
   { title: 'refused', value: (one) => one.refused, align: 'right' },
 ];
+
+const problemColumn: Column<WriteCounts> = { title: 'problem', value: (one) => one.problem ?? 'none' };
+
+/** What would be published is shown all the same. */
+function problemOf({ directory }: SubscribingDirectory, error: unknown, signal: AbortSignal): WriteCounts {
+  if (!(error instanceof DirpostError) || signal.aborted) throw error;
+  const problem = `${error.message} ${error.hint ?? ''}`.trimEnd();
+  return { directory: directory.name, problem };
+}
 
 function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
   if (writes.length === 0) return;
@@ -79,6 +92,7 @@ function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
     { title: 'modify', value: (one) => one.modify, align: 'right' },
     { title: 'delete', value: (one) => one.delete, align: 'right' },
     ...(isByEntry ? byEntryColumns : []),
+    ...(writes.some(({ problem }) => problem !== undefined) ? [problemColumn] : []),
   ]);
   const refused = writes.flatMap(({ changes = [] }) => changes.filter(({ action }) => action === 'refused'));
   screen.table(refused, [
@@ -106,7 +120,7 @@ async function previewWrite(
   { directory, options }: SubscribingDirectory,
   ldif: boolean,
 ): Promise<WriteCounts> {
-  const counts: WriteCounts = { directory: directory.name, add: 0, modify: 0, delete: 0 };
+  const counts = { directory: directory.name, add: 0, modify: 0, delete: 0 };
   const existing = presentEntries(directory.read(null, signal));
   for await (const record of differences(existing, previewedChanges(store, options))) {
     if (record.kind === 'add' || record.kind === 'modify' || record.kind === 'delete') counts[record.kind]++;

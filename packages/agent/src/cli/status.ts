@@ -55,7 +55,8 @@ function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
     screen.line(`  ${transport}: ${what} ${hint ?? 'Look closer: dirpost check'}`);
   }
   if (bounced !== null) {
-    const what = `${counted(bounced.messages, 'mail')} to ${postoffice.requestor.server} came back, the last one ${time(bounced.lastMs)}`;
+    const happened = bounced.isRefused === true ? 'refused by the own mail server' : 'came back';
+    const what = `${counted(bounced.messages, 'mail')} to ${postoffice.requestor.server} ${happened}, the last one ${time(bounced.lastMs)}`;
     screen.line(`  ${what}: ${said(bounced)} What to do: dirpost queue`);
   }
   if (held.here > 0) screen.line(`  HELD: ${counted(held.here, 'entry')}. Look, and approve or not: dirpost held`);
@@ -244,4 +245,8 @@ function showRefused(screen: Screen, { own, directories, server }: Status): void
     { title: 'code', value: (line) => line.code },
     { title: 'because', value: (line) => line.reason },
   ]);
+  if (!lines.some(({ where }) => where.startsWith('write of '))) return;
+  screen.line(
+    'Who one is, and where it stands: dirpost explain ID. When the reason is mended: dirpost dispatch --again',
+  );
 }

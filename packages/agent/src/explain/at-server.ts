@@ -2,6 +2,7 @@
 import {
   type AddressList,
   attributeSpans,
+  clashesOfEntry,
   type EntryRow,
   findRequestor,
   type FlaggedEntry,
@@ -12,6 +13,7 @@ import {
   lookupIn,
   type OutgoingSummary,
   publishJudge,
+  releaseOf,
   type RequestorRecord,
   type ServerContext,
   seqTimes,
@@ -38,6 +40,8 @@ export interface ServerStory {
   ownerExchange: { number: number; heardMs: number; acceptedSeq: number } | null;
   /** By the publishing rules. */
   refused: { code: string; reason: string } | null;
+  /** Values that must be unique, and that others have, too. */
+  clashes: { code: string; reason: string }[];
   lists: ListStory[];
   /** By directories of those who have reported. */
   refusals: { postoffice: string; code: string; reason: string }[];
@@ -111,6 +115,7 @@ export async function explainAtServer(
         ? null
         : { number: owner.newest, heardMs: owner.lastHeardMs, acceptedSeq: owner.accepted.seq },
     refused: refusalOf(context, row, owner),
+    clashes: (await clashesOfEntry(tx, row, context.unique)).map(({ code, reason }) => ({ code, reason })),
     lists,
     refusals: [...receivers.records.values()].flatMap(({ name, report }) => {
       const refused = refusedIn(report.refused, id);
@@ -151,7 +156,9 @@ async function explainList(
   const [listRow] = await tx.listRows(name, [row.number]);
   const on = listRow !== undefined && !listRow.left;
   const shown = shownBytes(row);
-  const attributes = shown === null ? [] : [...attributeSpans(shown)].map((span) => span.name);
+  const attributes = shown === null ? [] : namesIn(shown);
+  const release = on ? releaseOf(list, row) : null;
+  const released = new Set(release === null ? [] : namesIn(release.bytes));
   const followers = receivers.names.filter((one) => listFor(context.lists, one) === list);
   const standing = (one: string, present: ListRow): ReceiverStanding =>
     standingOf(one, receivers.records.get(one), row, present, record?.identity ?? '', updates);
@@ -163,10 +170,14 @@ async function explainList(
     enteredSeq: listRow?.entered ?? null,
     filter,
     reasons: on ? [] : reasonsOf(row, filter),
-    released: on ? attributes.filter((attribute) => list.releases(attribute)) : [],
-    withheld: on ? attributes.filter((attribute) => !list.releases(attribute)) : [],
+    released: attributes.filter((attribute) => released.has(attribute)),
+    withheld: on ? attributes.filter((attribute) => !released.has(attribute)) : [],
     requestors: listRow === undefined ? [] : followers.map((one) => standing(one, listRow)),
   };
+}
+
+function namesIn(bytes: Uint8Array): string[] {
+  return [...attributeSpans(bytes)].map((span) => span.name);
 }
 
 function reasonsOf(row: EntryRow, filter: string): string[] {

@@ -106,25 +106,32 @@ function limitsOf389(account: string): Mending {
   };
 }
 
-/** In Samba no tool gives the right; modify-timestamp does without it. */
-export function lacksDeletedObjects(namingContext: string, isSamba: boolean): Advice {
+export function lacksDeletedObjects(namingContext: string): Advice {
   const container = `CN=Deleted Objects,${namingContext}`;
   return (account) => ({
     what: `${account} does not see deleted objects of ${namingContext}: a search for them finds none, without any error.`,
-    mend: isSamba ? [] : inDomain(`dsacls "${container}" /takeownership`, `dsacls "${container}" /G "${account}:LCRP"`),
+    mend: inDomain(`dsacls "${container}" /takeownership`, `dsacls "${container}" /G "${account}:LCRP"`),
   });
 }
 
-/** DS-Replication-Get-Changes (MS-ADTS 5.1.3.2.1). It gives no passwords. Samba wants the right above as well. */
-export function lacksReplicationRight(namingContext: string, isSamba: boolean): Advice {
+/** DS-Replication-Get-Changes (MS-ADTS 5.1.3.2.1). It gives no passwords. */
+export function lacksReplicationRight(namingContext: string): Advice {
   return (account) => ({
     what: `${account} may not use DirSync in ${namingContext}, or does not see by it what was deleted.`,
-    mend: isSamba ? [] : inDomain(`dsacls "${namingContext}" /G "${account}:CA;Replicating Directory Changes"`),
+    mend: inDomain(`dsacls "${namingContext}" /G "${account}:CA;Replicating Directory Changes"`),
   });
 }
 
 function inDomain(...lines: string[]): Mending[] {
   return [{ where: 'a command line of an administrator of the domain', lines }];
+}
+
+/** No server says which of these it is. */
+export function seesNothing(kind: string, base: string, attributes: string[]): Advice {
+  return (account) => ({
+    ...lacksReading(kind, base, attributes)(account),
+    what: `${account} sees nothing below ${base}: the base is written wrongly, nothing there matches the filter, or this account may not read it.`,
+  });
 }
 
 /** An account that may not read `objectClass` finds nothing by most filters. */

@@ -113,7 +113,7 @@ async function proveUsn(context: ReadContext): Promise<Proof> {
   for (const namingContext of found.namingContexts) {
     if (await seesDeleted(context, namingContext)) continue;
     const why = `this account does not see deleted objects of ${namingContext}`;
-    return { fits: false, why, advice: [lacksDeletedObjects(namingContext, isSamba(context))] };
+    return { fits: false, why, ...(!isSamba(context) && { advice: [lacksDeletedObjects(namingContext)] }) };
   }
   return {
     fits: true,
@@ -130,7 +130,7 @@ async function proveDirSync(context: ReadContext): Promise<Proof> {
     return { fits: true, why: 'this account may replicate directory changes, deletions among them' };
   }
   const why = `this account may not replicate changes of ${namingContext}, or not all of them`;
-  return { fits: false, why, advice: [lacksReplicationRight(namingContext!, isSamba(context))] };
+  return { fits: false, why, ...(!isSamba(context) && { advice: [lacksReplicationRight(namingContext!)] }) };
 }
 
 function domainOf({ dse, options }: ReadContext): { namingContexts: string[] } | Extract<Proof, { fits: false }> {
@@ -142,6 +142,7 @@ function domainOf({ dse, options }: ReadContext): { namingContexts: string[] } |
   return namingContexts === null ? { fits: false, why: 'a base lies in no naming context' } : { namingContexts };
 }
 
+/** No tool of Samba gives these rights; modify-timestamp does without them. */
 function isSamba({ dse }: ReadContext): boolean {
   return dse.vendor.startsWith('Samba');
 }

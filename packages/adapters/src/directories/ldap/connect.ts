@@ -77,12 +77,14 @@ function tlsOptions({ host }: LdapServer, { ca, bind }: LineOptions): Connection
   };
 }
 
+const FILE_HINT = 'Look at the PEM files: `ca`, the certificate, and the key that belongs to it.';
+
 /** OpenSSL did not take what was read. */
 function unusableFiles(server: LdapServer, cause: unknown): DirpostError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new DirpostError('directory-failed', `TLS to ${shownServer(server)} cannot begin: ${why}.`, {
     retry: 'operator',
-    hint: 'Look at the PEM files: `ca`, the certificate, and the key that belongs to it.',
+    hint: FILE_HINT,
     cause,
   });
 }
@@ -144,7 +146,7 @@ function tooLate(withinMs: number): Error {
 const noLine = 'Most often the line is down just now, or a firewall drops what goes there.';
 const wrongName = 'Use the name that stands in the certificate, or renew the certificate.';
 const wrongAuthority =
-  "Name the PEM file of the authority in the directory's `ca`, if it is a private one. If not, something reads along.";
+  "If it is a private one, name its PEM file in the directory's `ca`, or look whether it is the right file. If not, something reads along.";
 const wrongTls =
   'Look at the port and at `tls`: ldaps is TLS from the first octet (636), starttls begins in the clear (389).';
 
@@ -194,6 +196,7 @@ function read(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw fileError(error, `read ${path}`);
+    const { code, message, retry, hint = FILE_HINT, context } = fileError(error, `read ${path}`);
+    throw new DirpostError(code, message, { retry, hint, context, cause: error });
   }
 }

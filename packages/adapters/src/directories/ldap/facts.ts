@@ -1,5 +1,6 @@
 /** What `dirpost check` tells of an LDAP directory: who and what is at the other end, and what is lacking there. */
-import { type Advice, cutsAnswers, type Lack, lacksIndex, lacksReading } from './advice.ts';
+import { parentDn } from '@dirpost/core';
+import { type Advice, cutsAnswers, type Lack, lacksIndex, lacksReading, seesNothing } from './advice.ts';
 import { whoBinds } from './bind.ts';
 import type { Chosen } from './choose-method.ts';
 import { escapedOctets, namingContextsOf } from './domain-controller.ts';
@@ -9,6 +10,7 @@ import type { Method } from './read-delta.ts';
 import { askedAttributes, type ReadContext, searchPages } from './read-whole.ts';
 import type { SearchRequest } from './requests.ts';
 import { ADMIN_LIMIT_EXCEEDED, SIZE_LIMIT_EXCEEDED, SUCCESS } from './results.ts';
+import { readEntry } from './root-dse.ts';
 import { readSchema } from './schema.ts';
 import { type WakeUp, wakeUpOf } from './watch.ts';
 
@@ -29,6 +31,8 @@ export interface LdapFacts {
   sizeLimit: number | null;
   /** Of a target: attributes that its schema does not know, or null where it does not show it. Else none. */
   unknownAttributes: string[] | null;
+  /** Of a target: whether its container is there, can be made, or cannot since nothing is there to make it below. */
+  container: 'there' | 'to be made' | 'missing' | null;
   lacks: Lack[];
 }
 
@@ -41,16 +45,20 @@ const MAX_COUNTED = 10_000;
 export async function ldapFacts(context: ReadContext, options: LdapOptions, chosen: Chosen): Promise<LdapFacts> {
   const { session, dse } = context;
   const account = await accountOf(context, options);
-  const lacks: Advice[] = [...chosen.lacks];
+  const lacks: Advice[] = [];
   const sizeLimit = await sizeLimitOf(context, chosen.method);
   if (sizeLimit !== null) lacks.push(cutsAnswers(dse.kind, sizeLimit));
+  let isBlind = false;
   for (const base of options.bases) {
     const isReadable = await isAnchorReadable(context, base);
     if (isReadable === false) lacks.push(lacksReading(dse.kind, base.dn, [options.anchor]));
     if (isReadable !== null) continue;
     const needed = [...askedAttributes(options), timeAttributes(dse).changed];
-    lacks.push(lacksReading(dse.kind, base.dn, needed));
+    lacks.push(seesNothing(dse.kind, base.dn, needed));
+    isBlind = true;
   }
+  // Who sees nothing cannot be told what a better method lacks.
+  if (!isBlind) lacks.unshift(...chosen.lacks);
   lacks.push(...(await missingIndexes(context, chosen.method)));
   return {
     server: session.server,
@@ -62,6 +70,7 @@ export async function ldapFacts(context: ReadContext, options: LdapOptions, chos
     wakeUp: wakeUpOf(dse),
     sizeLimit,
     unknownAttributes: options.target === undefined ? [] : await unknownAttributes(context, options.attributes),
+    container: await containerOf(context, options),
     lacks: lacks.map((advice) => advice(account)),
   };
 }
@@ -127,6 +136,14 @@ async function missingIndexes({ session, dse, options, signal }: ReadContext, me
 function withoutIndex(names: string[], indexes: string[]): string[] {
   const indexed = new Set(indexes.flatMap((index) => index.split(/\s+/)[0]!.toLowerCase().split(',')));
   return names.filter((name) => !indexed.has(name.toLowerCase()));
+}
+
+async function containerOf({ session, signal }: ReadContext, { target }: LdapOptions): Promise<LdapFacts['container']> {
+  if (target === undefined) return null;
+  const isThere = async (dn: string) => (await readEntry(session, dn, ['1.1'], { signal })) !== null;
+  if (await isThere(target.container)) return 'there';
+  const parent = parentDn(target.container) ?? '';
+  return target.makeContainer && parent !== '' && (await isThere(parent)) ? 'to be made' : 'missing';
 }
 
 async function unknownAttributes({ session, dse, signal }: ReadContext, names: string[]): Promise<string[] | null> {

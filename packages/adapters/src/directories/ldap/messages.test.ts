@@ -185,6 +185,16 @@ describe('responses', () => {
     });
   });
 
+  it('names are in lower case also where there are more of them than are remembered', () => {
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 5_000; i++) {
+        const octets = entry(1, 'cn=a', { [`Attribute-${i}`]: ['x'], [`${'Long'.repeat(40)}${i}`]: [] });
+        const { attributes } = entryOf(octets, responseIn(octets, whole(octets)));
+        expect([...attributes.keys()].join()).toBe(`attribute-${i},${'long'.repeat(40)}${i}`);
+      }
+    }
+  });
+
   it('a result has all that the server said', () => {
     const answer = { code: 4096, matchedDn: 'dc=x', message: 'über', referrals: ['ldap://a/', 'ldap://b/'] };
     const octets = result(2 ** 31 - 1, BIND, { ...answer, value: Buffer.from([1, 2]), controls: [{ type: '1.2.4' }] });

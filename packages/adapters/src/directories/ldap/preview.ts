@@ -32,6 +32,7 @@ export async function* previewChanges(
   try {
     const dse = await readRootDse(session, signal);
     const writer = new EntryWriter({ session, options, schema: await readSchema(session, dse, signal), signal });
+    await writer.requireContainer();
     let batch: DirectoryChange[] = [];
     for (const change of changes) {
       batch.push(change);

@@ -126,7 +126,7 @@ interface KnownName {
 }
 
 /** Of a million entries the names are the same few: no text is made of them again. By a hash; a collision costs time only. */
-const knownNames: (KnownName | undefined)[] = new Array<undefined>(NAMES_REMEMBERED).fill(undefined);
+const knownNames: (KnownName | undefined)[] = Array.from({ length: NAMES_REMEMBERED });
 
 function nameIn(octets: Buffer, { start, end }: Element): string {
   let hash = 0;

@@ -2,7 +2,7 @@
  * One change of the replica for one entry of an LDAP directory: what stands there, which operations lead to what is wanted,
  * and what the server said. An entry is found again by the anchor, wherever an administrator moved it.
  */
-import { isDirpostError, isWithin, normalizeDn, parentDn, parseDn, rdnOf } from '@dirpost/core';
+import { DirpostError, isDirpostError, isWithin, normalizeDn, parentDn, parseDn, rdnOf } from '@dirpost/core';
 import type { Attributes, DirectoryChange, Place, WriteOutcome } from '@dirpost/core';
 import { completeRanges, hasRange } from './member-range.ts';
 import { modificationsFor } from './modifications.ts';
@@ -48,6 +48,20 @@ export class EntryWriter {
     this.#options = options;
     this.#target = options.target;
     this.#schema = schema;
+  }
+
+  /**
+   * Throws DirpostError `directory-failed` where the container is somebody else's to make and is not there: one fault, and not one
+   * of each entry.
+   */
+  async requireContainer(): Promise<void> {
+    const { container, makeContainer } = this.#target;
+    if (makeContainer || (await readEntry(this.session, container, ['1.1'], { signal: this.signal })) !== null) return;
+    throw new DirpostError('directory-failed', `${container} is not there, or this account may not see it.`, {
+      retry: 'operator',
+      hint: 'Make it, and give the account its rights (docs/ldap.md); or is `container` written wrongly?',
+      context: { container },
+    });
   }
 
   async draft(change: DirectoryChange): Promise<Draft> {

@@ -76,7 +76,7 @@ export async function* writeChanges(
     yield* await underWay;
     if (batch.length > 0) yield* await write(batch);
   } finally {
-    const close = () => (line as Line | null)?.writer.session.close();
+    const close = () => line?.writer.session.close();
     close();
     // Whoever stops early may do so while the line is being opened.
     await underWay.catch(() => {});
@@ -95,6 +95,7 @@ async function openLine(options: LdapOptions, servers: LdapServers, signal: Abor
     const dse = await readRootDse(session, signal);
     const schema = await readSchema(session, dse, signal);
     const writer = new EntryWriter({ session, options, schema, signal });
+    await writer.requireContainer();
     return { writer, offersTransactions: dse.extensions.has(TRANSACTIONS) };
   } catch (error) {
     session.close();

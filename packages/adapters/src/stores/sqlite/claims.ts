@@ -55,9 +55,7 @@ export function claimOperations(db: Connection) {
 
     claimsOf(value, owner, after, limit) {
       return db
-        .query(
-          `SELECT ${COLUMNS} FROM claim WHERE value = ? AND owner = ? AND number > ? ORDER BY number LIMIT ?`,
-        )
+        .query(`SELECT ${COLUMNS} FROM claim WHERE value = ? AND owner = ? AND number > ? ORDER BY number LIMIT ?`)
         .all(value, db.owners.find(owner), after, limit)
         .map((row) => claim(db, row));
     },

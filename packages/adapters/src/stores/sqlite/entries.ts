@@ -214,9 +214,7 @@ function isRare({ held, withheld }: EntryRow): boolean {
 /** In the order of RARE_COLUMNS. */
 function rareValues({ held, withheld }: EntryRow): unknown[] {
   const ofHeld =
-    held === null
-      ? NOTHING_HELD
-      : [held.effects, held.lostMembers, held.sinceMs, held.approved ? 1 : 0, held.shown];
+    held === null ? NOTHING_HELD : [held.effects, held.lostMembers, held.sinceMs, held.approved ? 1 : 0, held.shown];
   return [...ofHeld, withheld];
 }
 

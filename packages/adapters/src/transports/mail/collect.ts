@@ -251,7 +251,12 @@ class FolderPass {
     const { connection } = this.#collecting;
     // RFC 9051 §7.5.1: what others removed is told with the answer to NOOP, at the latest.
     await ask(connection, 'look at mails again', () => connection.client.noop());
-    const there = new Set(await stillThere(connection, silent.map(({ uid }) => uid).sort((a, b) => a - b)));
+    const there = new Set(
+      await stillThere(
+        connection,
+        silent.map(({ uid }) => uid).sort((a, b) => a - b),
+      ),
+    );
     for (const mail of silent) {
       if (!there.has(mail.uid)) continue;
       this.#notices.unreadable(mail);

@@ -395,23 +395,26 @@ it.each([
   ['named like anything', '"name" "a.bin"', '* 1 FETCH (UID 1 BODY[1]<0> NIL)\r\n'],
   ['named like a message file', '"name" "a.dpm"', ''],
   ['named like anything', '"name" "a.bin"', ''],
-])('a file %s (%s) that the server answers with %j is told once, and taken as soon as it is given', async (_, name, answer) => {
-  let isBroken = true;
-  const { collect, problems } = await open((command, tag) => {
-    if (!command.startsWith('UID FETCH')) return undefined;
-    if (command.includes('BODYSTRUCTURE')) return `${summary(400).replace('"name" "a.dpm"', name)}${tag} OK done\r\n`;
-    return isBroken ? `${answer}${tag} OK done\r\n` : undefined;
-  });
-  const told = () => problems.map(({ message }) => message);
-  expect(await collect()).toBe(0);
-  expect(told()).toEqual([expect.stringMatching(/does not give the parts of the mail/)]);
-  nowMs += 3_600_001;
-  expect(await collect()).toBe(0);
-  expect(told()).toHaveLength(1);
-  isBroken = false;
-  nowMs += 3_600_001;
-  expect(await collect()).toBe(1);
-});
+])(
+  'a file %s (%s) that the server answers with %j is told once, and taken as soon as it is given',
+  async (_, name, answer) => {
+    let isBroken = true;
+    const { collect, problems } = await open((command, tag) => {
+      if (!command.startsWith('UID FETCH')) return undefined;
+      if (command.includes('BODYSTRUCTURE')) return `${summary(400).replace('"name" "a.dpm"', name)}${tag} OK done\r\n`;
+      return isBroken ? `${answer}${tag} OK done\r\n` : undefined;
+    });
+    const told = () => problems.map(({ message }) => message);
+    expect(await collect()).toBe(0);
+    expect(told()).toEqual([expect.stringMatching(/does not give the parts of the mail/)]);
+    nowMs += 3_600_001;
+    expect(await collect()).toBe(0);
+    expect(told()).toHaveLength(1);
+    isBroken = false;
+    nowMs += 3_600_001;
+    expect(await collect()).toBe(1);
+  },
+);
 
 it('a mail that was removed meanwhile is nothing to tell', async () => {
   const { collect, problems, server } = await open((command, tag) => {

@@ -201,7 +201,8 @@ export class Mailbox {
 
   /** RFC 9051 §6.1.2: whatever has come is told with the answer to NOOP, and the watch hears it. */
   async #lookForMail(): Promise<void> {
-    if (this.#line.isWatched) await this.#line.inTurn(this.#closed.signal, ({ connection }) => connection.client.noop());
+    if (this.#line.isWatched)
+      await this.#line.inTurn(this.#closed.signal, ({ connection }) => connection.client.noop());
   }
 
   /** What a person wants to know. Makes and changes nothing in the mailbox. */

@@ -65,7 +65,8 @@ export class Notices {
 
   unreadable(mail: MailSummary): void {
     const message = `The mail server does not give the parts of the mail ${describeMail(mail)}. It is left in ${this.#folder}, and tried again.`;
-    const hint = 'Look at it with another program: if it cannot be read there, delete it. What was in it is sent again.';
+    const hint =
+      'Look at it with another program: if it cannot be read there, delete it. What was in it is sent again.';
     this.#say('unreadable', mail, 'transport-failed', message, hint);
   }
 

@@ -123,7 +123,8 @@ export class SharedLine {
       if (line !== null && !line.connection.isUsable) this.#drop(line);
       if (signal.aborted) throw error;
       const pauseMs = retryAfterMsOf(error);
-      if (pauseMs !== undefined) this.#pause = { untilMs: this.#options.nowMs() + pauseMs, because: error as DirpostError };
+      if (pauseMs !== undefined)
+        this.#pause = { untilMs: this.#options.nowMs() + pauseMs, because: error as DirpostError };
       throw isUsed && isPassing(error) && !isAnswerTooLarge(error) ? new DeadLine(error) : error;
     }
   }
