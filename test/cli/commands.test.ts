@@ -155,7 +155,7 @@ describe('preview', () => {
     expect(ran.out).toMatch(/people +12 +0 +\d +2 +0 +0 +0 +none/);
     expect(await parsed(oslo, 'preview')).toMatchObject({ publish: [{ summary: { added: 0, removed: 2 } }] });
     const ldif = await oslo.must('preview', '--ldif');
-    expect(ldif.out).toBe('');
+    expect(ldif.out).toBe('version: 1\n\n');
     expect([rowsOf(join(oslo.data, 'store.db')), filesOf(root)]).toEqual(before);
   });
 

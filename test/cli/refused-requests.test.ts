@@ -88,6 +88,8 @@ it('the refusal of a used invitation does not fill the mailbox of the one who us
     return events.map((event) => event.text);
   });
   expect(told.join('\n')).toMatch(/oslo wanted to join .*refused: its invitation was used before/);
-  expect(told.join('\n')).toMatch(/the refusal is not sent: over http and mail only the oslo that is known here is reached/);
+  expect(told.join('\n')).toMatch(
+    /the refusal is not sent: over http and mail only the oslo that is known here is reached/,
+  );
   expect(await readdir(join(hq.data, 'http')).catch(() => [])).not.toContain('mailboxes');
 });

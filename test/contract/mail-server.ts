@@ -171,7 +171,7 @@ export class OpenedMail {
         tagSecret: new Uint8Array(32).fill(7),
         judge: () => ({ take: true }),
         onProblem: (problem) => this.problems.push(problem),
-        onBounce: (bounce) => this.bounces.push(bounce),
+        onBounce: (bounce) => void this.bounces.push(bounce),
         ...options,
       },
       dependencies,

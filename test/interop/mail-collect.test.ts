@@ -82,7 +82,7 @@ class Desk {
       judge: (bytes) =>
         Buffer.from(bytes).includes('refused') ? { take: false, why: 'its signature is wrong' } : { take: true },
       onProblem: (problem) => this.problems.push(problem),
-      onBounce: (bounce) => this.bounces.push(bounce),
+      onBounce: (bounce) => void this.bounces.push(bounce),
       ...opening.options,
     };
     const times = opening.times === undefined ? {} : { times: { mailbox: opening.times } };

@@ -129,7 +129,7 @@ describe('after mails came back because of the address', () => {
     const oslo = await sendsBy(play.oslo, mail);
     await play.sends(play.oslo);
     for (const wait of [1, 2, 4]) {
-      oslo.bounces!.note(bounceOf(mail.files.at(-1)!));
+      await oslo.bounces!.note(bounceOf(mail.files.at(-1)!));
       const sent = mail.files.length;
       await submit(oslo);
       await sendOutgoing(oslo, signal);
@@ -140,7 +140,7 @@ describe('after mails came back because of the address', () => {
       await sendOutgoing(oslo, signal);
       expect(mail.files).toHaveLength(sent + 1);
     }
-    oslo.bounces!.note(bounceOf(mail.files.at(-1)!));
+    await oslo.bounces!.note(bounceOf(mail.files.at(-1)!));
     await submit(oslo);
     await sendOutgoing(oslo, signal, true);
     expect(mail.files).toHaveLength(5);
@@ -150,7 +150,7 @@ describe('after mails came back because of the address', () => {
     const [mail, folder] = [wayBy('mail'), wayBy('folder')];
     const oslo = await sendsBy(play.oslo, mail, folder);
     await play.sends(play.oslo);
-    oslo.bounces!.note(bounceOf(mail.files[0]!));
+    await oslo.bounces!.note(bounceOf(mail.files[0]!));
     await oslo.bounces!.settled();
     await play.sends(play.oslo);
     expect([mail.files.length, folder.files.length]).toEqual([1, 1]);
@@ -161,7 +161,7 @@ describe('after mails came back because of the address', () => {
     const oslo = await sendsBy(play.oslo, mail);
     await play.sends(play.oslo);
     const due = await exchangeDueMs(oslo);
-    oslo.bounces!.note(bounceOf(mail.files[0]!));
+    await oslo.bounces!.note(bounceOf(mail.files[0]!));
     await oslo.bounces!.settled();
     expect(await exchangeDueMs(oslo)).toBe(due);
   });
@@ -171,7 +171,7 @@ describe('after mails came back because of the address', () => {
     const hq = await sendsBy(play.hq, mail);
     const letters = await play.sends(play.oslo);
     await play.arriveAtServer(letters);
-    hq.bounces!.note(bounceOf(mail.files[0]!));
+    await hq.bounces!.note(bounceOf(mail.files[0]!));
     await play.arriveAtServer(letters);
     await play.arriveAtServer(await play.sends(play.oslo));
     expect(await hq.bounces!.avoids('oslo', 'mail')).toBe(true);
@@ -189,7 +189,7 @@ describe('after mails came back because of the address', () => {
     const [mail, folder] = [wayBy('mail'), wayBy('folder')];
     const hq = await sendsBy(play.hq, mail, folder);
     await play.arriveAtServer(await play.sends(play.oslo));
-    hq.bounces!.note(bounceOf(mail.files[0]!));
+    await hq.bounces!.note(bounceOf(mail.files[0]!));
     await hq.bounces!.settled();
     play.world.network.inFlight.splice(0);
     const answer = await play.arriveAtServer(await play.sends(play.oslo));
@@ -209,7 +209,7 @@ it('a part that came back as too large is cut anew by itself, and all arrives', 
   expect(letters).toHaveLength(3);
   await play.arrive(letters.slice(1), play.oslo);
   mail.largest = 780;
-  hq.bounces!.note(bounceOf(mail.files[0]!, { status: '5.3.4', isTooLarge: true, diagnostic: 'too big' }));
+  await hq.bounces!.note(bounceOf(mail.files[0]!, { status: '5.3.4', isTooLarge: true, diagnostic: 'too big' }));
   await sendOutgoing(hq, signal);
   expect(mail.files).toHaveLength(3);
   play.world.nowMs += MINUTE;

@@ -1,5 +1,5 @@
 import { createMemoryStore, type MemoryStore } from '@dirpost/adapters';
-import { DirpostError, type Store } from '@dirpost/core';
+import { DirpostError, type Store, type StoreTx } from '@dirpost/core';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { uncollectedFrom } from './carriage-status.ts';
 import { CollectFailures, loadUncollected } from './collect-failures.ts';
@@ -15,9 +15,9 @@ afterEach(() => store.close());
 const open = () => {
   const counting = {
     read: store.read.bind(store),
-    transaction: (...args: Parameters<Store['transaction']>) => {
+    transaction: <T>(work: (tx: StoreTx) => Promise<T>) => {
       written++;
-      return store.transaction(...args);
+      return store.transaction(work);
     },
   } as Store;
   return new CollectFailures(counting, { now: () => nowMs });

@@ -74,6 +74,15 @@ function refusal(row: EntryRow | undefined, hash: Uint8Array, code: ClashCode, w
   return row === undefined || text === null ? [] : [{ id: row.id, code, reason: `${text}: ${why}` }];
 }
 
+/** Of an id, a code and what frames them. */
+const OCTETS_BESIDE_REASON = 40;
+
+/** The first of them that take no more octets in a message. */
+export function firstOctets(named: Refusal[], maxBytes: number): Refusal[] {
+  let left = maxBytes;
+  return named.filter(({ reason }) => (left -= OCTETS_BESIDE_REASON + Buffer.byteLength(reason)) >= 0);
+}
+
 const MAX_SHOWN = 200;
 
 /** "mail anna@example.org" for the value that the hash stands for. */

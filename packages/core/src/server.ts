@@ -12,7 +12,7 @@ import { createHash } from 'node:crypto';
 import { acceptSubmission } from './accept.ts';
 import { type Answer, type Answering, answerWithData, answerWithoutData } from './answer.ts';
 import type { AnchorHint, Change, Exchange, Heard, PostofficeName, Receipt, Verification } from './change.ts';
-import { clashesOf } from './clashes.ts';
+import { clashesOf, firstOctets } from './clashes.ts';
 import type { Cursor } from './cursor.ts';
 import { EMPTY_DIGEST } from './digest.ts';
 import { isDirpostError } from './errors.ts';
@@ -358,10 +358,12 @@ async function rememberAnchors(tx: StoreTx, record: RequestorRecord, anchors: An
 
 export async function receiptOf(
   tx: StoreTx,
-  { limits }: ServerContext,
+  { limits, maxPayloadBytes }: ServerContext,
   record: RequestorRecord,
   wantFull: boolean,
 ): Promise<Receipt> {
+  // Together with what is refused they are no more than may be named.
+  const clashes = await clashesOf(tx, record.name, limits.maxRefusedNamed - record.flagged.length);
   return {
     accepted: record.accepted,
     newest: record.newest,
@@ -372,8 +374,8 @@ export async function receiptOf(
     refusedCount: record.flaggedCount,
     refused: record.flagged.map(({ id, code, reason }) => ({ id: Buffer.from(id, 'hex'), code, reason })),
     heldCount: record.holding.held.entries,
-    // Together they are no more than may be named.
-    clashes: await clashesOf(tx, record.name, limits.maxRefusedNamed - record.flagged.length),
+    // The narrowest way has to have room for changes beside them.
+    clashes: { ...clashes, named: firstOctets(clashes.named, maxPayloadBytes(record.name) / 8) },
   };
 }
 

@@ -1,3 +1,4 @@
+/** The same without waiting for the disk: what slapd replicates in seconds. */
 import { measureFill } from '../ldap-fill.ts';
 import type { BenchCase } from '../run.ts';
 

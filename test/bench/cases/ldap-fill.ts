@@ -1,3 +1,4 @@
+/** Filling an empty directory from another through dirpost, beside the own replication of slapd: both durable. */
 import { measureFill } from '../ldap-fill.ts';
 import type { BenchCase } from '../run.ts';
 
