@@ -218,14 +218,20 @@ function messageOf(id: number, controls: LdapControl[], write: (writer: BerWrite
 
 /** The name and password of a simple bind, or the mechanism and credentials of a SASL bind. */
 export function bindParts({ parts }: Received): { dn: string; rest: Buffer } {
-  return { dn: parts[1]!.toString(), rest: parts[2]! };
+  return { dn: partAt(parts, 1).toString(), rest: partAt(parts, 2) };
 }
 
 export function saslParts({ parts }: Received): { mechanism: string; credentials: Buffer } {
-  const content = parts[2]!;
+  const content = partAt(parts, 2);
   const [mechanism, credentials] = [...elementsIn(content, { tag: 0xa3, start: 0, end: content.length })];
   return {
     mechanism: mechanism === undefined ? '' : textIn(content, mechanism),
     credentials: credentials === undefined ? Buffer.alloc(0) : octetsIn(content, credentials),
   };
+}
+
+function partAt(parts: Buffer[], index: number): Buffer {
+  const part = parts.at(index);
+  if (part === undefined) throw new Error(`a request of ${parts.length} parts`);
+  return part;
 }
