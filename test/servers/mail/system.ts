@@ -201,15 +201,13 @@ export class MailSystem {
     }
   }
 
-  /** What lies in a folder, as it is stored. */
+  /** What lies in a folder, as it is stored, oldest first. */
   async mails(address: string, mailbox = 'INBOX'): Promise<Buffer[]> {
     const folder = maildirFolder(dovecotFiles.maildir(this.folder, address), mailbox);
-    const found: Buffer[] = [];
-    for (const place of ['cur', 'new']) {
-      const names = await readdir(join(folder, place)).catch(() => []);
-      for (const name of names.sort()) found.push(await readFile(join(folder, place, name)));
+    for (;;) {
+      const found = await mailsIn(folder);
+      if (found !== null) return found;
     }
-    return found;
   }
 
   /** Which flags mails of the inbox have, as letters of Maildir: `S` was seen. */
@@ -318,4 +316,24 @@ async function takesLogin(port: number, address: string, password: string): Prom
 
 async function chownTo(path: string, { uid, gid }: Account): Promise<void> {
   if (process.getuid!() === 0) await chown(path, uid, gid);
+}
+
+/** null: Dovecot moved a mail meanwhile, from `new` to `cur` or to another folder. */
+async function mailsIn(folder: string): Promise<Buffer[] | null> {
+  const names = async () => {
+    const listed: string[] = [];
+    for (const place of ['cur', 'new']) {
+      const found = await readdir(join(folder, place)).catch(() => []);
+      listed.push(...found.sort().map((name) => join(place, name)));
+    }
+    return listed;
+  };
+  const before = await names();
+  const mails: Buffer[] = [];
+  for (const name of before) {
+    const mail = await readFile(join(folder, name)).catch(() => null);
+    if (mail === null) return null;
+    mails.push(mail);
+  }
+  return (await names()).join('\n') === before.join('\n') ? mails : null;
 }
