@@ -31,7 +31,7 @@ export * from './transports/http/server.ts';
 export { type Profile, profileOf } from './transports/mail/profiles.ts';
 export { formatArmour, parseArmour } from './transports/mail/armour.ts';
 export type * from './transports/mail/options.ts';
-export { isReadableByOthers, readSecret } from './transports/mail/secret.ts';
+export { isReadableByOthers, readSecret, secretFilesOf } from './transports/mail/secret.ts';
 export type { SmtpContext } from './transports/mail/smtp-failures.ts';
 export { type MailDependencies, type MailFacts, MailTransport } from './transports/mail/transport.ts';
 export * from './transports/memory.ts';

@@ -3,7 +3,7 @@
  * others can be addressed; whether secrets are for dirpost alone; and what an administrator of mail has to allow.
  */
 import { stat } from 'node:fs/promises';
-import { errnoOf, type LoginOptions, type MailboxFacts, profileOf, type SubmissionFacts } from '@dirpost/adapters';
+import { errnoOf, type MailboxFacts, profileOf, secretFilesOf, type SubmissionFacts } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import type { PrivateKeys } from '@dirpost/message';
 import type { Configuration } from '../config/load.ts';
@@ -198,7 +198,7 @@ function checkAddresses(
 }
 
 async function checkSecrets({ login }: MailConfiguration): Promise<Finding[]> {
-  const files = new Set([login.submission, login.mailbox].flatMap((one) => (one === null ? [] : secretFiles(one))));
+  const files = new Set([login.submission, login.mailbox].flatMap((one) => (one === null ? [] : secretFilesOf(one))));
   const found: Finding[] = [];
   for (const file of files) {
     try {
@@ -215,20 +215,6 @@ async function checkSecrets({ login }: MailConfiguration): Promise<Finding[]> {
     }
   }
   return found;
-}
-
-function secretFiles(login: LoginOptions): string[] {
-  switch (login.method) {
-    case 'password':
-      return 'file' in login.password ? [login.password.file] : [];
-    case 'client-credentials':
-      if ('key' in login.proof) return [login.proof.key];
-      return 'file' in login.proof.secret ? [login.proof.secret.file] : [];
-    case 'service-account':
-      return [login.keyFile];
-    case 'token-command':
-      return [];
-  }
 }
 
 /** What somebody has to allow, a sentence or a command each. */

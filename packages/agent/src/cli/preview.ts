@@ -18,9 +18,9 @@ export interface WriteCounts {
   refused?: number;
   /** Changes that were not compared with what stands there: there are too many. */
   more?: number;
-  /** Some of them. */
   /** Why it could not be compared with what stands there. */
   problem?: string;
+  /** Some of them. */
   changes?: { dn: string; action: string; code?: string; reason?: string }[];
 }
 

@@ -30,7 +30,6 @@ export type SearchItem =
 export const SEARCH_ENTRY = 0x64;
 export const SEARCH_DONE = 0x65;
 export const SEARCH_REFERENCE = 0x73;
-export const EXTENDED_RESPONSE = 0x78;
 export const INTERMEDIATE = 0x79;
 
 const SEQUENCE = 0x30;

@@ -56,17 +56,13 @@ export const TIME_LIMIT_EXCEEDED = 3;
 export const SIZE_LIMIT_EXCEEDED = 4;
 export const REFERRAL = 10;
 export const ADMIN_LIMIT_EXCEEDED = 11;
-export const UNAVAILABLE_CRITICAL_EXTENSION = 12;
 export const SASL_BIND_IN_PROGRESS = 14;
-export const NO_SUCH_ATTRIBUTE = 16;
-export const ATTRIBUTE_OR_VALUE_EXISTS = 20;
 export const NO_SUCH_OBJECT = 32;
 export const INVALID_CREDENTIALS = 49;
 export const INSUFFICIENT_ACCESS_RIGHTS = 50;
 export const BUSY = 51;
 export const UNAVAILABLE = 52;
 export const UNWILLING_TO_PERFORM = 53;
-export const NOT_ALLOWED_ON_NON_LEAF = 66;
 export const ENTRY_ALREADY_EXISTS = 68;
 /** RFC 4533 §3: the cookie is too old, or of another server. */
 export const SYNC_REFRESH_REQUIRED = 4096;
