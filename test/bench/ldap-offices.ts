@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Slapd } from '../servers/ldap/slapd.ts';
-import { freePorts } from '../servers/process.ts';
+import { freePorts } from '../servers/free-ports.ts';
 import { NETWORK, PEOPLE } from './ldap-people.ts';
 import { Office } from './office.ts';
 

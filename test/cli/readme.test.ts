@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { hasOpenssl } from '../contract/http-certificates.ts';
 import { BINARY } from '../demo/office.ts';
+import { freePorts } from '../servers/free-ports.ts';
 import { runHere, temporaryFolder } from './network.ts';
 
 const WALK_WITHIN_MS = 170_000;
@@ -65,20 +65,11 @@ async function walk(lines: string[], port: number): Promise<Walked> {
   return { home, out, end: err.slice(-1_000), codes: codes.filter((line) => !line.startsWith('0 ')) };
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 const pathLine = blocks('Ten minutes on two machines')[0]!.split('\n')[0]!;
 
 describe('README.md', () => {
   it('its walk on two machines works, line by line: three agents, and everybody has everybody', async () => {
-    const { home, out, end, codes } = await walk(blocks('Ten minutes on two machines'), await freePort());
+    const { home, out, end, codes } = await walk(blocks('Ten minutes on two machines'), (await freePorts(1))[0]!);
     expect({ codes, end }).toMatchObject({ codes: ['3 -c oslo/dirpost.yaml sync'] });
     expect(out).toContain('oslo has joined hq.');
     expect(out).toContain('the first write into a directory waits for: dirpost approve network');
@@ -103,7 +94,7 @@ describe('README.md', () => {
       const upToJoin = blocks(title).slice(0, 6);
       expect(upToJoin.at(-1)).toContain('join --file oslo.invitation');
       const lines = upToJoin.map((block) => block.replace(plain, () => real!));
-      const port = await freePort();
+      const port = (await freePorts(1))[0]!;
       // No name of the example is known here, and tests listen on loopback only.
       const here = lines.map((line) =>
         line

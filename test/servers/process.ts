@@ -5,8 +5,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer, type NetConnectOpts } from 'node:net';
+import { readdir, readFile } from 'node:fs/promises';
+import { connect, type NetConnectOpts } from 'node:net';
 import { userInfo } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -25,15 +25,6 @@ export function serverAccount(): Account {
   if (uid !== 0) return { name: userInfo().username, group: ask('-gn'), uid, gid };
   const name = 'mail';
   return { name, group: ask('-gn', name), uid: Number(ask('-u', name)), gid: Number(ask('-g', name)) };
-}
-
-/** Ports of loopback that nobody listens on. Another may take one meanwhile: then its user takes others. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 /**
@@ -112,8 +103,12 @@ export class ServerProcess {
     if (signal === 'SIGTERM' && !this.hasEnded) process.kill(this.pid, signal);
     else this.#killGroup();
     await ended;
-    // What the server left behind, and the guard.
-    this.#killGroup();
+    // What the server left behind, and the guard. Who is still dying keeps sockets.
+    for (;;) {
+      this.#killGroup();
+      if (!(await isGroupAlive(this.pid))) break;
+      await wait(2);
+    }
     for (const port of this.#ports) {
       while ((await greetingOf(port)) !== null) await wait(5);
     }
@@ -126,6 +121,18 @@ export class ServerProcess {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
+}
+
+/** Whether a process of the group still runs: one that has ended and that nobody has asked for does not. */
+async function isGroupAlive(group: number): Promise<boolean> {
+  for (const name of await readdir('/proc')) {
+    if (!/^[0-9]+$/.test(name)) continue;
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+    // pid (name) state parent group …: the name may hold anything.
+    const [state, , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (Number(pgrp) === group && state !== 'Z' && state !== 'X') return true;
+  }
+  return false;
 }
 
 async function takesConnection(place: NetConnectOpts): Promise<boolean> {

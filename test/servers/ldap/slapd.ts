@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Authority, makeAuthority } from '../../contract/http-certificates.ts';
 import { programOf } from '../programs.ts';
-import { type Account, freePorts, serverAccount, ServerProcess } from '../process.ts';
+import { freePorts } from '../free-ports.ts';
+import { type Account, serverAccount, ServerProcess } from '../process.ts';
 import { type Login, modifyByLdif, runCommand } from './commands.ts';
 import { slapdConfiguration, SUFFIX } from './slapd-configuration.ts';
 

@@ -13,6 +13,7 @@ export const eximFiles = {
   passwords: (folder: string) => join(folder, 'exim-passwords'),
   disclaimer: (folder: string) => join(folder, 'disclaimer.awk'),
   queue: (folder: string) => join(folder, 'spool', 'input'),
+  hints: (folder: string) => join(folder, 'spool', 'db'),
 };
 
 export async function writeExim(site: Site): Promise<void> {

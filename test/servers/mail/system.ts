@@ -7,7 +7,7 @@
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,8 @@ import { promisify } from 'node:util';
 import { createTransport } from 'nodemailer';
 import { type Authority, makeAuthority } from '../../contract/http-certificates.ts';
 import { programOf } from '../programs.ts';
-import { type Account, freePorts, serverAccount, ServerProcess } from '../process.ts';
+import { freePorts } from '../free-ports.ts';
+import { type Account, serverAccount, ServerProcess } from '../process.ts';
 import { dovecotFiles, writeDovecot, writeDovecotUsers } from './dovecot.ts';
 import { eximFiles, writeExim, writeEximPasswords } from './exim.ts';
 import type { CertificateKind, MailOptions, Ports, Site } from './options.ts';
@@ -105,6 +106,8 @@ export class MailSystem {
 
   async startExim(): Promise<void> {
     const { folder, ports, greeting } = this.#site;
+    // Hints for deliveries. A process that was killed while it made one leaves what all later ones wait for.
+    await rm(eximFiles.hints(folder), { recursive: true, force: true });
     this.#exim = this.#spawn('exim4', ['-C', eximFiles.configuration(folder), '-bdf', '-q1s'], 'exim.out');
     await this.#exim.greets([ports.smtp, ports.far], greeting);
   }
@@ -219,11 +222,17 @@ export class MailSystem {
 
   /** Ids of mails that wait in Exim's queue, oldest first. */
   async queued(): Promise<string[]> {
-    const names = await readdir(eximFiles.queue(this.folder)).catch(() => []);
-    return names
-      .filter((name) => name.endsWith('-H'))
-      .map((name) => name.slice(0, -2))
-      .sort();
+    const folder = eximFiles.queue(this.folder);
+    const names = await readdir(folder).catch(() => []);
+    const mails: { id: string; takenAt: bigint }[] = [];
+    for (const name of names) {
+      if (!name.endsWith('-H')) continue;
+      const id = name.slice(0, -2);
+      // By the file of the content, written once: ids of one second are in the order of process ids, which start anew.
+      const content = await stat(join(folder, `${id}-D`), { bigint: true }).catch(() => null);
+      if (content !== null) mails.push({ id, takenAt: content.mtimeNs });
+    }
+    return mails.sort((a, b) => (a.takenAt < b.takenAt ? -1 : 1)).map(({ id }) => id);
   }
 
   /** How many mails Exim has taken by submission, ever. */

@@ -13,14 +13,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Another process that takes the lock and keeps it until it is killed. */
+/** Another process that takes the lock, keeps nothing of it, and has it until it is killed. */
 async function holder() {
   const lock = new URL('../../../dist/stores/sqlite/lock.js', import.meta.url);
   const program = `import { acquireLock } from ${JSON.stringify(lock.href)};
     acquireLock(${JSON.stringify(folder)});
-    process.stdout.write('held');
+    globalThis.gc();
+    setImmediate(() => process.stdout.write('held'));
     setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+  const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '--eval', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await once(child.stdout, 'data');

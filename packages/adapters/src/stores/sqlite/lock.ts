@@ -9,6 +9,9 @@ import Database from 'better-sqlite3';
 import { DirpostError, isDirpostError } from '@dirpost/core';
 import { requireExisting, storeError } from './errors.ts';
 
+/** Those that are held: a database that nobody refers to any more would be closed, and its lock free. */
+const held = new Set<Database.Database>();
+
 export interface FolderLock {
   /** Repeating it changes nothing. */
   release(): void;
@@ -19,7 +22,7 @@ export function acquireLock(folder: string): FolderLock {
   requireExisting(folder);
   const pidFile = join(folder, 'lock.pid');
   const db = openLock(folder, pidFile);
-  let held = true;
+  held.add(db);
   try {
     writeFileSync(pidFile, `${process.pid}\n`);
   } catch {
@@ -27,8 +30,7 @@ export function acquireLock(folder: string): FolderLock {
   }
   return {
     release() {
-      if (!held) return;
-      held = false;
+      if (!held.delete(db)) return;
       rmSync(pidFile, { force: true });
       db.close();
     },
