@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { regressions } from './regressions.ts';
 import { World } from './world.ts';
 
-const SEEDS = 100;
+const SEEDS = 200;
 /** Worlds of one test, so that a failure names few seeds and none runs long. */
 const CHUNK = 20;
 const FIRST_SEED = 10_000;

@@ -44,6 +44,8 @@ export interface WorldOptions {
   /** Keep the trace, not only its hash. */
   trace?: boolean;
   mutation?: Mutation;
+  /** Steps, counted from 0, that are left out (shrink.ts). */
+  without?: number[];
   /** Other weather than usual; and how often a read fails (0.08). */
   weights?: Partial<Weights>;
   badReads?: number;
@@ -137,7 +139,8 @@ export class World {
     let cycles = 0;
     try {
       for (const office of this.offices) for (let i = 0; i < KEYS / 2; i++) this.#changePeople(office);
-      for (let step = 0; step < (this.options.steps ?? 220); step++) await this.#step();
+      const without = new Set(this.options.without);
+      for (let step = 0; step < (this.options.steps ?? 220); step++) if (!without.has(step)) await this.#step();
       cycles = await this.#settle();
     } catch (error) {
       this.watch.violation(`thrown: ${error instanceof Error ? error.stack : String(error)}`);
