@@ -63,7 +63,8 @@ async function writeIfBehind(
   if (own.cursor === null && before === null) return 'unchanged';
   const isWhole = target.directory.writes === 'whole';
   const isAsBefore = before !== null && before.digest === digest && before.problem === null;
-  if (isAsBefore && (isWhole || leavesRefused(before, clock.now(), options))) {
+  const stands = (await target.directory.exists?.()) ?? true;
+  if (isAsBefore && (isWhole ? stands : leavesRefused(before, clock.now(), options))) {
     if (before.seq === seq) return 'unchanged';
     await saveWrite(postoffice, name, { ...before, seq });
     return 'written';

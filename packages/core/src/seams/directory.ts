@@ -87,6 +87,8 @@ export interface Directory {
    * directory is replaced in one step at its end, durably.
    */
   write(changes: AsyncIterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<WriteOutcome>;
+  /** `whole` directories: whether there is anything; absent: there is. What somebody removed is written again. */
+  exists?(): Promise<boolean>;
   /**
    * Calls `wake` soon after something changed that a read would give. Resolves to false where that cannot be known, to true when
    * the signal ends it. Throws DirpostError when the line breaks.

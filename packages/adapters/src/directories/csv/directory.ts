@@ -11,6 +11,7 @@ import {
   type ReadBatch,
   type WriteOutcome,
 } from '@dirpost/core';
+import { isFile } from '../../is-file.ts';
 import type { CsvEncoding } from './encoding-names.ts';
 import type { WantedColumn } from './header.ts';
 import type { CsvReadOptions } from './read-file.ts';
@@ -102,6 +103,10 @@ export class CsvDirectory implements Directory {
       keepFormulas: this.#options.keepFormulas ?? false,
     };
     yield* writeCsvFile(this.path, options, changes, signal);
+  }
+
+  exists(): Promise<boolean> {
+    return isFile(this.path);
   }
 
   #readOptions(): CsvReadOptions {

@@ -11,6 +11,7 @@ import {
   type ReadBatch,
   type WriteOutcome,
 } from '@dirpost/core';
+import { isFile } from '../../is-file.ts';
 import { folderUrlReader } from '../../ldif/file-urls.ts';
 import { readLdifFile } from './read-file.ts';
 import { writeLdifFile } from './write-file.ts';
@@ -51,5 +52,9 @@ export class LdifDirectory implements Directory {
    */
   write(changes: AsyncIterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<WriteOutcome> {
     return writeLdifFile(this.path, this.#options.limits ?? defaultLimits, changes, signal);
+  }
+
+  exists(): Promise<boolean> {
+    return isFile(this.path);
   }
 }
