@@ -5,13 +5,14 @@
  *
  *   join ─▶ in step ─▶ kills, cuts, lines shut, changes ─▶ in step again ─▶ rest ─▶ what was sent, what is left
  *
- * With --mail it is another network: chaos-by-mail.ts.
+ * With --mail and --folder it is another network: chaos-by-mail.ts, folder-kills.ts.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chaosByMail } from '../interop/chaos-by-mail.ts';
+import { killByFolder } from './folder-kills.ts';
 import { Network } from './network.ts';
 import { countFaults, remainsOf, waitingIn } from './remains.ts';
 import { resentFaults } from './resent.ts';
@@ -21,12 +22,15 @@ const HELP = `npm run chaos -- [--agents 20] [--kills 200] [--cuts 200] [--seed 
   --agents   the server and its branches          --kills   SIGKILL of random agents at random moments
   --cuts     connections cut in the middle        --seed    decides who, when (in which time) and where
   --json     the summary for machines             --keep    the folder stays, also when all is well
+npm run chaos -- --folder [--kills 100] [--seed N] [--json] [--keep]
+  three postoffices by a folder, whose sync and dispatch are killed
 npm run chaos -- --mail [--agents 4] [--exchanges 200] [--kills 20] [--seed N] [--json] [--keep]
   by mail, over Exim and Dovecot, which are killed, too; --kills of each`;
 
 const { values } = parseArgs({
   options: {
     mail: { type: 'boolean', default: false },
+    folder: { type: 'boolean', default: false },
     agents: { type: 'string' },
     kills: { type: 'string' },
     exchanges: { type: 'string', default: '200' },
@@ -132,6 +136,16 @@ async function byMail(root: string): Promise<number> {
   return await tell({ ...table, seconds, violations: violations.length }, violations, root);
 }
 
+async function byFolder(root: string): Promise<number> {
+  say(`seed ${values.seed}, folder ${root}`);
+  const { table, violations } = await killByFolder(
+    root,
+    { kills: Number(values.kills ?? 100), seed: values.seed },
+    say,
+  );
+  return await tell({ ...table, violations: violations.length }, violations, root);
+}
+
 /** How many violations there are. */
 async function tell(table: Record<string, number>, violations: string[], root: string): Promise<number> {
   if (violations.length > 0) await writeFile(join(root, 'violations.txt'), `${violations.join('\n')}\n`);
@@ -157,7 +171,7 @@ function print(table: Record<string, number>, violations: string[], root: string
 async function main(): Promise<void> {
   if (values.help) return console.log(HELP);
   const root = await mkdtemp(join(tmpdir(), 'dirpost-chaos-'));
-  const violations = await (values.mail ? byMail : chaos)(root);
+  const violations = await (values.mail ? byMail : values.folder ? byFolder : chaos)(root);
   if (violations > 0) process.exitCode = 1;
   else if (!values.keep) await rm(root, { recursive: true, force: true });
   else console.log(`\nkept: ${root}`);
