@@ -2,14 +2,16 @@
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { expectInStep } from '../cli/branches.ts';
 import { essence } from '../cli/network.ts';
 import { makePerson } from '../demo/people.ts';
-import { changeTitle, cycles, freshOffices, standsAt } from './branches.ts';
+import { changeTitle, cycles, expectAgreed, freshOffices, standsAt } from './branches.ts';
 
 const DAY_MS = 86_400_000;
 
 afterEach(() => vi.useRealTimers());
+
+// Whole networks, and machines that have other work to do.
+vi.setConfig({ testTimeout: 180_000 });
 
 describe('message files', () => {
   it('outgoing queue deleted, and the mailbox wiped: what they held is sent again, since it comes from the store', async () => {
@@ -21,7 +23,7 @@ describe('message files', () => {
     await mkdir(oslo.exchange);
     await rm(join(oslo.data, 'spool', 'outgoing'), { recursive: true, force: true });
     await cycles(3, all);
-    await expectInStep(...all);
+    await expectAgreed(...all);
   });
 
   it('a corrupt one is applied by no part of it, and kept; its content comes with the next', async () => {
@@ -39,7 +41,7 @@ describe('message files', () => {
       expect((await hq.status()).corrupt).toBe(i + 1);
     }
     await cycles(2, all);
-    await expectInStep(...all);
+    await expectAgreed(...all);
   });
 
   it('a stick with those of a year ago changes nothing', async () => {
@@ -65,7 +67,7 @@ describe('message files', () => {
     }
     for (const office of [...all, hq]) await office.run('dispatch');
     expect(await Promise.all(all.map(async (office) => essence(await office.status())))).toEqual(before);
-    await expectInStep(...all);
+    await expectAgreed(...all);
   });
 });
 
@@ -85,7 +87,7 @@ describe('a requestor that is silent for longer than deletions are remembered', 
     expect([...(await standsAt(bergen))].some((dn) => dn.includes(`uid=${gone!.uid},`))).toBe(true);
     await cycles(3, all);
     expect([...(await standsAt(bergen))].some((dn) => dn.includes(`uid=${gone!.uid},`))).toBe(false);
-    await expectInStep(...all);
+    await expectAgreed(...all);
   });
 });
 
@@ -97,7 +99,7 @@ describe('clocks', () => {
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + days * DAY_MS });
     await changeTitle(oslo, staff.oslo, 0, 'Captain');
     await cycles(2, all);
-    await expectInStep(...all);
+    await expectAgreed(...all);
   });
 });
 
