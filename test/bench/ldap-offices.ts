@@ -20,8 +20,8 @@ export interface LdapOffices {
   close(): Promise<void>;
 }
 
-/** The agent of hq runs when this resolves. */
-export async function openLdapOffices(source: Slapd, target: Slapd): Promise<LdapOffices> {
+/** The agent of hq runs when this resolves. `publish`: settings of the directory of oslo. */
+export async function openLdapOffices(source: Slapd, target: Slapd, publish: object = {}): Promise<LdapOffices> {
   const root = mkdtempSync(join(tmpdir(), 'dirpost-bench-'));
   const [hq, oslo, lima] = ['hq', 'oslo', 'lima'].map((name) => new Office(root, name)) as [Office, Office, Office];
   const close = async () => {
@@ -31,7 +31,7 @@ export async function openLdapOffices(source: Slapd, target: Slapd): Promise<Lda
   try {
     hq.command('init', 'hq', '--role', 'server');
     for (const office of [oslo, lima]) office.command('init', office.name, '--role', 'requestor', '--server', 'hq');
-    await configure({ hq, oslo, lima }, source, target);
+    await configure({ hq, oslo, lima }, { source, target, publish });
     for (const office of [oslo, lima]) {
       office.trust(hq);
       hq.trust(office);
@@ -44,13 +44,22 @@ export async function openLdapOffices(source: Slapd, target: Slapd): Promise<Lda
   }
 }
 
-async function configure({ hq, oslo, lima }: Omit<LdapOffices, 'close'>, source: Slapd, target: Slapd): Promise<void> {
+interface Directories {
+  source: Slapd;
+  target: Slapd;
+  publish: object;
+}
+
+async function configure(
+  { hq, oslo, lima }: Omit<LdapOffices, 'close'>,
+  { source, target, publish }: Directories,
+): Promise<void> {
   const [port] = (await freePorts(1)) as [number];
   const address = `127.0.0.1:${port}`;
   const asRequestor = { role: 'requestor', server: 'hq', transports: { http: { url: `http://${address}` } } };
   const lists = [{ name: 'all', receivers: [oslo.name, lima.name] }];
   hq.writeConfiguration({ role: 'server', lists, transports: { http: { listen: address } } });
-  const people = { name: 'people', direction: 'publish', ...connectionTo(oslo, source), base: PEOPLE };
+  const people = { name: 'people', direction: 'publish', ...connectionTo(oslo, source), base: PEOPLE, ...publish };
   // What the people have beside what is asked for by default.
   const attributes = { employeeNumber: 'employeeNumber' };
   oslo.writeConfiguration({ ...asRequestor, directories: [{ ...people, attributes }] });

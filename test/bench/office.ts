@@ -2,6 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { program } from './agent-process.ts';
@@ -45,6 +46,16 @@ export class Office {
     if (code !== 0) throw new Error(`${this.name}: dirpost ${args.join(' ')} ended with ${code}\n${said}`);
   }
 
+  /** The agent that runs does it, as `dirpost` asks it to; without the start of a process. */
+  async ask(...argv: string[]): Promise<void> {
+    // packages/agent/src/local-protocol.ts
+    const socket = connect(join(this.folder, 'agent.sock'));
+    socket.write(`${JSON.stringify({ v: 1, argv, cwd: this.folder })}\n`);
+    const said: string[] = [];
+    for await (const line of createInterface({ input: socket })) said.push(line);
+    if (!said.includes('{"exit":0}')) throw new Error(`${this.name}: dirpost ${argv.join(' ')}\n${said.join('\n')}`);
+  }
+
   /** JSON is YAML. Nothing is scheduled, and nothing is held. */
   writeConfiguration(settings: object): void {
     const never = { percent: 100 };
@@ -63,6 +74,12 @@ export class Office {
     other.command('peer', 'export', '--out', file);
     const { fingerprint } = JSON.parse(readFileSync(file, 'utf8')) as { fingerprint: string };
     this.command('peer', 'add', file, '--fingerprint', fingerprint);
+  }
+
+  /** Calls `take` with each line of the log from now on; the function ends that. */
+  listen(take: (line: Heard) => void): () => void {
+    this.#waiting.add(take);
+    return () => this.#waiting.delete(take);
   }
 
   /** Resolves when the agent is ready. */

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- [case …] [--json]`: runs the cases (all without names) and prints what was measured beside the peer.
- * A case is a file in cases/ of the same name. `--json` prints an object for each case, one to a line: its main figure, and
- * all of them.
+ * `npm run bench -- [case …] [--json] [--entries=N]`: runs the cases (all without names) and prints what was measured beside
+ * the peer. A case is a file in cases/ of the same name. `--json` prints an object for each case, one to a line: its main
+ * figure, and all of them. `--entries`: with so many, where a case knows of it; the goals stand for its own number.
  */
 import { readdirSync } from 'node:fs';
 import { basename, extname } from 'node:path';
@@ -22,7 +22,8 @@ export interface BenchCase {
   name: string;
   /** One sentence. */
   describe: string;
-  run(): Promise<Figure[]>;
+  /** `entries`: instead of its own number. */
+  run(entries?: number): Promise<Figure[]>;
 }
 
 /** Compiled before it runs, so that what is measured is what is installed; `.js` then. */
@@ -35,11 +36,12 @@ const available = readdirSync(folder)
 
 async function main(args: string[]): Promise<number> {
   const json = args.includes('--json');
-  const wanted = args.filter((arg) => arg !== '--json');
+  const entries = args.map((arg) => /^--entries=([1-9]\d*)$/.exec(arg)?.[1]).find((given) => given !== undefined);
+  const wanted = args.filter((arg) => arg !== '--json' && arg !== `--entries=${entries}`);
   const unknown = wanted.filter((name) => !available.includes(name));
   if (unknown.length > 0) {
     console.error(
-      `No such bench: ${unknown.join(', ')}\nusage: npm run bench -- [case …] [--json]\ncases: ${available.join(', ')}`,
+      `No such bench: ${unknown.join(', ')}\nusage: npm run bench -- [case …] [--json] [--entries=N]\ncases: ${available.join(', ')}`,
     );
     return 2;
   }
@@ -49,7 +51,7 @@ async function main(args: string[]): Promise<number> {
     if (!json) console.log(`${bench.name}: ${bench.describe}`);
     let figures: JudgedFigure[];
     try {
-      figures = (await bench.run()).map(judge);
+      figures = (await bench.run(entries === undefined ? undefined : Number(entries))).map(judge);
     } catch (error) {
       // The others can be measured all the same.
       console.error(`${bench.name} was not measured:`, error);

@@ -1,4 +1,4 @@
-/** `dirpost backup`, and restoring what it made. */
+/** `dirpost backup --plain`, and restoring by hand what it made. Sealed ones: sealed-backup.test.ts. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -15,11 +15,11 @@ async function filesBelow(folder: string): Promise<string[]> {
   return files.map((path) => path.slice(folder.length + 1)).sort();
 }
 
-describe('a backup', () => {
+describe('a plain backup', () => {
   it('holds what cannot be had back from the others, for its owner alone, and says so', async () => {
     const { root, hq } = await freshNetwork();
     const folder = join(root, 'backup');
-    const { out } = await hq.must('backup', folder);
+    const { out } = await hq.must('backup', '--plain', folder);
     expect(out).toMatch(/^hq is backed up in .*backup: 4 files, /);
     expect(out).toContain('It holds private keys');
     expect(await filesBelow(folder)).toEqual(['dirpost.yaml', 'keys.json', 'peers/oslo.json', 'store.db']);
@@ -36,6 +36,7 @@ describe('a backup', () => {
     const { root, hq } = await freshNetwork();
     const told = await hq.json<{ postoffice: string; folder: string; bytes: number; files: { bytes: number }[] }>(
       'backup',
+      '--plain',
       join(root, 'backup'),
     );
     expect(told).toMatchObject({ postoffice: 'hq', folder: join(root, 'backup') });
@@ -45,10 +46,10 @@ describe('a backup', () => {
 
   it('can be backed up itself: its configuration leads to its own store', async () => {
     const { root, hq } = await freshNetwork();
-    await hq.must('backup', join(root, 'one'));
+    await hq.must('backup', '--plain', join(root, 'one'));
     await rm(hq.data, { recursive: true });
     const copy = new Office(root, 'one', hq.runner);
-    await copy.must('backup', join(root, 'two'));
+    await copy.must('backup', '--plain', join(root, 'two'));
     expect(await filesBelow(join(root, 'two'))).toEqual(['dirpost.yaml', 'keys.json', 'peers/oslo.json', 'store.db']);
     expect((await new Office(root, 'two', hq.runner).status()).own).toEqual((await copy.status()).own);
   });
@@ -57,7 +58,7 @@ describe('a backup', () => {
     const { root, hq } = await freshNetwork();
     await mkdir(join(root, '.backup.tmp'));
     await writeFile(join(root, '.backup.tmp', 'store.db'), 'half');
-    await hq.must('backup', join(root, 'backup'));
+    await hq.must('backup', '--plain', join(root, 'backup'));
     expect(await filesBelow(join(root, 'backup'))).toHaveLength(4);
     expect(existsSync(join(root, '.backup.tmp'))).toBe(false);
   });
@@ -70,7 +71,7 @@ describe('a backup', () => {
     const target = join(root, 'backup');
     await make(target);
     const before = await stat(target);
-    const { code, err } = await hq.run('backup', target);
+    const { code, err } = await hq.run('backup', '--plain', target);
     expect(code).toBe(2);
     expect(err).toMatch(/backup is there already.*\n.*another name/);
     expect((await stat(target)).mtimeMs).toBe(before.mtimeMs);
@@ -78,7 +79,7 @@ describe('a backup', () => {
 
   it('into a folder that is not there says which', async () => {
     const { root, hq } = await freshNetwork();
-    const { code, err } = await hq.run('backup', join(root, 'nowhere', 'backup'));
+    const { code, err } = await hq.run('backup', '--plain', join(root, 'nowhere', 'backup'));
     expect(code).toBe(1);
     expect(err).toMatch(/has to be there: .*nowhere/);
   });
@@ -86,7 +87,7 @@ describe('a backup', () => {
   it('where it cannot be written: fails, says where, and leaves nothing', async () => {
     const { root, hq } = await freshNetwork();
     await writeFile(join(root, 'file'), '');
-    const { code, err } = await hq.run('backup', join(root, 'file', 'backup'));
+    const { code, err } = await hq.run('backup', '--plain', join(root, 'file', 'backup'));
     expect(code).toBe(1);
     expect(err).toMatch(/file.backup/);
   });
@@ -96,7 +97,7 @@ describe('a backup', () => {
     const target = join(root, 'backup');
     // No file may grow beyond 20 blocks of 512 bytes (or of 1,024): for the program that is a disk without room.
     const command = 'ulimit -f 20; exec "$0" "$@"';
-    const args = [process.execPath, BINARY, '--config', hq.config, 'backup', target];
+    const args = [process.execPath, BINARY, '--config', hq.config, 'backup', '--plain', target];
     const ran = await ended(spawn('sh', ['-c', command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }), args);
     expect(ran.code).toBe(1);
     expect(ran.err).toMatch(/disk/);
@@ -106,7 +107,7 @@ describe('a backup', () => {
   it('without a store is none', async () => {
     const { root, hq } = await freshNetwork();
     await rm(join(hq.data, 'store.db'));
-    const { code, err } = await hq.run('backup', join(root, 'backup'));
+    const { code, err } = await hq.run('backup', '--plain', join(root, 'backup'));
     expect(code).toBe(1);
     expect(err).toMatch(/store\.db does not exist/);
     expect(existsSync(join(root, 'backup'))).toBe(false);
@@ -123,7 +124,7 @@ describe('restoring', () => {
     for (const person of staff.oslo.people) person.title = 'Before the backup';
     await oslo.writePeople(staff.oslo);
     const backup = join(root, 'backup');
-    const [, made] = await Promise.all([cycle(offices), hq.run('backup', backup)]);
+    const [, made] = await Promise.all([cycle(offices), hq.run('backup', '--plain', backup)]);
     expect(made).toMatchObject({ code: 0, err: '' });
 
     staff.oslo.people.splice(0, 3);

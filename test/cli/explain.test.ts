@@ -60,6 +60,27 @@ const standingOf = ({ server }: Explanation, name: string) =>
   server!.lists[0]!.requestors.find(({ postoffice }) => postoffice === name);
 
 describe('in step', () => {
+  it('a person is found by given name or surname, too, and whoever has it as his whole name comes first', async () => {
+    const { oslo, staff } = await three();
+    const matchesOf = async (asked: string): Promise<string[]> => {
+      const ran = await oslo.run('--json', 'explain', asked);
+      return (JSON.parse(ran.out) as Explanation).matches.map(({ mail }) => mail!.split('@')[0]!).toSorted();
+    };
+    const uidsOf = (which: (one: (typeof staff.people)[number]) => boolean) =>
+      staff.people
+        .filter(which)
+        .map(({ uid }) => uid)
+        .toSorted();
+    const { givenName, sn, uid } = staff.people[0]!;
+    expect(await matchesOf(givenName)).toEqual(expect.arrayContaining(uidsOf((one) => one.givenName === givenName)));
+    expect(await matchesOf(sn)).toEqual(expect.arrayContaining(uidsOf((one) => one.sn === sn)));
+    expect(await matchesOf(`${givenName} ${sn}`)).toContain(uid);
+    const people = staff.people.map((one, i) => (i === 5 ? { ...one, uid: givenName.toLowerCase() } : one));
+    await oslo.writePeople({ ...staff, people });
+    await oslo.run('sync', '--wait', '0');
+    expect(await matchesOf(givenName)).toEqual([givenName.toLowerCase()]);
+  });
+
   it('the server says which list, what of it, and that the others have it', async () => {
     const { hq, staff } = await three();
     const { uid } = staff.people[0]!;
@@ -341,7 +362,7 @@ describe('a question that has no one answer', () => {
     const { hq, oslo } = await three();
     const ran = await oslo.run('explain', 'nobody-at-all');
     expect(ran).toMatchObject({ code: 1, err: '' });
-    expect(ran.out).toMatch(/^Nobody is known here as nobody-at-all \(understood as uid, cn or key\)\./);
+    expect(ran.out).toMatch(/^Nobody is known here as nobody-at-all \(understood as name, uid or key\)\./);
     expect(ran.out).toMatch(/Read the directory people: 14 entries, completely/);
     expect((await hq.run('explain', 'nobody@example.org')).out).toMatch(/what all owners submitted to this server/);
     await writeFile(oslo.people, '');

@@ -141,7 +141,7 @@ describe('the packed program', () => {
     expect(err).toBe('');
     const { own } = await office.status();
     expect(own.live).toBe(805);
-    await office.must('backup', join(folder, 'backup'));
+    await office.must('backup', '--plain', join(folder, 'backup'));
   });
 
   it('ends quietly when nobody reads on', () => {

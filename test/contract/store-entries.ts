@@ -1,6 +1,6 @@
 /** The part of the store contract about entries. */
 import { isDeepStrictEqual } from 'node:util';
-import type { EntryTable } from '@dirpost/core';
+import { encodeEdit, encodeEntry, entryHash, type EntryRow, type EntryTable } from '@dirpost/core';
 import { describe, expect, it } from 'vitest';
 import { entries, entry, octets, read, write, type StoreOf } from './store-samples.ts';
 
@@ -10,6 +10,7 @@ export function entryContract(store: StoreOf): void {
   describe.each(tables)('entries in %s', (table) => {
     tableOfEntriesContract(store, table);
     scanContract(store, table);
+    editContract(store, table);
   });
   heldContract(store);
   seqContract(store);
@@ -120,6 +121,58 @@ function tableOfEntriesContract(store: StoreOf, table: EntryTable): void {
       ),
     ).toBe(true);
     expect(isDeepStrictEqual(found, expected)).toBe(true);
+  });
+}
+
+/** An edit, by its editor, of an entry. */
+function edit(editor: string, target: number, serial: number, fields: Partial<EntryRow> = {}): EntryRow {
+  const made = encodeEdit(editor, {
+    target: octets(`id ${target}`),
+    bases: [octets('base')],
+    serial: Buffer.alloc(8, serial),
+    values: new Map([['title', [Buffer.from(String(serial))]]]),
+  });
+  const bytes = encodeEntry(made);
+  return entry(serial, { id: made.id, owner: editor, bytes, hash: entryHash(bytes), ...fields });
+}
+
+function editContract(store: StoreOf, table: EntryTable): void {
+  const numbers = (found: EntryRow[][]) => found.map((rows) => rows.map(({ number }) => number));
+
+  it('edits are found by what they are of, ascending by id, and by number; other entries are none', async () => {
+    const malformed = encodeEntry({ id: octets('bad'), owner: 'rome', kind: 'edit', attributes: new Map() });
+    const edits = [edit('oslo', 1, 2), edit('lima', 1, 3), edit('rome', 4, 4)];
+    await write(store(), (tx) =>
+      tx.putEntries(table, [entry(1), ...edits, entry(5, { id: octets('bad'), owner: 'rome', bytes: malformed })]),
+    );
+    await read(store(), async (tx) => {
+      const targets = [1, 9, 4].map((seed) => octets(`id ${seed}`));
+      const found = await tx.editsOf(table, targets);
+      const both = [edits[0]!, edits[1]!].map((row, i) => ({ ...row, number: i + 2 }));
+      expect(found).toEqual([both.sort((a, b) => Buffer.compare(a.id, b.id)), [], [{ ...edits[2]!, number: 4 }]]);
+      expect(await tx.editsOf(table, [Buffer.alloc(0)])).toEqual([[]]);
+      expect((await tx.scanEdits(table, 0, 9)).map(({ number }) => number)).toEqual([2, 3, 4, 5]);
+      expect((await tx.scanEdits(table, 2, 2)).map(({ number }) => number)).toEqual([3, 4]);
+      expect(await Promise.all([undefined, 'rome', 'bonn'].map((owner) => tx.countEdits(table, owner)))).toEqual([
+        4, 2, 0,
+      ]);
+    });
+  });
+
+  it('an edit that is removed is one no more, until it comes back', async () => {
+    await write(store(), async (tx) => {
+      expect(await tx.editsOf(table, [octets('id 1')])).toEqual([[]]);
+      const row = { ...edit('oslo', 1, 2), number: (await tx.putEntries(table, [edit('oslo', 1, 2)]))[0]! };
+      await tx.putEntries(table, [{ ...row, deleted: true, bytes: null }]);
+      expect(await tx.editsOf(table, [octets('id 1')])).toEqual([[]]);
+      expect(await tx.countEdits(table)).toBe(0);
+      await tx.putEntries(table, [row]);
+      expect(numbers(await tx.editsOf(table, [octets('id 1')]))).toEqual([[row.number]]);
+      await tx.putEntries(table, [{ ...row, seq: 99 }]);
+      expect(numbers(await tx.editsOf(table, [octets('id 1')]))).toEqual([[row.number]]);
+      await tx.removeEntries(table, [row.number]);
+      expect(await tx.scanEdits(table, 0, 9)).toEqual([]);
+    });
   });
 }
 

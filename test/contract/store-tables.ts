@@ -1,6 +1,6 @@
 /** The part of the store contract about everything but entries and lists. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Placed } from '@dirpost/core';
+import type { Placed, Watched } from '@dirpost/core';
 import { describe, expect, it } from 'vitest';
 import { association, octets, outgoing, part, read, staged, write, type StoreOf } from './store-samples.ts';
 
@@ -12,6 +12,7 @@ export function tableContract(store: StoreOf): void {
   describe('staged entries', () => stagedContract(store));
   describe('associations', () => associationContract(store));
   describe('what was written into a directory', () => placedContract(store));
+  describe('attributes whose changes by hand are seen', () => watchedContract(store));
 }
 
 function documentContract(store: StoreOf): void {
@@ -267,6 +268,28 @@ function associationContract(store: StoreOf): void {
     await write(store(), (tx) => tx.clearAssociations('people'));
     expect(await read(store(), (tx) => tx.scanAssociations('people', '', 9))).toEqual([]);
     expect(await read(store(), (tx) => tx.scanAssociations('other', '', 9))).toHaveLength(1);
+  });
+}
+
+function watchedContract(store: StoreOf): void {
+  const one = (seed: number): Watched => ({ id: octets(`id ${seed}`), written: { mail: `h${seed}` }, kept: {} });
+
+  it('are found by id, replaced, removed and cleared, per directory', async () => {
+    const keeping: Watched = { ...one(2), kept: { title: ['Qm9zcw=='], mobile: [] } };
+    await write(store(), async (tx) => {
+      await tx.putWatched('people', [one(1), one(2), one(3)]);
+      await tx.putWatched('people', [keeping]);
+      await tx.putWatched('other', [one(1)]);
+      await tx.removeWatched('people', [one(3).id, octets('id 77')]);
+    });
+    await read(store(), async (tx) => {
+      const ids = [1, 2, 3].map((seed) => one(seed).id);
+      expect(await tx.watchedById('people', ids)).toEqual([one(1), keeping, undefined]);
+      expect(await tx.watchedById('none', ids)).toEqual([undefined, undefined, undefined]);
+    });
+    await write(store(), (tx) => tx.clearWatched('people'));
+    expect(await read(store(), (tx) => tx.watchedById('people', [one(1).id]))).toEqual([undefined]);
+    expect(await read(store(), (tx) => tx.watchedById('other', [one(1).id]))).toEqual([one(1)]);
   });
 }
 

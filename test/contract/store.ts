@@ -4,6 +4,7 @@
  */
 import { isDirpostError, type Store, type StoreTx } from '@dirpost/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { associationsContract } from './store-associations.ts';
 import { claimContract } from './store-claims.ts';
 import { entryContract } from './store-entries.ts';
 import { listContract } from './store-lists.ts';
@@ -24,6 +25,7 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
     entryContract(store);
     listContract(store);
     claimContract(store);
+    associationsContract(store);
     tableContract(store);
 
     it('what was committed is there when the store is opened again', async () => {

@@ -1,7 +1,11 @@
 /** T3 into directories that are written entry by entry: what is planned, in which order, and what is remembered. */
 import {
   decodeEntry,
+  encodeEntry,
+  entryHash,
+  MAX_KEPT,
   normalizeDn,
+  noteReplicaChanges,
   type PlannedChange,
   plannedDifferences,
   recordOutcomes,
@@ -245,6 +249,20 @@ describe('DNs', () => {
     expect(words(await office.write())).toEqual([`put ${cn('Anna Berg')}`]);
   });
 
+  it('two who change their names with each other, and a row of them, have those of each other', async () => {
+    await fill(['a', { cn: 'Anna' }], ['b', { cn: 'Bo' }], ['c', { cn: 'Carl' }], ['d', { cn: 'Dora' }]);
+    await office.write();
+    await fill(['a', { cn: 'Bo' }], ['b', { cn: 'Anna' }], ['c', { cn: 'Dora' }], ['d', { cn: 'Emil' }]);
+    expect(words(await office.write())).toEqual([
+      `put ${cn('Bo')}`,
+      `put ${cn('Anna')}`,
+      `put ${cn('Dora')}`,
+      `put ${cn('Emil')}`,
+    ]);
+    expect(await office.plan()).toEqual([]);
+    expect(office.tree.texts().filter((dn) => dn.startsWith('cn='))).toHaveLength(4);
+  });
+
   it('an entry that comes in the place of a removed or renamed one has its DN', async () => {
     await fill(['a', { cn: 'Anna' }], ['b', { cn: 'Bo' }]);
     await office.write();
@@ -257,6 +275,53 @@ describe('DNs', () => {
       `put ${cn('Bo')}`,
     ]);
     expect(await office.plan()).toEqual([]);
+  });
+});
+
+describe('only what changed in the replica since the last write is looked at', () => {
+  /** Behind the back of those who note what changed. */
+  async function changeUnseen(key: string): Promise<void> {
+    await office.store.transaction(async (tx) => {
+      const [row] = await tx.entriesById('replica', [idOf(key)]);
+      const bytes = encodeEntry(entryOf(key, { title: 'Unseen' }));
+      await tx.putEntries('replica', [{ ...row!, bytes, hash: Buffer.from(entryHash(bytes)) }]);
+    });
+  }
+  beforeEach(async () => {
+    await fill(['anna'], ['bo']);
+    await office.write();
+    await changeUnseen('anna');
+    await fill(['bo', { title: 'Boss' }]);
+  });
+
+  it('where all outcomes of that were recorded', async () => {
+    expect(words(await office.write())).toEqual([`put ${cn('bo')}`]);
+    expect(words(await office.plan({ again: true }))).toEqual([`put ${cn('anna')}`]);
+  });
+
+  it('but all of it where somebody came, whose member he may be', async () => {
+    await fill(['carl']);
+    expect(words(await office.write())).toEqual([`put ${cn('anna')}`, `put ${cn('bo')}`, `put ${cn('carl')}`]);
+  });
+
+  it.each([
+    ['too much changed', MAX_KEPT + 1],
+    ['nobody knows what changed', null],
+  ])('but all of it where %s', async (_, count) => {
+    const ids = count === null ? null : Array.from({ length: count }, (_, i) => idOf(`x${i}`));
+    await office.store.transaction((tx) => noteReplicaChanges(tx, ids));
+    expect(words(await office.write())).toEqual([`put ${cn('anna')}`, `put ${cn('bo')}`]);
+  });
+
+  it('but all of it where another way of writing is wanted', async () => {
+    expect(words(await office.plan({ shape: '2' }))).toContain(`put ${cn('anna')}`);
+  });
+
+  it('and who was refused', async () => {
+    office.tree.refusing.set(normalizeDn(cn('bo')), 'busy');
+    await office.write();
+    office.tree.refusing.clear();
+    expect(words(await office.write())).toEqual([`put ${cn('bo')}`]);
   });
 });
 
@@ -386,7 +451,8 @@ it.each(['refuse', 'crash'] as const)(
         }
         office.tree.refusing.clear();
         // What waited for another entry's DN to be free comes with the next write.
-        for (let i = 0; i < 4; i++) await office.write(undefined, { again: i === 0 });
+        const again = trouble === 'refuse';
+        for (let i = 0; i < 4; i++) await office.write(undefined, { again: again && i === 0 });
         expect(words(await office.plan({ again: true }))).toEqual([]);
         await expectTreeAsShown();
         await office.store.close();

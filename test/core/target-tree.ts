@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { createMemoryStore, type MemoryStore } from '@dirpost/adapters';
 import {
   type Attributes,
+  carriedOut,
   createRequestor,
   deriveEntryId,
   DigestSum,
@@ -16,6 +17,7 @@ import {
   type EntryRow,
   loadOwn,
   normalizeDn,
+  noteReplicaChanges,
   parentDn,
   type PlanChangesOptions,
   type PlannedChange,
@@ -80,6 +82,8 @@ export class Office {
       await tx.putEntries('replica', [
         rowOf(entry, bytes, shown === null ? null : encodeEntry(shown), row?.number ?? 0),
       ]);
+      // As apply.ts: what is held may come to be shown.
+      await noteReplicaChanges(tx, shown === null && row?.held == null ? [entry.id] : null);
     });
     await this.#addUp();
   }
@@ -88,6 +92,7 @@ export class Office {
     await this.store.transaction(async (tx) => {
       const [row] = await tx.entriesById('replica', [idOf(key)]);
       if (row !== undefined) await tx.removeEntries('replica', [row.number]);
+      await noteReplicaChanges(tx, [idOf(key)]);
     });
     await this.#addUp();
   }
@@ -120,13 +125,17 @@ export class Office {
     const changes: PlannedChange[] = [];
     const outcomes: WriteOutcome[] = [];
     for await (const change of plannedDifferences(this.store, { ...this.options, ...options })) {
+      // As the adapter does (rename-rings.ts): renames end before others begin.
+      if (!isRename(change)) this.tree.settleRenames(changes, outcomes);
       changes.push(change);
       outcomes.push(this.tree.take(change));
     }
+    this.tree.settleRenames(changes, outcomes);
     this.behind = recorded < changes.length;
-    await this.store.transaction((tx) =>
-      recordOutcomes(tx, this.options.name, changes.slice(0, recorded), outcomes.slice(0, recorded)),
-    );
+    await this.store.transaction(async (tx) => {
+      await recordOutcomes(tx, this.options.name, changes.slice(0, recorded), outcomes.slice(0, recorded));
+      if (!this.behind) await carriedOut(tx, this.options.name);
+    });
     return changes;
   }
 
@@ -147,6 +156,10 @@ export class Office {
       await saveOwn(tx, own);
     });
   }
+}
+
+function isRename({ action, place, dn }: PlannedChange): boolean {
+  return action === 'put' && place !== undefined && normalizeDn(place.dn) !== normalizeDn(dn);
 }
 
 function rowOf({ id, owner }: Entry, bytes: Uint8Array, shown: Uint8Array | null, number: number): EntryRow {
@@ -190,6 +203,35 @@ export class Tree {
       return { id, result: 'refused', code: 'entryAlreadyExists', reason: '' };
     this.entries.delete(normalizeDn(found.dn));
     return this.#set(change, found.anchor);
+  }
+
+  /** Of the last changes, those that wait for each other. */
+  settleRenames(changes: PlannedChange[], outcomes: WriteOutcome[]): void {
+    const begin = changes.findLastIndex((change) => !isRename(change)) + 1;
+    const run = changes.slice(begin).map((change, i) => ({ change, at: begin + i }));
+    const stands = ({ change }: { change: PlannedChange }) => normalizeDn(this.#find(change.place!)?.dn ?? '');
+    const left = new Set(
+      run.filter(({ at }) => outcomes[at]!.result === 'written').map(({ change }) => normalizeDn(change.place!.dn)),
+    );
+    let open = run.filter(({ at }) => outcomes[at]!.code === 'entryAlreadyExists');
+    for (const one of open) left.add(stands(one));
+    open = open.filter(({ change }) => left.has(normalizeDn(change.dn)));
+    while (open.length > 0) {
+      for (const { change, at } of open) outcomes[at] = this.take(change);
+      const still = open.filter(({ at }) => outcomes[at]!.code === 'entryAlreadyExists');
+      if (still.length === open.length) {
+        const leaving = new Set(still.map(stands));
+        const one = still.find(({ change }) => leaving.has(normalizeDn(change.dn)));
+        if (one === undefined) return;
+        const found = this.#find(one.change.place!)!;
+        this.entries.delete(normalizeDn(found.dn));
+        const dn = `cn=aside ${Buffer.from(one.change.id).toString('hex')},${parentDn(found.dn)!}`;
+        this.entries.set(normalizeDn(dn), { ...found, dn });
+        // The adapter knows where it put it.
+        one.change = { ...one.change, place: { dn, anchor: found.anchor } };
+      }
+      open = still;
+    }
   }
 
   texts(): string[] {

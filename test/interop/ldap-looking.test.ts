@@ -1,5 +1,5 @@
 /** `dirpost check` and `dirpost preview` with LDAP directories: they say what is and what would be, and change nothing. */
-import { chmod } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { describeSlapd } from '../servers/ldap/presence.ts';
@@ -43,17 +43,38 @@ describeSlapd('looking at LDAP directories', () => {
     const texts = (await found(offices.oslo, 'people')).map(({ text }) => text).join('\n');
     expect(texts).toMatch(/OpenLDAP.* at 127\.0\.0\.1:\d+ \(not encrypted\), as .*cn=admin/);
     expect(texts).toMatch(/changes are found by syncrepl: /);
+    expect(texts).toMatch(
+      /says at once that something changed \(content synchronization\); `onChange` would make use of it/,
+    );
     expect(texts).toMatch(/5 entries to publish, 0 left out, 0 refused/);
     await chmod(join(offices.hq.data, 'ldap-password'), 0o644);
     const written = (await found(offices.hq, 'network')).map(({ text }) => text).join('\n');
     expect(written).toMatch(/entries are written below ou=network,dc=example,dc=com/);
-    expect(written).toMatch(/every account of this machine can read .*ldap-password/);
+    expect(written).toMatch(/cn=admin,.* may write there \(asked by an add that is not carried out\)/);
+    expect(written).toMatch(/ldap-password holds a secret, and every account of this machine can read or replace it/);
   });
 
   it('check says what is lacking, with lines to paste', async () => {
     await source.change({ overlays: [] });
     const lacks = (await found(offices.oslo, 'people')).filter(({ result }) => result === 'warning');
     expect(lacks.map(({ mend }) => mend).join('\n')).toMatch(/overlay syncprov/);
+  });
+
+  it('check says that the account may not write, that nothing wakes, and which attribute is written wrongly', async () => {
+    const bind = { method: 'simple', dn: target.reader.dn, password: { file: 'reader-password' } };
+    await writeFile(join(offices.hq.data, 'reader-password'), target.reader.password, { mode: 0o600 });
+    await setDirectories(offices.hq, [await subscribing(offices.hq, target, { bind })]);
+    const faults = (await found(offices.hq, 'network')).filter(({ result }) => result === 'fault');
+    expect(faults).toMatchObject([
+      { text: expect.stringMatching(/may not make ou=network,.* below dc=example,dc=com/) },
+    ]);
+    expect(faults[0]!.mend).toMatch(/access to dn\.subtree="ou=network,.*" by dn\.exact=".*" write by \* break/);
+    await source.change({ overlays: [] });
+    const more = { onChange: '1m', attributes: { title: 'titel' } };
+    await setDirectories(offices.oslo, [await publishing(offices.oslo, source, more)]);
+    const warnings = (await found(offices.oslo, 'people')).filter(({ result }) => result === 'warning');
+    expect(warnings.map(({ text }) => text).join('\n')).toMatch(/does not say that something changed/);
+    expect(warnings.map(({ text }) => text).join('\n')).toMatch(/the schema of the server does not know titel/);
   });
 
   it('check says whether the container is there, is made, or has to be made by somebody', async () => {

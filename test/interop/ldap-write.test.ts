@@ -139,12 +139,37 @@ describeSlapd('a directory that is written on slapd', () => {
       { ...bo, dn: anna.dn, attributes: attributesOf({ cn: 'anna', sn: 'was bo' }), place: placeOf(first, 2) },
     ];
     const second = await writeAll(directory, swapped);
-    // One of them cannot have the name as long as the other has it. Nobody is overwritten and nobody is lost.
+    expect(counted(second)).toEqual(all(2));
     const read = await stands();
-    expect(read.entries.length).toBe(2);
-    for (const { result, code } of second) if (result === 'refused') expect(code).toBe('entryAlreadyExists');
-    const uuids = new Set(read.entries.map((entry) => Buffer.from(textOf(entry, 'entryuuid')).toString('hex')));
-    expect(uuids).toEqual(new Set([placeOf(first, 1).anchor, placeOf(first, 2).anchor]));
+    const anchors = ['bo', 'anna'].map((cn) => textOf(entryNamed(read, cn), 'entryuuid'));
+    expect(anchors.map((anchor) => Buffer.from(anchor).toString('hex'))).toEqual(
+      [1, 2].map((i) => placeOf(first, i).anchor),
+    );
+    expect(['bo', 'anna'].map((cn) => textOf(entryNamed(read, cn), 'sn'))).toEqual(['was anna', 'was bo']);
+    expect(second.map(({ place }) => place)).toEqual([
+      { dn: bo.dn, anchor: placeOf(first, 1).anchor },
+      { dn: anna.dn, anchor: placeOf(first, 2).anchor },
+    ]);
+  });
+
+  it('takes a ring and a row of names in any order, and refuses what a stranger has', async () => {
+    const directory = open();
+    const names = ['r0', 'r1', 'r2', 'a', 'b', 'c', 'x'];
+    const stranger = person('stranger');
+    const first = await writeAll(directory, [base[0]!, ...names.map((name) => person(name)), stranger]);
+    const wanted = { r0: 'r1', r1: 'r2', r2: 'r0', a: 'b', b: 'c', c: 'd', x: 'stranger' };
+    const renames = Object.entries(wanted).map(([name, to]) => ({
+      ...person(to),
+      id: person(name).id,
+      place: placeOf(first, 1 + names.indexOf(name)),
+    }));
+    const second = await writeAll(directory, renames);
+    expect(counted(second)).toEqual({ written: 6, entryAlreadyExists: 1 });
+    const read = await stands();
+    for (const [name, to] of Object.entries({ ...wanted, x: 'x' })) {
+      const anchor = Buffer.from(textOf(entryNamed(read, to), 'entryuuid')).toString('hex');
+      expect([to, anchor]).toEqual([to, placeOf(first, 1 + names.indexOf(name)).anchor]);
+    }
   });
 
   it('loses who is removed, by deletion or by a move to those who left', async () => {

@@ -76,7 +76,8 @@ export class SourceDirectory implements Directory {
     const entries = [...snapshot.values()];
     if (before === undefined || way === 'whole')
       return { entries: entries.map(({ entry }) => entry), present: [], gone: [], bookmark, extent: 'whole' };
-    const isSame = (key: string) => before.get(key)?.text === snapshot.get(key)?.text;
+    const isSame = (key: string) =>
+      before.get(key)?.text === snapshot.get(key)?.text && !this.office.wasTouchedSince(since!, key);
     const keys = [...snapshot.keys()];
     const changed = keys.filter((key) => !isSame(key)).map((key) => snapshot.get(key)!.entry);
     const octets = (some: string[]) => some.map((key) => Buffer.from(key));
@@ -103,6 +104,8 @@ export class TargetContent {
   readonly refuses = new Set<string>();
   /** What it refused of what it was given last. */
   refused = new Set<string>();
+  /** False since its postoffice has another store, which may believe that something else stands here. */
+  isKnown = true;
 }
 
 export class TargetDirectory implements Directory {
@@ -137,6 +140,7 @@ export class TargetDirectory implements Directory {
     }
     this.content.entries = next;
     this.content.refused = refused;
+    this.content.isKnown = true;
     this.gate.pass('directory written');
   }
 }

@@ -2,7 +2,7 @@
  * What happens to machines, disks, mailboxes, clocks and definitions, and what administrators do about it. Losing,
  * repeating and damaging message files is world.ts's.
  */
-import { recoverOnlyCopy } from '@dirpost/core';
+import { kindOf, recoverOnlyCopy } from '@dirpost/core';
 import { DAY_MS, type Image, Machine, SERVER } from './machine.ts';
 import { KEYS, redefined } from './organisation.ts';
 import type { World } from './world.ts';
@@ -12,6 +12,7 @@ const BACKUPS = 4;
 export class Disasters {
   readonly #world: World;
   readonly #backups = new Map<Machine, Image[]>();
+  #reloads = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -37,6 +38,8 @@ export class Disasters {
 
   /** null: everything on the disk is lost, and the postoffice is installed anew under its old keys. */
   async #replace(machine: Machine, image: Image | null): Promise<void> {
+    // The directory from its backup, too: who was never published under his old key would be somebody else.
+    for (const person of machine.office.people.values()) delete person.anchor;
     this.#world.count(
       image === null ? 'reinstalled' : machine === this.#world.server ? 'server restored' : 'requestors restored',
     );
@@ -83,6 +86,24 @@ export class Disasters {
     await this.#world.watch.replaced(copy);
     this.#world.machines.push(copy);
     this.#world.delivered = [];
+  }
+
+  /** The directory gives other keys to all whom it has, or to some. */
+  async reload(machine: Machine): Promise<void> {
+    const { office } = machine;
+    const all = this.#world.random.chance(0.5);
+    const rows = await machine.store.read((tx) => tx.scanEntries('published', 0, 1_000));
+    const published = new Map(rows.map((row) => [Buffer.from(row.id).toString('hex'), row]));
+    for (const [key, person] of office.people) {
+      const row = published.get(office.idOf(key));
+      // Only who was published, and as what he is, can be known again.
+      if (row === undefined || row.deleted || kindOf(row.bytes!) !== person.kind) continue;
+      if (!all && this.#world.random.chance(0.5)) continue;
+      office.people.set(key, { ...person, anchor: `${key} ${++this.#reloads}` });
+      this.#world.watch.person(office, office.people.get(key)!);
+      this.#world.count('other keys');
+    }
+    this.#world.say(`--- the directory of ${machine.label} was reloaded`);
   }
 
   wipe(machine: Machine): void {

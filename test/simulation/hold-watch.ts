@@ -54,7 +54,7 @@ export class HoldWatch {
       let members = 0;
       for (const [id, row] of before) {
         const was = visible(table, row);
-        if (was === null || (owner !== '' && row.owner !== owner)) continue;
+        if (was === null || (owner !== '' && row.owner !== owner) || decodeEntry(was).kind === 'edit') continue;
         entries++;
         members += memberIds(was).size;
         const next = now.get(id);

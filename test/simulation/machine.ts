@@ -3,7 +3,13 @@
  * or a restore. Each life is a real Postoffice object over the same disk.
  */
 import { createHash } from 'node:crypto';
-import { connectMemoryTransports, createMemoryStore, type MemoryStore } from '@dirpost/adapters';
+import {
+  type AmendOutcome,
+  type Amendment,
+  connectMemoryTransports,
+  createMemoryStore,
+  type MemoryStore,
+} from '@dirpost/adapters';
 import {
   applyDefinitions,
   type Codec,
@@ -18,6 +24,7 @@ import {
   loadOwn,
   loadServer,
   type MessageFile,
+  type OwnEdit,
   type OwnRecord,
   saveServer,
   type ServerContext,
@@ -27,7 +34,7 @@ import {
 import { createCodec } from '@dirpost/message';
 import { CompleteReads } from '../../packages/agent/src/complete-reads.ts';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
-import type { Postoffice } from '../../packages/agent/src/postoffice.ts';
+import type { OwnWrites, Postoffice } from '../../packages/agent/src/postoffice.ts';
 import { Routes } from '../../packages/agent/src/routes.ts';
 import { Upkeep } from '../../packages/agent/src/upkeep.ts';
 import { SourceDirectory, TargetContent, TargetDirectory } from './directory.ts';
@@ -53,6 +60,10 @@ export interface Surroundings {
   random: SeededRandom;
   nowMs(): number;
   definition(): Definition;
+  /** Attributes of which the list of all takes edits. */
+  editable: string[];
+  /** The directory of its office takes an edit. */
+  amend(machine: Machine, amendment: Amendment): AmendOutcome;
   /** The server's own requestor: by the real memory transport, or by the network with its faults. */
   ownLine: 'memory' | 'network';
   lineFails(): boolean;
@@ -73,6 +84,8 @@ export interface Mutation {
   cookies?(jar: CookieJar): CookieJar;
   store?(tx: StoreTx, postoffice: string): StoreTx;
   postoffice?(postoffice: Postoffice): Postoffice;
+  /** Edits that are withdrawn, whatever became of them. */
+  withdraws?(edit: OwnEdit): boolean;
 }
 
 /** What an administrator keeps of a machine. */
@@ -106,6 +119,7 @@ export class Machine {
     if (image !== undefined) {
       this.spool = image.spool.copy();
       this.damaged = new Set(image.damaged);
+      this.target.isKnown = false;
     }
   }
 
@@ -119,6 +133,7 @@ export class Machine {
 
   async restore(image: Image): Promise<void> {
     this.life = null;
+    this.target.isKnown = false;
     await this.store.close();
     this.store = createMemoryStore(image.store);
     this.spool = image.spool.copy();
@@ -206,8 +221,15 @@ export class Machine {
       publishing: [
         {
           directory: source,
-          mapping: compileMapping({ owner: name, key: office.keyAttribute, space: office.space, limits }),
+          mapping: compileMapping({
+            owner: name,
+            key: office.keyAttribute,
+            space: office.space,
+            ...(office.matches && { match: ['uid'] }),
+            limits,
+          }),
           configuration: 'simulated',
+          ...(around.editable.length > 0 && { own: this.#ownWrites(gate) }),
         },
       ],
       completeReads: new CompleteReads(),
@@ -232,13 +254,29 @@ export class Machine {
     return { gate, source, postoffice: mutation?.postoffice?.(postoffice) ?? postoffice };
   }
 
+  #ownWrites(gate: Gate): OwnWrites {
+    const { around } = this;
+    const amend = (amendment: Amendment) => around.amend(this, amendment);
+    const isOdd = around.offices.indexOf(this.office) % 2 === 1;
+    return {
+      takes: { default: isOdd ? 'editor-wins' : 'owner-wins', attributes: {} },
+      sourceOf: (attribute) => ({ attribute }),
+      async *amend(amendments) {
+        for (const amendment of amendments) {
+          gate.pass('directory amend');
+          yield amend(amendment);
+        }
+      },
+    };
+  }
+
   #server(workshop: Pick<ServerContext, 'codec' | 'clock' | 'random' | 'limits' | 'maxPayloadBytes'>): ServerContext {
     const { around } = this;
     const cookies = createCookieJar(Buffer.from('from the key file, not from the store'));
     return {
       ...workshop,
       name: SERVER,
-      lists: listDefinitions(around.definition()).map(compileList),
+      lists: listDefinitions(around.definition(), around.editable).map(compileList),
       rules: publishRules(
         around.definition(),
         around.offices.map((office) => office.name),

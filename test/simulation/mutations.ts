@@ -3,6 +3,7 @@
  * jar, a store or a directory that lies. The checkers have to notice every one of them (mutations.test.ts).
  */
 import type { Mutation } from './machine.ts';
+import { editMutations } from './mutations-edits.ts';
 import { exchangeMutations } from './mutations-exchange.ts';
 import { storeMutations } from './mutations-store.ts';
 import { uniqueMutations } from './mutations-unique.ts';
@@ -22,4 +23,9 @@ export interface NamedMutation {
   make(): Mutation;
 }
 
-export const mutations: NamedMutation[] = [...storeMutations, ...exchangeMutations, ...uniqueMutations];
+export const mutations: NamedMutation[] = [
+  ...storeMutations,
+  ...exchangeMutations,
+  ...uniqueMutations,
+  ...editMutations,
+];

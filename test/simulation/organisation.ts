@@ -8,6 +8,8 @@ import type { SeededRandom } from './random.ts';
 
 export interface Person {
   key: string;
+  /** What the directory says that it is; absent: `key`. Another one after it was reloaded (Disasters.reload). */
+  anchor?: string;
   kind: 'person' | 'group';
   name: string;
   title: string;
@@ -30,6 +32,7 @@ export type Snapshot = Map<string, { entry: DirectoryEntry; text: string }>;
 export class Office {
   readonly people = new Map<string, Person>();
   readonly #snapshots: Snapshot[] = [];
+  readonly #touched: { anchor: string; bookmark: number }[] = [];
   readonly keyAttribute: string;
   /** Ids can be derived by the receiver where the key is released. */
   readonly derivable: boolean;
@@ -37,6 +40,8 @@ export class Office {
   constructor(
     readonly name: string,
     index: number,
+    /** People are known by their uid under other keys, too. */
+    readonly matches = false,
   ) {
     this.derivable = index % 2 === 0;
     this.keyAttribute = this.derivable ? 'employeenumber' : 'entryuuid';
@@ -67,7 +72,7 @@ export class Office {
 
   /** As it is now; the bookmark is the same as long as nothing changes. Outlives every postoffice, as a directory does. */
   snapshot(): { bookmark: string; snapshot: Snapshot } {
-    const keys = [...this.people.keys()];
+    const keys = [...this.people.values()].map((person) => anchorOf(person));
     const snapshot: Snapshot = new Map(
       this.entries().map((entry, i) => [keys[i]!, { entry, text: JSON.stringify([entry.dn, ...entry.attributes]) }]),
     );
@@ -75,6 +80,15 @@ export class Office {
     const last = this.#snapshots.at(-1);
     if (last === undefined || textOf(last) !== textOf(snapshot)) this.#snapshots.push(snapshot);
     return { bookmark: String(this.#snapshots.length - 1), snapshot };
+  }
+
+  /** This person was changed just now, and a directory tells so even if he is changed back before it is read. */
+  touch(person: Person): void {
+    this.#touched.push({ anchor: anchorOf(person), bookmark: Number(this.snapshot().bookmark) });
+  }
+
+  wasTouchedSince(bookmark: string, anchor: string): boolean {
+    return this.#touched.some((one) => one.anchor === anchor && one.bookmark > Number(bookmark));
   }
 
   snapshotAt(bookmark: string): Snapshot | undefined {
@@ -90,7 +104,8 @@ export class Office {
       telephonenumber: person.phone,
       'jpegphoto;binary': person.photo,
       userpassword: 'never leaves',
-      [this.keyAttribute]: person.key,
+      uid: this.matches ? person.key : null,
+      [this.keyAttribute]: anchorOf(person),
     };
     const attributes: Attributes = new Map();
     for (const [name, value] of Object.entries(text)) if (value !== null) attributes.set(name, [Buffer.from(value)]);
@@ -112,12 +127,17 @@ export class Office {
     put('mail', hex(person.mail));
     if (person.phone !== null) put('telephonenumber', hex(person.phone));
     if (person.photo !== null) put('jpegphoto;binary', hex(person.photo));
-    put(this.keyAttribute, hex(person.key));
+    if (this.matches) put('uid', hex(person.key));
+    put(this.keyAttribute, hex(anchorOf(person)));
     put('entrydn', hex(this.dnOf(person)));
     const members = new Set(person.members.filter((key) => this.people.has(key)).map((key) => this.idOf(key)));
     if (members.size > 0) put('member;entryid', ...[...members].sort());
     return expected;
   }
+}
+
+function anchorOf({ key, anchor }: Person): string {
+  return anchor ?? key;
 }
 
 function hex(text: string): string {
@@ -208,12 +228,16 @@ export function redefined(definition: Definition, random: SeededRandom): Definit
 
 const FEW = ['objectClass', 'cn', 'mail', 'member', 'entryDN'];
 
-export function listDefinitions({ hides, releases, chiefs }: Definition): AddressListDefinition[] {
+export function listDefinitions(
+  { hides, releases, chiefs }: Definition,
+  edits: string[] = [],
+): AddressListDefinition[] {
   const everybody: AddressListDefinition = {
     name: 'everybody',
     filter: `(!(|${hides.map((title) => `(title=${title})`).join('')}))`,
     attributes: releases === 'everything' ? ['*'] : FEW,
     receivers: '*',
+    ...(edits.length > 0 && { edits }),
   };
   const own: AddressListDefinition = {
     name: 'chiefs',
@@ -254,6 +278,11 @@ export function clashingMails(offices: readonly Office[], definition: Definition
 /** The part of the model that says who is on the list of whom. */
 export function isReleased(definition: Definition, owner: string, person: Person, requestor: string): boolean {
   if (owner === requestor || isRefused(definition, owner, person)) return false;
+  return isListed(definition, person, requestor);
+}
+
+/** Whoever he belongs to. */
+export function isListed(definition: Definition, person: Pick<Person, 'title' | 'kind'>, requestor: string): boolean {
   if (definition.chiefs && requestor === 'bonn') return person.title === 'chief' && person.kind === 'person';
   return !definition.hides.some((title) => title === person.title);
 }

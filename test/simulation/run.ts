@@ -12,12 +12,14 @@ import { shrink } from './shrink.ts';
 import { addTotals, noTotals, reportOf, type Totals, totalsOf } from './totals.ts';
 import { World, type WorldOptions } from './world.ts';
 
-const HELP = `npm run sim -- [--seed FIRST] [--seeds COUNT] [--steps M] [--requestors K] [--clones] [--calm] [--holds] [--narrow] [--trace] [--json]
+const HELP = `npm run sim -- [--seed FIRST] [--seeds COUNT] [--steps M] [--requestors K] [--clones] [--calm] [--holds] [--narrow] [--reloads] [--trace] [--json]
   --seed        the first seed (1)                  --seeds   how many (1)
   --steps       things that happen in each (220)    --requestors  besides the server's own (3)
   --clones      machines are copied, too            --calm    no faults
   --holds       small limits on effects, changes of many at once, approvals
   --narrow      ways that take less than before
+  --edits       edits of others' entries, which their owners settle
+  --reloads     directories whose entries get other keys
   --mixed       by the seed: with clones, holds, narrow ways, or none of them
   --without     steps that are left out, such as 3,17
   --processes   how many run at once (1)            --shrink  seconds to look for a shorter way to show a fault (60)
@@ -33,6 +35,8 @@ const { values } = parseArgs({
     calm: { type: 'boolean', default: false },
     holds: { type: 'boolean', default: false },
     narrow: { type: 'boolean', default: false },
+    edits: { type: 'boolean', default: false },
+    reloads: { type: 'boolean', default: false },
     mixed: { type: 'boolean', default: false },
     without: { type: 'string', default: '' },
     processes: { type: 'string', default: '1' },
@@ -47,23 +51,23 @@ const { values } = parseArgs({
 const CHUNK = 25;
 
 function optionsOf(seed: number): WorldOptions {
-  const { clones, calm, holds, narrow, mixed, without } = values;
+  const { clones, calm, holds, narrow, reloads, mixed, without, edits } = values;
   const given = {
     seed,
     steps: Number(values.steps),
     requestors: Number(values.requestors),
     ...(without !== '' && { without: without.split(',').map(Number) }),
   };
-  if (!mixed) return { ...given, clones, calm, holds, narrow };
+  if (!mixed) return { ...given, clones, calm, holds, narrow, reloads, edits };
   const weather = seed % 8;
-  return { ...given, clones: weather % 2 === 0, holds: weather === 3, narrow: weather === 5 };
+  return { ...given, clones: weather % 2 === 0, holds: weather === 3, narrow: weather === 5, reloads: weather === 7 };
 }
 
 function replayCommand({ seed, steps = 220, requestors = 3, without = [], ...weather }: WorldOptions): string {
   const options = [`--seed ${seed}`];
   if (steps !== 220) options.push(`--steps ${steps}`);
   if (requestors !== 3) options.push(`--requestors ${requestors}`);
-  for (const name of ['clones', 'calm', 'holds', 'narrow'] as const)
+  for (const name of ['clones', 'calm', 'holds', 'narrow', 'reloads', 'edits'] as const)
     if (weather[name] === true) options.push(`--${name}`);
   if (without.length > 0) options.push(`--without ${without.join(',')}`);
   return `npm run sim -- ${options.join(' ')}`;
@@ -98,8 +102,8 @@ function processes(): number {
 }
 
 async function inProcess(from: number, count: number): Promise<Totals> {
-  const { steps, requestors, clones, calm, holds, narrow, mixed } = values;
-  const flags = Object.entries({ clones, calm, holds, narrow, mixed }).flatMap(([name, on]) =>
+  const { steps, requestors, clones, calm, holds, narrow, reloads, mixed, edits } = values;
+  const flags = Object.entries({ clones, calm, holds, narrow, reloads, mixed, edits }).flatMap(([name, on]) =>
     on ? [`--${name}`] : [],
   );
   const numbers = ['--seed', String(from), '--seeds', String(count), '--steps', steps, '--requestors', requestors];

@@ -33,7 +33,8 @@ export function simulatedSealer(name: string, known: ReadonlySet<string>): Seale
       const { envelope, payload } = readSealed(bytes);
       if (envelope.to !== name) throw new DirpostError('message-recipient', `The message is for ${envelope.to}.`);
       if (!known.has(envelope.from)) throw new DirpostError('message-sender', `${envelope.from} is not known here.`);
-      return { envelope, payload, payloadHash: createHash('sha256').update(payload).digest() };
+      const payloadHash = createHash('sha256').update(payload).digest();
+      return { envelope, payload, payloadHash, signedBy: { signing: envelope.from, recovered: null } };
     },
   };
 }

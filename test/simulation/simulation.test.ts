@@ -26,6 +26,8 @@ describe('whatever happens to message files, disks, directories and clocks, noth
 /** Few, for they take longer: npm run sim -- --holds runs more. */
 const HELD_SEEDS = 4;
 const NARROW_SEEDS = 4;
+const EDIT_SEEDS = 6;
+const RELOAD_SEEDS = 6;
 
 it('with limits on effects nothing goes beyond them unapproved, and all agree all the same', {
   timeout: 120_000,
@@ -48,6 +50,30 @@ it('where ways turn out to take less all agree all the same, in smaller parts', 
   }
   for (const what of ['refused', 'lost']) expect(counts[`too large, ${what}`]).toBeGreaterThan(0);
   expect(counts['composed anew']).toBeGreaterThan(0);
+});
+
+it('where directories are reloaded, and their entries have other keys, nobody is removed for that or comes twice', {
+  timeout: 120_000,
+}, async () => {
+  let rekeyed = 0;
+  for (let seed = 1; seed <= RELOAD_SEEDS; seed++) {
+    const result = await new World({ seed, steps: STEPS, reloads: true }).run();
+    expect(result.violations, `npm run sim -- --seed ${seed} --steps ${STEPS} --reloads`).toEqual([]);
+    rekeyed += result.counts['other keys'] ?? 0;
+  }
+  expect(rekeyed).toBeGreaterThan(100);
+});
+
+it('every edit ends settled and withdrawn, taken once at most, and nothing is lost', { timeout: 240_000 }, async () => {
+  const counts: Record<string, number> = {};
+  for (let seed = 1; seed <= EDIT_SEEDS; seed++) {
+    const clones = seed % 2 === 0;
+    const result = await new World({ seed, steps: STEPS, edits: true, clones }).run();
+    const replay = `npm run sim -- --seed ${seed} --steps ${STEPS} --edits${clones ? ' --clones' : ''}`;
+    expect(result.violations, replay).toEqual([]);
+    for (const [what, count] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + count;
+  }
+  for (const what of ['proposed', 'taken', 'reverted']) expect(counts[`edits ${what}`]).toBeGreaterThan(0);
 });
 
 it('without faults two quiet cycles are enough, and no update fails to add up', async () => {

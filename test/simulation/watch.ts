@@ -17,6 +17,7 @@ import {
 } from '@dirpost/core';
 import { createCodec } from '@dirpost/message';
 import { ClashWatch } from './clash-watch.ts';
+import { EditWatch } from './edit-watch.ts';
 import { HoldWatch } from './hold-watch.ts';
 import { type Machine, SERVER, type Surroundings } from './machine.ts';
 import { type Definition, isReleased, type Office, type Person } from './organisation.ts';
@@ -25,6 +26,7 @@ import type { Committed } from './store.ts';
 export class Watch {
   readonly violations: string[] = [];
   readonly holds: HoldWatch;
+  readonly edits: EditWatch;
   readonly #clashes: ClashWatch;
   changesSent = 0;
   /** Sent to a requestor that had verified them in the same incarnations. */
@@ -49,6 +51,12 @@ export class Watch {
     private readonly watchesHolds = false,
   ) {
     this.holds = new HoldWatch(around, (text) => this.violation(text));
+    this.edits = new EditWatch(
+      around,
+      (text) => this.violation(text),
+      (name, id) => this.#gone.get(name)!.has(id),
+      (name, id) => this.#everListed.get(name)!.has(id),
+    );
     this.#clashes = new ClashWatch((text) => this.violation(text));
     this.#codec = createCodec(around.limits);
     for (const { name } of around.offices) {
@@ -99,6 +107,7 @@ export class Watch {
       this.#clashes.replaced();
     }
     this.#heard.delete(machine);
+    if (this.around.editable.length > 0) await this.edits.replaced(machine);
     if (this.watchesHolds) await this.holds.replaced(machine);
   }
 
@@ -109,6 +118,7 @@ export class Watch {
       await this.#collectedChanged(machine);
       await this.#clashes.committed(machine);
     }
+    if (this.around.editable.length > 0) await this.edits.committed(machine, what);
     if (this.watchesHolds) await this.holds.committed(machine, what.tables);
     const updates = [...what.outgoing.values()].filter((message) => message.kind === 'update');
     for (const update of updates) await this.#updateComposed(machine, update);
@@ -118,19 +128,23 @@ export class Watch {
     const { name } = machine;
     const now = await idsIn(machine, 'replica');
     for (const id of this.#replicas.get(machine) ?? []) {
-      if (now.has(id) || this.#gone.get(name)!.has(id)) continue;
+      if (now.has(id) || this.#gone.get(name)!.has(id) || this.edits.has(id)) continue;
       this.violation(`lost: ${machine.label} no longer has ${this.#describe(id)}, who never left`);
     }
     for (const id of now) {
-      if (!this.#everListed.get(name)!.has(id)) this.violation(`leaked: ${machine.label} has ${this.#describe(id)}`);
+      if (!this.#mayHave(name, id)) this.violation(`leaked: ${machine.label} has ${this.#describe(id)}`);
     }
     this.#replicas.set(machine, now);
+  }
+
+  #mayHave(name: string, id: string): boolean {
+    return this.edits.has(id) ? this.edits.mayReach(name, id) : this.#everListed.get(name)!.has(id);
   }
 
   async #collectedChanged(machine: Machine): Promise<void> {
     const now = await idsIn(machine, 'collected');
     for (const id of this.#collected) {
-      if (!now.has(id) && !this.#left.has(id))
+      if (!now.has(id) && !this.#left.has(id) && !this.edits.has(id))
         this.violation(`lost: collected on ${machine.label} no longer has ${this.#describe(id)}, who never left`);
     }
     this.#collected = now;
@@ -154,12 +168,12 @@ export class Watch {
     const head = this.#codec.head(message.payload) as Update;
     const changes = this.#codec.changes(message.payload);
     this.changesSent += changes.length;
-    const listed = this.#everListed.get(message.to)!;
     for (const { id, owner } of changes) {
       if (owner === message.to) this.violation(`own: an entry of ${owner} was sent back to it`);
       if (id === null) continue;
       const hex = Buffer.from(id).toString('hex');
-      if (!listed.has(hex)) this.violation(`leaked: the id of ${this.#describe(hex)} was sent to ${message.to}`);
+      if (!this.#mayHave(message.to, hex))
+        this.violation(`leaked: the id of ${this.#describe(hex)} was sent to ${message.to}`);
     }
     if (head.mode === 'delta')
       await this.#countNeedless(

@@ -21,13 +21,24 @@ const FAULTS = {
 const HOLDS = { crowd: 6, takeBack: 3, approve: 5 };
 /** With `narrow` only. */
 const NARROW = { widen: 6, people: 50 };
-export type Weights = typeof ORDINARY & typeof FAULTS & typeof HOLDS & Pick<typeof NARROW, 'widen'>;
+/** With `reloads` only. */
+const RELOADS = { reload: 8 };
+/** With `edits` only. */
+const EDITS = { propose: 14, revert: 3 };
+export type Weights = typeof ORDINARY &
+  typeof FAULTS &
+  typeof HOLDS &
+  Pick<typeof NARROW, 'widen'> &
+  typeof RELOADS &
+  typeof EDITS;
 
 export function weightsOf(options: WorldOptions): Weights {
   const faults = (options.calm ?? false) ? zero(FAULTS) : FAULTS;
   const narrow = (options.narrow ?? false) ? NARROW : { widen: 0 };
   const holds = (options.holds ?? false) ? HOLDS : zero(HOLDS);
-  return { ...ORDINARY, ...faults, ...narrow, ...holds, ...options.weights };
+  const reloads = (options.reloads ?? false) ? RELOADS : zero(RELOADS);
+  const edits = (options.edits ?? false) ? EDITS : zero(EDITS);
+  return { ...ORDINARY, ...faults, ...narrow, ...holds, ...reloads, ...edits, ...options.weights };
 }
 
 /** Small enough that updates and submissions come in parts and checkpoints are forgotten. */

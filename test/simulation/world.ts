@@ -16,6 +16,8 @@ import { disagreements, disagreementsWhileHeld, growth, missingCorrupt } from '.
 import { Crowds, holdLimits } from './crowds.ts';
 import { type ReadFault, readFaults } from './directory.ts';
 import { Disasters } from './disasters.ts';
+import { EDITABLE } from './edit-watch.ts';
+import { Editing } from './editing.ts';
 import { SimulatedCrash } from './gate.ts';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
 import { DAY_MS, Machine, type Mutation, SERVER, type Surroundings } from './machine.ts';
@@ -39,6 +41,10 @@ export interface WorldOptions {
   holds?: boolean;
   /** Ways that take less than before, also while the parts of a message are under way. */
   narrow?: boolean;
+  /** Directories are reloaded, and all their entries have other keys then. */
+  reloads?: boolean;
+  /** Edits of others' entries, and owners who settle them. */
+  edits?: boolean;
   /** No faults of any kind. */
   calm?: boolean;
   /** Keep the trace, not only its hash. */
@@ -85,6 +91,7 @@ export class World {
   delivered: Letter[] = [];
   readonly #disasters = new Disasters(this);
   readonly #crowds = new Crowds(this);
+  readonly #editing = new Editing(this);
   readonly #ways: NarrowWays;
   #fresh = 0;
 
@@ -92,7 +99,9 @@ export class World {
     const { seed } = options;
     this.random = new SeededRandom(seed, 1);
     this.quiet = options.calm ?? false;
-    this.offices = [SERVER, ...BRANCHES.slice(0, options.requestors ?? 3)].map((name, i) => new Office(name, i + seed));
+    this.offices = [SERVER, ...BRANCHES.slice(0, options.requestors ?? 3)].map(
+      (name, i) => new Office(name, i + seed, options.reloads ?? false),
+    );
     this.#ways = new NarrowWays(this);
     const faulty = (probability: number) => !this.quiet && this.random.chance(probability);
     this.around = {
@@ -103,6 +112,8 @@ export class World {
       random: new SeededRandom(seed, 2),
       nowMs: () => this.nowMs,
       definition: () => this.definition,
+      editable: (options.edits ?? false) ? EDITABLE : [],
+      amend: (machine, amendment) => this.#editing.amend(machine, amendment),
       ownLine: this.random.chance(0.5) ? 'memory' : 'network',
       lineFails: () => faulty(0.02) && this.count('lines down'),
       takes: (peer) => this.#ways.takes(peer),
@@ -188,12 +199,18 @@ export class World {
         return this.#disasters.reinstall(this.random.pick(this.machines));
       case 'widen':
         return this.#ways.widen(this.random.pick(this.offices).name);
+      case 'reload':
+        return this.#disasters.reload(this.random.pick(this.machines));
       case 'crowd':
         return this.#crowds.change(this.random.pick(this.offices));
       case 'takeBack':
         return this.#crowds.takeBack(this.random.pick(this.offices));
       case 'approve':
         return this.#crowds.approveSome(this.random.pick(this.machines));
+      case 'propose':
+        return this.#editing.propose(this.random.pick(this.machines));
+      case 'revert':
+        return this.#editing.revert(this.random.pick(this.offices));
     }
   }
 
@@ -214,8 +231,10 @@ export class World {
       person === undefined
         ? newPerson(office, key, this.random, this.#fresh)
         : changedPerson(person, this.random, this.#fresh);
-    office.people.set(key, next);
-    this.watch.person(office, next);
+    // Who is another kind of entry than before is not recognised.
+    const kept = office.matches && person !== undefined && next.kind !== person.kind ? person : next;
+    office.people.set(key, kept);
+    this.watch.person(office, kept);
     this.say(`${office.name}: ${key} is ${next.kind} ${next.name}, ${next.title}, ${next.mail}`);
   }
 
@@ -250,6 +269,7 @@ export class World {
       const dispatched = await dispatch(postoffice, options);
       if (!this.quiet && this.random.chance(0.2)) await catchUpOwn(postoffice, dispatched, options);
     });
+    if (this.options.edits ?? false) await this.#editing.work(machine);
   }
 
   /** Lets the machine work, and perhaps die at it. */
@@ -327,6 +347,8 @@ export class World {
     do {
       await this.#quietCycle();
       wrong = await faults();
+      for (const text of (this.options.edits ?? false) ? await this.#editing.faults() : [])
+        this.watch.violation(`fold: ${text}`);
       this.say(`--- quiet cycle ${++cycles}: ${wrong.length} disagreements`);
     } while (wrong.length > 0 && cycles < MOST_QUIET_CYCLES);
     for (const text of wrong) this.watch.violation(`not ${what}: ${text}`);

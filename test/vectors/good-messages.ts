@@ -5,6 +5,7 @@ import { pack, unpack } from '../../packages/message/src/scan.ts';
 import { uncompressedForTests } from '../../packages/message/src/payload.ts';
 import { defaultLimits } from '@dirpost/core';
 import { everyState, people } from './contents.ts';
+import { editChanges } from './edits.ts';
 import { enrolment, exchangeHead, fullSubmission, repairRequest, updateHead, verification } from './heads.ts';
 import { payloadOf, sealWith } from './sealing.ts';
 import { codec, describeContent, type Vector } from './vector.ts';
@@ -17,6 +18,7 @@ export async function goodMessages(): Promise<Vector[]> {
     ['exchange-buckets', 'asks for a repair, with bucket digests', repairRequest, []],
     ['update-delta', 'every state and kind of change', updateHead('delta'), everyState],
     ['update-repair', '70 people and a group: ids derived, columns in many encodings', updateHead('repair'), seventy],
+    ['edits', 'an entry, and two edits of it by others', updateHead('delta'), editChanges],
     ['update-part', 'the second of three parts', updateHead('delta', { part: 1, parts: 3 }), everyState.slice(0, 2)],
     ...(['receipt', 'ask-buckets', 'superseded', 'rolled-back'] as UpdateMode[]).map(
       (mode): [string, string, MessageHead, Change[]] => [`update-${mode}`, 'no changes', updateHead(mode), []],

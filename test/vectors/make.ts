@@ -5,14 +5,17 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { badFiles } from './bad-files.ts';
 import { badPayloads } from './bad-payloads.ts';
+import { editVectors } from './edits.ts';
 import { goodMessages } from './good-messages.ts';
 import { enrolments } from './enrolments.ts';
+import { otherKeys } from './other-keys.ts';
 import { folder, formatVector } from './vector.ts';
 
 mkdirSync(folder, { recursive: true });
 for (const vector of [
   ...(await goodMessages()),
   ...(await enrolments()),
+  ...(await otherKeys()),
   ...(await badFiles()),
   ...(await badPayloads()),
 ]) {
@@ -21,3 +24,5 @@ for (const vector of [
   writeFileSync(file, formatVector(vector));
   console.log(vector.name);
 }
+
+writeFileSync(new URL('../edits.json', folder), `${JSON.stringify(editVectors, null, 2)}\n`);

@@ -5,7 +5,15 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Change, defaultLimits, type MessageHead } from '@dirpost/core';
-import { createCodec, createSealer, type PeerKeys, type PrivateKeys, publicKeys, type Sealer } from '@dirpost/message';
+import {
+  createCodec,
+  createSealer,
+  parseRecoveryKey,
+  type PeerKeys,
+  type PrivateKeys,
+  publicKeys,
+  type Sealer,
+} from '@dirpost/message';
 
 export interface Vector {
   name: string;
@@ -54,12 +62,16 @@ export function parseVector(text: string): Vector {
 /** What `eve` may join by, at every receiver: its id, and the secret that only she has. */
 export const invitation = { id: 'c0c1c2c3c4c5c6c7c8c9cacbcccdcecf', secret: Buffer.alloc(20, 0x5e) };
 
+/** The recovery key that is pinned of every postoffice that is known. Public, like the others here. */
+export const recovery = parseRecoveryKey('atj5-i56l-5lfn-lukb-57hb-565f-bhk5-sto6-562s-vrlg-3i6m-eu2l-5464-p6xf');
+
 /** `eve` is a postoffice that nobody knows. */
 export async function sealerOf(name: string): Promise<Sealer> {
   const known = new Map<string, PeerKeys>();
   for (const [peer, own] of Object.entries(keys)) {
     const { signing, recipient } = await publicKeys(own);
-    if (peer !== 'eve') known.set(peer, { signing: [signing], recipients: [recipient] });
+    if (peer !== 'eve')
+      known.set(peer, { signing: [signing], recipients: [recipient], recoveryKey: recovery.publicKey });
   }
   return createSealer({
     name,

@@ -4,7 +4,7 @@
  *   <data>/keys.json   private keys (0600)      <data>/store.db   the store       <data>/spool/   message files
  *   <data>/peers/      public keys of others    <data>/lock.db    one agent per data folder
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
@@ -33,7 +33,9 @@ import {
   type Store,
   type Transport,
 } from '@dirpost/core';
-import { createCodec, createSealer, type PrivateKeys } from '@dirpost/message';
+import { createCodec, createSealer, derivedSecret, type PrivateKeys } from '@dirpost/message';
+import { announceWhereDue, switchNetwork } from './announcing.ts';
+import { bothTargetOf, ownWritesOf } from './both/open-both.ts';
 import { Bounces } from './bounces.ts';
 import { CollectFailures } from './collect-failures.ts';
 import { CompleteReads } from './complete-reads.ts';
@@ -46,7 +48,7 @@ import { RefusedRequests } from './joining/refused-requests.ts';
 import { loadKeys } from './keys.ts';
 import type { Postoffice } from './postoffice.ts';
 import { Probes } from './probes.ts';
-import { configurationOfRead, openLdap, shapeOf } from './open-ldap.ts';
+import { configurationOfRead, openLdap, shapeOf, stampsIn, writtenHere } from './open-ldap.ts';
 import { mailAddressOf } from './open-mail.ts';
 import { Routes } from './routes.ts';
 import { Schedule } from './schedule/schedule.ts';
@@ -115,7 +117,11 @@ export async function openAgent(configuration: Configuration, options: OpenOptio
       onBounce: (bounce) => returned.note(bounce),
     });
     const postoffice = build(configuration, { keys, store, joining, transports, bounces, probes, tell });
-    if (!readOnly) await prepare(postoffice);
+    if (!readOnly) {
+      await prepare(postoffice);
+      if (isServer) await switchNetwork(postoffice, configuration.postQuantum);
+      await announceWhereDue(postoffice);
+    }
     return { postoffice, joining, transports, close };
   } catch (error) {
     await close();
@@ -165,6 +171,7 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
       keys,
       peers: (peer) => peers.get(peer),
       isInvited: (peer, invitation) => invitations.isGiven(peer, invitation),
+      statementsFor: (peer) => joining.statementsFor(peer),
       enrolling: () => joining.enrolling,
       limits,
     }),
@@ -189,8 +196,10 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
       mapping: compileMapping({ ...directory, owner: name, limits }),
       configuration: configurationOfRead(directory, configuration),
       ...(directory.type === 'ldap' && directory.onChangeMs !== null && { onChangeMs: directory.onChangeMs }),
+      ...ownWritesOf(directory, subscribing, limits),
     })),
     completeReads: new CompleteReads(),
+    writtenHere: writtenHere(subscribing),
     subscribing: subscribing.map((directory) => ({
       directory: openDirectory(directory, configuration),
       firstWrite: directory.firstWrite,
@@ -200,8 +209,12 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
         container: directory.container ?? '',
         publishing: publishing.map((own) => own.name),
         ...(directory.type === 'ldap' && directory.rdn !== null && { rdn: directory.rdn }),
+        ...(directory.type === 'ldap' && directory.adopt !== null && { adopted: directory.adopt }),
       },
+      ...(directory.type === 'ldap' && directory.adopt !== null && { adopt: directory.adopt }),
+      ...(directory.type === 'ldap' && directory.target.stamp !== undefined && { hasStamps: true }),
       ...(directory.type === 'ldap' && { shape: shapeOf(directory) }),
+      ...bothTargetOf(directory, limits),
     })),
     requestor: { ...workshop, name, server, anchors: distinct(anchors), version: VERSION, holds: configuration.holds },
     server: configuration.role === 'server' ? serverContext(configuration, workshop, opened) : null,
@@ -219,7 +232,7 @@ type Workshop = Pick<ServerContext, 'codec' | 'clock' | 'random' | 'limits' | 'm
 
 function serverContext(configuration: Configuration, workshop: Workshop, { keys, joining }: Opened): ServerContext {
   // From the key file and not from the store, so that a restored store can be told from its future.
-  const secret = createHash('sha256').update('dirpost cookie secret').update(keys.signing).digest();
+  const secret = derivedSecret(keys, 'dirpost cookie secret');
   return {
     ...workshop,
     name: configuration.postoffice,
@@ -233,7 +246,10 @@ function serverContext(configuration: Configuration, workshop: Workshop, { keys,
   };
 }
 
-export function openDirectory(directory: PublishDirectory | SubscribeDirectory, { limits }: Configuration): Directory {
+export function openDirectory(
+  directory: PublishDirectory | SubscribeDirectory,
+  { limits, directories }: Configuration,
+): Directory {
   const { name } = directory;
   switch (directory.type) {
     case 'ldif': {
@@ -255,7 +271,7 @@ export function openDirectory(directory: PublishDirectory | SubscribeDirectory, 
     case 'command':
       return new CommandDirectory({ ...directory, limits });
     case 'ldap':
-      return openLdap(directory, limits);
+      return openLdap(directory, limits, stampsIn(directories));
   }
 }
 

@@ -1,14 +1,16 @@
 /**
- * A backup: what a postoffice cannot get back from the others, in a folder of its own, consistent while an agent runs.
+ * A backup: what a postoffice cannot get back from the others, consistent while an agent runs. Sealed in one file, or
+ * plain in a folder of its own.
  *
  *   store.db                 as of one moment                    peers/         public keys of the others
  *   keys.json                the private keys                    invitations/   those that are open
- *   dirpost.yaml             the configuration
+ *   dirpost.yaml             the configuration                   files/         what it names beside itself: certificates,
+ *                                                                               secrets (in a sealed one only)
  *
- * Message files are left out: what the store says is due is composed anew. docs/operating.md says how to restore.
+ * Message files are left out: what the store says is due is composed anew. restore.ts takes a sealed one back.
  */
-import { lstat, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import {
   backUpStore,
   errnoOf,
@@ -19,15 +21,21 @@ import {
   writeDurably,
 } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
+import { type AgeLock, sealAge } from '@dirpost/message';
+import { isArchiveName, type Manifest, sha256Of, STORE_NAME, writeArchive } from './backup-archive.ts';
 import { CONFIGURATION_FILE_NAME } from './config/file-name.ts';
+import type { Configuration } from './config/load.ts';
+import { VERSION } from './version.ts';
 
-const STORE_FILE_NAME = 'store.db';
 /** Beside the store, where they are there. Copied after it: newer keys open older messages too, not the other way. */
 const SMALL_FILES = ['keys.json', 'peers', 'invitations'];
 const MAX_SMALL_FILE_BYTES = 16 * 1024 * 1024;
 
+/** In the data folder while a sealed backup is made: only there plain copies of the keys may lie. With a process number. */
+const WORK_FOLDER = /^\.backup-(\d+)\.tmp$/;
+
 export interface BackupSource {
-  dataFolder: string;
+  configuration: Pick<Configuration, 'postoffice' | 'role' | 'dataFolder' | 'transports' | 'directories'>;
   configFile: string;
 }
 
@@ -42,12 +50,133 @@ export interface BackedUpFile {
   bytes: number;
 }
 
+export interface SealedBackup {
+  files: BackedUpFile[];
+  /** Of the sealed file. */
+  bytes: number;
+  /** What the configuration names outside its own folder: it is not in the backup. */
+  leftOut: string[];
+}
+
+/**
+ * Makes the file `target` (0600), there whole or not at all, sealed for `lock`. Throws as backUpPlainly. The plain copy that
+ * it is made from lies in the data folder meanwhile, where the keys are plain anyway.
+ */
+export async function backUpSealed(
+  { configuration, configFile }: BackupSource,
+  target: string,
+  lock: AgeLock,
+  options: BackupOptions,
+): Promise<SealedBackup> {
+  const { dataFolder, postoffice, role } = configuration;
+  await requireNew(target);
+  await removeInterrupted(dataFolder);
+  const work = join(dataFolder, `.backup-${process.pid}.tmp`);
+  const temporary = join(dirname(target), temporaryName(basename(target)));
+  try {
+    await mkdir(work, { mode: 0o700 });
+    await copyAll({ configuration, configFile }, work, options);
+    const named = filesNamedIn(configuration, dirname(configFile));
+    const leftOut = await copyNamed(named, dirname(configFile), work);
+    const manifest = await manifestOf(work, { postoffice, role });
+    const bytes = await writeSealed(temporary, sealAge(writeArchive(manifest, work), lock), options.signal);
+    await rename(temporary, target);
+    await syncFolder(dirname(target));
+    return { files: manifest.files.map(({ name, bytes }) => ({ name, bytes })), bytes, leftOut };
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw backupError(error, target);
+  } finally {
+    await rm(work, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/** What backups left that were killed. */
+async function removeInterrupted(dataFolder: string): Promise<void> {
+  for (const name of await readdir(dataFolder).catch(() => [])) {
+    const pid = WORK_FOLDER.exec(name)?.[1];
+    if (pid === undefined || (Number(pid) !== process.pid && isAlive(Number(pid)))) continue;
+    await rm(join(dataFolder, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== 'ESRCH';
+  }
+}
+
+async function writeSealed(path: string, sealed: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
+  await rm(path, { force: true });
+  const file = await open(path, 'wx', 0o600);
+  let bytes = 0;
+  try {
+    for await (const piece of sealed) {
+      signal.throwIfAborted();
+      await file.writeFile(piece);
+      bytes += piece.length;
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return bytes;
+}
+
+/** The store last: whoever restores knows everything else by then. */
+async function manifestOf(folder: string, of: Pick<Manifest, 'postoffice' | 'role'>): Promise<Manifest> {
+  const found = await filesBelow(folder);
+  const ordered = [
+    ...found.filter(({ name }) => name !== STORE_NAME),
+    ...found.filter(({ name }) => name === STORE_NAME),
+  ];
+  const files: Manifest['files'] = [];
+  for (const { name, bytes } of ordered) files.push({ name, bytes, sha256: await sha256Of(join(folder, name)) });
+  return { dirpost: 'backup', version: 1, ...of, madeMs: Date.now(), program: VERSION, files };
+}
+
+/** Settings whose value is a file that a postoffice cannot work without. */
+const FILE_SETTINGS = new Set(['ca', 'certificate', 'key', 'file', 'keyFile', 'keytab', 'proxyLogin']);
+
+function filesNamedIn({ transports, directories }: BackupSource['configuration'], folder: string): string[] {
+  const found = new Set<string>();
+  const look = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const [name, inside] of Object.entries(value)) {
+      if (typeof inside === 'string' && FILE_SETTINGS.has(name) && isAbsolute(inside)) found.add(inside);
+      look(inside);
+    }
+  };
+  look([transports, directories]);
+  return [...found].sort((a, b) => relative(folder, a).localeCompare(relative(folder, b)));
+}
+
+/** Those that lie in the folder of the configuration; the others, by their paths. */
+async function copyNamed(paths: string[], from: string, to: string): Promise<string[]> {
+  const leftOut: string[] = [];
+  for (const path of paths) {
+    const inside = relative(from, path).split(sep).join('/');
+    const name = `files/${inside}`;
+    const found = await stat(path).catch(() => undefined);
+    if (isAbsolute(inside) || !isArchiveName(name) || found?.isFile() !== true || found.size > MAX_SMALL_FILE_BYTES) {
+      leftOut.push(path);
+      continue;
+    }
+    await mkdir(dirname(join(to, name)), { recursive: true, mode: 0o700 });
+    await copyFile(path, dirname(join(to, name)), basename(path));
+  }
+  return leftOut;
+}
+
 /**
  * Makes the folder `target` (0700; files 0600), there whole or not at all. Throws DirpostError `wrong-use` where it is
  * there already, `disk-full`, `file-missing`, `file-denied`, `store-damaged`; then nothing is left of it.
  */
-export async function backUp(
-  { dataFolder, configFile }: BackupSource,
+export async function backUpPlainly(
+  source: BackupSource,
   target: string,
   options: BackupOptions,
 ): Promise<BackedUpFile[]> {
@@ -56,10 +185,7 @@ export async function backUp(
   try {
     await rm(temporary, { recursive: true, force: true });
     await mkdir(temporary, { mode: 0o700 });
-    await copyStore(dataFolder, temporary, options);
-    for (const name of SMALL_FILES) await copyBelow(dataFolder, temporary, name);
-    await copyFile(configFile, temporary, CONFIGURATION_FILE_NAME);
-    options.signal.throwIfAborted();
+    await copyAll(source, temporary, options);
     const files = await filesBelow(temporary);
     await syncFolder(temporary);
     await rename(temporary, target);
@@ -71,6 +197,17 @@ export async function backUp(
   }
 }
 
+async function copyAll(
+  { configuration: { dataFolder }, configFile }: BackupSource,
+  folder: string,
+  options: BackupOptions,
+): Promise<void> {
+  await copyStore(dataFolder, folder, options);
+  for (const name of SMALL_FILES) await copyBelow(dataFolder, folder, name);
+  await copyFile(configFile, folder, CONFIGURATION_FILE_NAME);
+  options.signal.throwIfAborted();
+}
+
 async function requireNew(target: string): Promise<void> {
   try {
     await lstat(target);
@@ -78,15 +215,15 @@ async function requireNew(target: string): Promise<void> {
     if (errnoOf(error) === 'ENOENT') return;
     throw fileError(error, `back up to ${target}`);
   }
-  throw new DirpostError('wrong-use', `${target} is there already; a backup is made into a new folder.`, {
+  throw new DirpostError('wrong-use', `${target} is there already; a backup is made under a new name.`, {
     retry: 'operator',
     hint: 'Give another name, such as one with the date in it.',
   });
 }
 
 async function copyStore(dataFolder: string, folder: string, { signal, progress }: BackupOptions): Promise<void> {
-  const target = join(folder, STORE_FILE_NAME);
-  await backUpStore(join(dataFolder, STORE_FILE_NAME), target, {
+  const target = join(folder, STORE_NAME);
+  await backUpStore(join(dataFolder, STORE_NAME), target, {
     progress(donePages) {
       signal.throwIfAborted();
       progress?.(donePages * 4_096);

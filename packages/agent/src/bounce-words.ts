@@ -25,7 +25,7 @@ export interface FailedMessage {
 
 /** "update 12". */
 export function failedWords({ kind, number }: Pick<FailedMessage, 'kind' | 'number'>): string {
-  if (kind === 'enrolment') return 'the enrolment';
+  if (kind === 'enrolment' || kind === 'announcement') return `the ${kind}`;
   return number === null ? 'a message file' : `${kind ?? 'message'} ${number}`;
 }
 

@@ -12,10 +12,13 @@ import {
   type ReadSummary,
   type Incarnation,
 } from '@dirpost/core';
+import { lookBackSafely } from './both/read-back.ts';
+import { isBoth, withdrawEnded } from './both/withdraw.ts';
 import { loadDirectoryState, saveDirectoryState } from './directory-state.ts';
 import { counted, type Progress } from './events.ts';
 import { heldWords } from './held.ts';
 import type { Postoffice, PublishingDirectory } from './postoffice.ts';
+import { learnAnchors } from './write-differences.ts';
 
 export interface CollectOptions {
   signal: AbortSignal;
@@ -34,8 +37,18 @@ export interface Collected {
 
 export async function collect(postoffice: Postoffice, options: CollectOptions): Promise<Collected[]> {
   const results: Collected[] = [];
+  // By them a directory that is read knows what was written into it from here.
+  if (options.preview !== true) await learnAnchors(postoffice, options.signal);
   for (const source of postoffice.publishing) results.push(await collectOne(postoffice, source, options));
+  if (options.preview !== true) await collectByHand(postoffice, options);
   return results;
+}
+
+/** Of directories of both ways: what was changed by hand in their containers. */
+async function collectByHand(postoffice: Postoffice, { signal, whole = false }: CollectOptions): Promise<void> {
+  await withdrawEnded(postoffice, 'T0');
+  for (const target of postoffice.subscribing.filter(isBoth))
+    await lookBackSafely(postoffice, target, { time: 'T0', signal, whole });
 }
 
 async function collectOne(
@@ -44,7 +57,8 @@ async function collectOne(
   { signal, progress, preview = false, whole = false }: CollectOptions,
 ): Promise<Collected> {
   const { name } = directory;
-  const reading = new DirectoryReading(postoffice.store, postoffice.name, name, mapping, postoffice.requestor);
+  const { store, requestor, writtenHere } = postoffice;
+  const reading = new DirectoryReading(store, postoffice.name, name, mapping, requestor, writtenHere);
   let summary: ReadSummary | null = null;
   let problem: string | null = null;
   let incarnation: Incarnation | null = null;
@@ -131,15 +145,34 @@ function tell(
     const text = `${name} was not read completely; what was published of it stays as it was. ${problem}`;
     return postoffice.tell({ time: 'T0', level: 'warning', text, details: { directory: name } });
   }
-  const { added, changed, removed, refusedCount, certificate } = summary;
+  const { added, changed, removed, refusedCount, recognised, ambiguousCount, certificate } = summary;
   const held = heldWords(holding, postoffice.requestor.holds);
   const what = certificate.extent === 'delta' ? 'changed entry' : 'entry';
-  const text = `${name}: read ${counted(certificate.entries, what)}; ${added} new, ${changed} changed, ${removed} removed, ${refusedCount} refused${held}`;
-  const level = refusedCount > 0 || held !== '' ? 'warning' : 'info';
+  const counts = `${added} new, ${changed} changed, ${removed} removed, ${refusedCount} refused`;
+  const text = `${name}: read ${counted(certificate.entries, what)}; ${counts}${otherKeysWords(summary)}${held}`;
+  const level = refusedCount + ambiguousCount > 0 || held !== '' ? 'warning' : 'info';
   postoffice.tell({
     time: 'T0',
     level,
     text,
-    details: { directory: name, added, changed, removed, refused: refusedCount, held: summary.held.entries },
+    details: {
+      directory: name,
+      added,
+      changed,
+      removed,
+      refused: refusedCount,
+      held: summary.held.entries,
+      ...(recognised > 0 && { recognised }),
+      ...(ambiguousCount > 0 && { ambiguous: ambiguousCount }),
+    },
   });
+}
+
+/** "; 3 with another key, 1 value ambiguous", or nothing. */
+function otherKeysWords({ recognised, ambiguousCount }: ReadSummary): string {
+  const words = [
+    ...(recognised > 0 ? [`${recognised} with another key than before`] : []),
+    ...(ambiguousCount > 0 ? [`${counted(ambiguousCount, 'value')} by which nobody can be told for certain`] : []),
+  ];
+  return words.length === 0 ? '' : `; ${words.join(', ')}`;
 }

@@ -23,6 +23,7 @@ import {
   type Verification,
 } from '@dirpost/core';
 import type { OpenedMessage } from '@dirpost/message';
+import { announceWhereDue, receiveAnnouncement } from './announcing.ts';
 import { forgetBounces } from './forget-bounces.ts';
 import { makeReport } from './directory-state.ts';
 import { counted, type CycleEvent, type Progress } from './events.ts';
@@ -36,8 +37,11 @@ import { arrivedBy, receive } from './receive.ts';
 import { type Sent, sendOutgoing, submit } from './send.ts';
 import type { SpooledFile } from './spool.ts';
 import { writeDirectories } from './write.ts';
+import { learnAnchors } from './write-differences.ts';
 
 const LARGE_PAYLOAD_BYTES = 256 * 1024;
+/** Of collecting and processing in one dispatch: whoever never stops sending does not keep it from all else that is due. */
+const MAX_ROUNDS = 50;
 
 export interface Dispatched {
   collected: number;
@@ -56,7 +60,10 @@ export interface DispatchOptions {
   again?: boolean;
 }
 
-/** Until nothing more has arrived: the server's own requestor answers within one call. */
+/**
+ * Until nothing more has arrived: the server's own requestor answers within one call. What still comes then waits in the
+ * transports for the next one.
+ */
 export async function dispatch(postoffice: Postoffice, options: DispatchOptions): Promise<Dispatched> {
   const { signal } = options;
   const total: Dispatched = {
@@ -67,14 +74,15 @@ export async function dispatch(postoffice: Postoffice, options: DispatchOptions)
     unwritten: 0,
     sent: { messages: 0, bytes: 0, failed: 0 },
   };
-  for (let first = true; ; first = false) {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
     const collected = await receive(postoffice, signal);
     const waiting = await postoffice.spool.list('incoming');
-    if (!first && waiting.length === 0) break;
+    if (round > 0 && waiting.length === 0) break;
     total.collected += collected;
     const left = await processIncoming(postoffice, waiting, total, options);
-    total.unwritten = await writeDirectories(postoffice, first ? options : { ...options, again: false });
+    total.unwritten = await writeDirectories(postoffice, round === 0 ? options : { ...options, again: false });
     addSent(total.sent, await sendOutgoing(postoffice, signal));
+    await learnAnchors(postoffice, signal);
     if (left > 0) break;
   }
   await postoffice.upkeep.run(postoffice);
@@ -163,6 +171,9 @@ async function processFile(postoffice: Postoffice, name: string, total: Dispatch
   let verdict: DispatchOutcome['verdict'] | ProcessOutcome['verdict'] | null = null;
   if (head.kind === 'enrolment' || opened.enrolment !== undefined) {
     await dispatchEnrolment(postoffice, opened, head);
+  } else if (head.kind === 'announcement') {
+    if (server === null && from !== requestor.server) throw notFor(opened, `${from} is not the directory server`);
+    await receiveAnnouncement(postoffice, opened, head);
   } else if (head.kind === 'update') {
     if (from !== requestor.server) throw notFor(opened, `${from} is not the directory server of this postoffice`);
     const outcome = await dispatchUpdate(postoffice, { from, head, payload, payloadHash });
@@ -173,6 +184,7 @@ async function processFile(postoffice: Postoffice, name: string, total: Dispatch
   } else if (head.kind === 'exchange') {
     const arrival = { from, head: head satisfies Exchange, payload, payloadHash };
     verdict = (await processExchangeFile(postoffice, server, arrival)).verdict;
+    await announceWhereDue(postoffice, from);
   } else {
     const arrival = { from, head: head satisfies Verification, payload, payloadHash };
     verdict = (await processVerificationFile(postoffice, server, arrival)).verdict;

@@ -21,6 +21,7 @@ import {
   shownBytes,
   type StoreTx,
   ValueReader,
+  isEdit,
 } from '@dirpost/core';
 import type { Progress } from './events.ts';
 import { describe } from './explain/find.ts';
@@ -149,7 +150,8 @@ class Search {
   #hashes(row: EntryRow): Set<number> {
     const bytes = shownBytes(row);
     const hashes = new Set<number>();
-    if (bytes === null) return hashes;
+    // What an edit proposes is nobody's value yet.
+    if (bytes === null || isEdit(bytes)) return hashes;
     for (const value of this.#reader.values(bytes)) {
       const text = comparedText(value);
       if (text === null) continue;

@@ -12,7 +12,7 @@ import { anchorsKnown, findMatches, type Match, tablesOf } from './explain/find.
 import { parseQuery } from './explain/query.ts';
 import { readSources, type Sources } from './explain/sources.ts';
 import type { Postoffice } from './postoffice.ts';
-import { knownRequestors } from './status.ts';
+import { knownRequestors } from './known-requestors.ts';
 
 export interface ExplainOptions {
   /** Read the publishing directories in any case. */

@@ -2,7 +2,7 @@
  * The first write into a directory waits for `dirpost approve` (T3), unless its configuration says otherwise: what stands in
  * that directory was not put there by dirpost, and whoever named the wrong one shall lose nothing.
  */
-import { directoryApproved, loadOwn, type OwnRecord, shownReplica, type StoreTx } from '@dirpost/core';
+import { directoryApproved, isWithdrawn, loadOwn, type OwnRecord, shownReplica, type StoreTx } from '@dirpost/core';
 import { type DirectoryState, loadDirectoryState } from './directory-state.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
 
@@ -10,6 +10,8 @@ export interface FirstWrite {
   directory: string;
   /** That are ready to be written. */
   entries: number;
+  /** What was written was removed (`dirpost directory remove`); it is the first write once more. */
+  withdrawn?: boolean;
 }
 
 /** Where nothing is to be written yet nothing waits. */
@@ -20,7 +22,8 @@ export async function waitingFirstWrites(tx: StoreTx, { subscribing }: Postoffic
     const directory = target.directory.name;
     const entries = entriesReady(own);
     if (entries > 0 && !(await mayBeWritten(tx, target, await loadDirectoryState(tx, directory)))) {
-      waiting.push({ directory, entries });
+      const withdrawn = await isWithdrawn(tx, directory);
+      waiting.push({ directory, entries, ...(withdrawn && { withdrawn }) });
     }
   }
   return waiting;
@@ -32,6 +35,7 @@ export async function mayBeWritten(
   { directory, firstWrite }: SubscribingDirectory,
   state: DirectoryState,
 ): Promise<boolean> {
+  if (await isWithdrawn(tx, directory.name)) return false;
   if (firstWrite === 'allowed' || (state.write !== null && state.write.writtenMs > 0)) return true;
   return directoryApproved(tx, directory.name);
 }

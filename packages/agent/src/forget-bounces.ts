@@ -8,7 +8,7 @@ import type { Postoffice } from './postoffice.ts';
 export interface Processed {
   from: PostofficeName;
   head: MessageHead;
-  /** null: an enrolment. */
+  /** null: an enrolment or an announcement. */
   verdict: DispatchOutcome['verdict'] | ProcessOutcome['verdict'] | null;
 }
 
@@ -29,7 +29,7 @@ export async function forgetBounces(postoffice: Postoffice, processed: Processed
   if (bounces === undefined || OLD.has(verdict)) return;
   if (head.kind === 'update') {
     await bounces.acknowledged(from, 'exchange', head.receipt.newest);
-  } else if (head.kind !== 'enrolment' && head.cursor !== null) {
+  } else if (head.kind !== 'enrolment' && head.kind !== 'announcement' && head.cursor !== null) {
     const cursor = server?.cookies.open(head.cursor, from) ?? null;
     if (cursor !== null) await bounces.acknowledged(from, 'update', cursor.number);
   }

@@ -24,6 +24,7 @@ import {
 import { counted } from './events.ts';
 import { type FirstWrite, waitingFirstWrites } from './first-write.ts';
 import type { Postoffice } from './postoffice.ts';
+import { type WaitingMatches, waitingMatches, waitingWords } from './waiting-matches.ts';
 
 export const PLACES = ['read', 'server', 'replica'] as const;
 export type Place = (typeof PLACES)[number];
@@ -68,6 +69,8 @@ export interface MeasuredEffect {
   over: boolean;
   /** Of a read: so many entries that could not be told may be those who are missing, so that these wait. */
   unclear: number;
+  /** Of renames at a read: so many are entries that came under other keys. */
+  rekeyed: number;
   /** Of cleared values, where it is known for all together: which attributes, the most frequent first. */
   attributes: string[];
 }
@@ -81,7 +84,8 @@ export function measuredEffects(holding: Holding, limits: HoldLimits): MeasuredE
     const unclear = effect === 'removals' ? (holding.unclear ?? 0) : 0;
     const attributes = effect === 'clearedValues' ? mostFrequent(holding.cleared ?? {}) : [];
     const isOver = (over & effectBit(effect)) !== 0;
-    return { effect, held, approved, of, percent, limit: limits[effect], over: isOver, unclear, attributes };
+    const rekeyed = effect === 'renames' ? (holding.rekeyed ?? 0) : 0;
+    return { effect, held, approved, of, percent, limit: limits[effect], over: isOver, unclear, rekeyed, attributes };
   });
 }
 
@@ -105,8 +109,9 @@ export function effectWords(effect: Effect, count: number): string {
 
 const SHOWN_ATTRIBUTES = 5;
 
-/** "12 cleared values of mail, title" */
-export function heldEffectWords({ effect, held, attributes }: MeasuredEffect): string {
+/** "12 cleared values of mail, title"; "40 renames, 38 of them with another key than before" */
+export function heldEffectWords({ effect, held, attributes, rekeyed }: MeasuredEffect): string {
+  if (rekeyed > 0) return `${effectWords(effect, held)}, ${number(rekeyed)} of them with another key than before`;
   if (attributes.length === 0) return effectWords(effect, held);
   const more = attributes.length > SHOWN_ATTRIBUTES ? ', …' : '';
   return `${effectWords(effect, held)} of ${attributes.slice(0, SHOWN_ATTRIBUTES).join(', ')}${more}`;
@@ -136,33 +141,42 @@ export interface HeldHere {
   server: number;
   replica: number;
   firstWrites: FirstWrite[];
+  /** Entries that may be what a directory has already. */
+  matches: WaitingMatches[];
 }
 
 export async function heldHere(tx: StoreTx, postoffice: Postoffice): Promise<HeldHere> {
   const { published, collected, replica } = await heldCounts(tx);
   const [read, server] = [published.entries, collected.entries];
   const entries = read + server + replica.entries;
-  return { entries, read, server, replica: replica.entries, firstWrites: await waitingFirstWrites(tx, postoffice) };
+  const firstWrites = await waitingFirstWrites(tx, postoffice);
+  const matches = await waitingMatches(tx, postoffice);
+  return { entries, read, server, replica: replica.entries, firstWrites, matches };
 }
 
 /** What a command says at its end; each line tells what to type. */
-export function heldLines({ entries, firstWrites }: HeldHere): string[] {
-  const lines = firstWrites.map(
-    ({ directory }) =>
-      `${directory} is not written yet. Look with: dirpost preview; then: dirpost approve ${directory}`,
+export function heldLines({ entries, firstWrites, matches }: HeldHere): string[] {
+  const lines = firstWrites.map((one) =>
+    one.withdrawn === true
+      ? firstWriteWords(one)
+      : `${one.directory} is not written yet. Look with: dirpost preview; then: dirpost approve ${one.directory}`,
   );
+  lines.push(...matches.flatMap(waitingWords));
   if (entries > 0)
     lines.push(`Held: effects on ${entryWords(entries)}. Look at them, and approve or not: dirpost held`);
   return lines;
 }
 
-export function firstWriteWords({ directory, entries }: FirstWrite): string {
+export function firstWriteWords({ directory, entries, withdrawn = false }: FirstWrite): string {
+  if (withdrawn) {
+    return `${directory}: what was written there was removed. Take it out of the configuration; or write it again with: dirpost approve ${directory}`;
+  }
   const ready = `${entryWords(entries)} ${entries === 1 ? 'is' : 'are'} ready`;
   return `${directory}: ${ready}; the first write into a directory waits for: dirpost approve ${directory}`;
 }
 
-export function isHeld({ entries, firstWrites }: HeldHere): boolean {
-  return entries > 0 || firstWrites.length > 0;
+export function isHeld({ entries, firstWrites, matches }: HeldHere): boolean {
+  return entries > 0 || firstWrites.length > 0 || matches.length > 0;
 }
 
 export function entryWords(count: number): string {

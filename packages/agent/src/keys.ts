@@ -1,12 +1,32 @@
 /**
- * The private keys of this postoffice on disk: `<data>/keys.json`, for the own account only. They are made once, by
- * `dirpost init`, and never leave this folder; a backup of it is a backup of the postoffice's identity.
+ * The private keys of this postoffice on disk: `<data>/keys.json`, for the own account only. They are made by `dirpost
+ * init`, and never leave this folder; a backup of it is a backup of the postoffice's identity. Others take their place:
+ *
+ *   roll     ─▶ new keys, signed for by those before; those before are used for the overlap, then destroyed
+ *   replace  ─▶ new keys of a server, signed for by its recovery key; those before are lost or stolen, and count no more
+ *
+ * What the others have to be told of it stands in the same file (`announced`), so that it is durable with the keys;
+ * announcing.ts tells them.
  */
+import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fileError, readBounded, writeDurably } from '@dirpost/adapters';
-import { DirpostError } from '@dirpost/core';
-import { formatPrivateKeys, generateKeys, parsePrivateKeys, type PrivateKeys } from '@dirpost/message';
+import { DirpostError, type PostofficeName } from '@dirpost/core';
+import {
+  type AnnouncedKeys,
+  derivedSecret,
+  formatPrivateKeys,
+  generateKeys,
+  isHybrid,
+  MAX_STATEMENTS,
+  parsePrivateKeys,
+  type PrivateKeys,
+  publicSigningKey,
+  recoveredStatement,
+  type RecoveryKey,
+  rolledStatement,
+} from '@dirpost/message';
 
 const KEY_FILE_NAME = 'keys.json';
 const MAX_KEY_FILE_BYTES = 64 * 1024;
@@ -19,7 +39,7 @@ export function keyFilePath(dataFolder: string): string {
  * Makes and keeps them, durably. The data folder is there. `recovery`: of a server, the public half of its recovery key.
  * Throws DirpostError `already-initialized`: keys are never replaced.
  */
-export async function createKeys(dataFolder: string, recovery?: string): Promise<PrivateKeys> {
+export async function createKeys(dataFolder: string, recovery?: string, { hybrid = false } = {}): Promise<PrivateKeys> {
   const path = keyFilePath(dataFolder);
   if ((await modeOf(path)) !== undefined) {
     throw new DirpostError('already-initialized', `There are keys in ${path} already.`, {
@@ -27,9 +47,123 @@ export async function createKeys(dataFolder: string, recovery?: string): Promise
       hint: 'Use another data folder, or go on with this one: keys are never replaced, the others know them.',
     });
   }
-  const keys: PrivateKeys = { ...(await generateKeys()), ...(recovery === undefined ? {} : { recovery }) };
-  await writeDurably(dataFolder, KEY_FILE_NAME, Buffer.from(formatPrivateKeys(keys)), { mode: 0o600 });
+  const keys: PrivateKeys = { ...(await generateKeys({ hybrid })), ...(recovery === undefined ? {} : { recovery }) };
+  await saveKeys(dataFolder, keys);
   return keys;
+}
+
+/** Durable when it resolves. */
+async function saveKeys(dataFolder: string, keys: PrivateKeys): Promise<void> {
+  await writeDurably(dataFolder, KEY_FILE_NAME, Buffer.from(formatPrivateKeys(keys)), { mode: 0o600 });
+}
+
+export interface NewKeys {
+  name: PostofficeName;
+  overlapMs: number;
+  nowMs: number;
+  /** Post-quantum ones; absent: of the sort of those before. */
+  hybrid?: boolean;
+}
+
+/** What was derived of the first signing key, and would make cursors unreadable. */
+const DERIVED = ['dirpost cookie secret', 'dirpost mail tag secret'];
+
+/** Durable when it resolves. */
+export async function rollKeys(dataFolder: string, { name, overlapMs, nowMs, hybrid }: NewKeys): Promise<PrivateKeys> {
+  const before = await loadKeys(dataFolder);
+  const made = await generateKeys({ hybrid: hybrid ?? isHybrid(before.identities[0]!) });
+  const serial = nextSerial(before, nowMs);
+  const statement = rolledStatement({ serial, name, signing: publicSigningKey(made.signing) }, before);
+  const statements = [...(before.announced?.statements ?? []), statement.toString('base64')];
+  const keys: PrivateKeys = {
+    ...before,
+    signing: made.signing,
+    identities: [...made.identities, ...before.identities],
+    older: { signing: before.signing, identities: before.identities, untilMs: nowMs + overlapMs },
+    announced: { ...before.announced, serial, statements: newestOf(statements), overlapMs },
+    secrets: Object.fromEntries(DERIVED.map((one) => [one, derivedSecret(before, one).toString('base64')])),
+  };
+  await saveKeys(dataFolder, keys);
+  return keys;
+}
+
+/** The first may be the one of the recovery key, from which the others can be followed. */
+function newestOf(statements: string[]): string[] {
+  if (statements.length <= MAX_STATEMENTS) return statements;
+  return [statements[0]!, ...statements.slice(1 - MAX_STATEMENTS)];
+}
+
+/**
+ * Also where the keys before are gone. What was sealed for them is opened for the overlap, where they are there. Throws
+ * DirpostError `wrong-use` for a recovery key that is not that of this server. Durable when it resolves.
+ */
+export async function replaceKeys(
+  dataFolder: string,
+  recovery: RecoveryKey,
+  { name, overlapMs, nowMs }: NewKeys,
+): Promise<PrivateKeys> {
+  const before = (await haveKeys(dataFolder)) ? await loadKeys(dataFolder) : null;
+  if (before?.recovery !== undefined && before.recovery !== recovery.publicKey) {
+    throw new DirpostError('wrong-use', `This is not the recovery key of ${name}.`, {
+      retry: 'operator',
+      hint: 'Compare its fingerprint with that of `dirpost keys`: is the paper that of another server? Nothing was changed.',
+    });
+  }
+  const identities = before?.identities ?? [];
+  const made = await generateKeys({ hybrid: identities[0] !== undefined && isHybrid(identities[0]) });
+  const serial = nextSerial(before, nowMs);
+  const statement = recoveredStatement({ serial, name, signing: publicSigningKey(made.signing) }, recovery);
+  const { addresses, hybrid } = before?.announced ?? {};
+  const keys: PrivateKeys = {
+    signing: made.signing,
+    identities: [...made.identities, ...identities],
+    recovery: recovery.publicKey,
+    ...(identities.length > 0 && { older: { signing: null, identities, untilMs: nowMs + overlapMs } }),
+    announced: {
+      serial,
+      statements: [statement.toString('base64')],
+      overlapMs: 0,
+      ...(addresses && { addresses }),
+      ...(hybrid && { hybrid }),
+    },
+    // Whoever has the keys before could make cursors of ours.
+    secrets: Object.fromEntries(DERIVED.map((one) => [one, randomBytes(32).toString('base64')])),
+  };
+  await saveKeys(dataFolder, keys);
+  return keys;
+}
+
+/** Tells the others something new, with the keys that are there. Durable when it resolves. */
+export async function announceAnew(
+  dataFolder: string,
+  change: Partial<Pick<AnnouncedKeys, 'addresses' | 'hybrid'>>,
+  nowMs: number,
+): Promise<PrivateKeys> {
+  const before = await loadKeys(dataFolder);
+  const { statements = [], overlapMs = 0 } = before.announced ?? {};
+  const announced = { ...before.announced, statements, overlapMs, ...change, serial: nextSerial(before, nowMs) };
+  const keys: PrivateKeys = { ...before, announced };
+  await saveKeys(dataFolder, keys);
+  return keys;
+}
+
+/** Destroys what a roll-over has left. Durable when it resolves; whether there was anything. */
+export async function forgetOlderKeys(dataFolder: string): Promise<boolean> {
+  const { older, ...keys } = await loadKeys(dataFolder);
+  if (older === undefined) return false;
+  await saveKeys(dataFolder, { ...keys, identities: keys.identities.filter((one) => !older.identities.includes(one)) });
+  return true;
+}
+
+/** Grows, whatever the clock does; also above what a backup of these keys has announced since. */
+function nextSerial(before: PrivateKeys | null, nowMs: number): number {
+  return Math.max((before?.announced?.serial ?? 0) + 1, nowMs);
+}
+
+/** One object for ever, which sealers and transports hold; with other content from now on. */
+export function takeInPlace(held: PrivateKeys, keys: PrivateKeys): void {
+  for (const name of Object.keys(held) as (keyof PrivateKeys)[]) delete held[name];
+  Object.assign(held, keys);
 }
 
 /** Throws DirpostError `not-initialized`, `file-denied` where others could read them, `config-invalid` where they are damaged. */

@@ -10,6 +10,7 @@ import { pino, stdTimeFunctions } from 'pino';
 import type { Configuration } from './config/load.ts';
 import type { CycleEvent } from './events.ts';
 import { withoutPersonalValues } from './personal-values.ts';
+import { escapedJson, printable } from './printable.ts';
 
 export type LogLevel = Configuration['log']['level'];
 
@@ -75,13 +76,9 @@ function readableWriter(write: (line: string) => unknown, now: () => number): (l
   };
 }
 
-/** Line ends as spaces; other control characters, which could speak to a terminal, as their numbers. */
+/** Line ends as spaces; what could speak to a terminal as numbers. */
 function oneLine(text: string): string {
-  return text
-    .replaceAll(/\s*\n\s*/g, ' ')
-    .replaceAll(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (character) => {
-      return `\\x${character.codePointAt(0)!.toString(16).padStart(2, '0')}`;
-    });
+  return printable(text.replaceAll(/\s*\n\s*/g, ' '));
 }
 
 function jsonWriter(level: LogLevel, write: (line: string) => unknown): (line: LogLine) => void {
@@ -94,7 +91,7 @@ function jsonWriter(level: LogLevel, write: (line: string) => unknown): (line: L
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (line: string) => void write(line) },
+    { write: (line: string) => void write(escapedJson(line)) },
   );
   return ({ time, level: of, text, details }) => {
     const { level: _level, time: _time, msg: _msg, t: _t, ...rest } = details;

@@ -1,20 +1,43 @@
 /** An LDAP directory of a postoffice, from its configuration; and what of that decides how it is read and written. */
 import { createHash } from 'node:crypto';
-import { type LdapBind, LdapDirectory, type LdapOptions, readSecret, type Secret } from '@dirpost/adapters';
-import { DirpostError, type Limits, sortedNames } from '@dirpost/core';
-import type { PublishDirectory } from './config/directory.ts';
+import { type LdapBase, type LdapBind, LdapDirectory, type LdapOptions, readSecret, type Secret } from '@dirpost/adapters';
+import { DirpostError, type Limits, sortedNames, type WrittenHere } from '@dirpost/core';
+import type { BothWays } from './config/both-ways.ts';
+import type { PublishDirectory, SubscribeDirectory } from './config/directory.ts';
 import type { LdapLogin } from './config/ldap-connection.ts';
 import type { PublishLdap, SubscribeLdap } from './config/ldap.ts';
 import { ldapProfile } from './config/ldap-profiles.ts';
 import type { Configuration } from './config/load.ts';
 import { VERSION } from './version.ts';
 
-/** Connects to nothing until it is used. */
-export function openLdap(directory: PublishLdap | SubscribeLdap, limits: Limits): LdapDirectory {
-  return new LdapDirectory(ldapOptions(directory, limits));
+/** Connects to nothing until it is used. `stamps`: attributes with stamps, by which own writes are known when they are read. */
+export function openLdap(
+  directory: PublishLdap | SubscribeLdap,
+  limits: Limits,
+  stamps: readonly string[] = [],
+): LdapDirectory {
+  return new LdapDirectory(ldapOptions(directory, limits, stamps));
 }
 
-function ldapOptions(directory: PublishLdap | SubscribeLdap, limits: Limits): LdapOptions {
+/** Attributes with stamps, of all directories that are written; lower case. */
+export function stampsIn(directories: Configuration['directories']): string[] {
+  const stamps = directories.flatMap((one) =>
+    one.type === 'ldap' && one.direction === 'subscribe' ? [one.target.stamp ?? []].flat() : [],
+  );
+  return [...new Set(stamps)];
+}
+
+/** What must not be read back. */
+export function writtenHere(subscribing: SubscribeDirectory[]): WrittenHere {
+  const written = subscribing.filter(({ type }) => type === 'ldap').map(({ name }) => name);
+  return { directories: written, stamps: stampsIn(subscribing) };
+}
+
+function ldapOptions(
+  directory: PublishLdap | SubscribeLdap,
+  limits: Limits,
+  stamps: readonly string[] = [],
+): LdapOptions {
   const { name, key, connection } = directory;
   const { profile, servers, ca, login, times } = connection;
   const shared = {
@@ -28,13 +51,30 @@ function ldapOptions(directory: PublishLdap | SubscribeLdap, limits: Limits): Ld
     limits,
   };
   if (directory.direction === 'publish') {
-    const { bases, asked: attributes, method, wholeReadEveryMs, referrals, pageSize } = directory;
+    const { bases, asked, method, wholeReadEveryMs, referrals, pageSize } = directory;
+    const attributes = [...new Set([...asked, ...stamps])];
     return { ...shared, bases, attributes, method, wholeReadEveryMs, referrals, pageSize };
   }
   const { target } = directory;
   // What others publish by default: `dirpost check` says what of it the schema does not know.
   const attributes = ldapProfile(profile).attributes.map((one) => one.toLowerCase());
   return { ...shared, ...unread, attributes, target };
+}
+
+/** Of both ways: what stands in its container, of what changes by hand are seen. */
+export function openContainer(directory: SubscribeLdap, ways: BothWays, limits: Limits): LdapDirectory {
+  const { method, wholeReadEveryMs, pageSize, watched } = ways;
+  // Entries that were there before stand elsewhere.
+  const { adopt } = directory;
+  const adopted: LdapBase[] = adopt === null ? [] : [{ dn: adopt.base, scope: 'sub', filter: adopt.filter }];
+  return new LdapDirectory({
+    ...ldapOptions(directory, limits, []),
+    bases: [{ dn: directory.container, scope: 'sub', filter: '(objectClass=*)' }, ...adopted],
+    attributes: watched,
+    method,
+    wholeReadEveryMs,
+    pageSize,
+  });
 }
 
 /** A target is only looked into entry by entry. */
@@ -103,5 +143,6 @@ export function shapeOf({ target, rdn }: SubscribeLdap): string {
     target.shape,
     sortedNames(Object.keys(target.policies)).map((name) => [name, target.policies[name]]),
     rdn,
+    ...(target.stamp === undefined ? [] : [target.stamp]),
   ]);
 }

@@ -1,9 +1,8 @@
 /** The mail transport of a postoffice, from its configuration and what joining told of the others. */
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type Bounce, MailTransport } from '@dirpost/adapters';
 import type { DirpostError, PostofficeName } from '@dirpost/core';
-import type { PrivateKeys } from '@dirpost/message';
+import { derivedSecret, type PrivateKeys } from '@dirpost/message';
 import type { Configuration } from './config/load.ts';
 import type { MailConfiguration } from './config/mail.ts';
 import { judgeFor } from './joining/admission.ts';
@@ -34,7 +33,7 @@ export function openMail(
     postoffice,
     addressOf: (peer) => (peer === postoffice ? mail.address : mailAddressOf(mail, joining, peer)),
     folder: join(dataFolder, 'mail'),
-    tagSecret: createHash('sha256').update('dirpost mail tag secret').update(keys.signing).digest(),
+    tagSecret: derivedSecret(keys, 'dirpost mail tag secret'),
     judge: (bytes) => (probes?.has(bytes) === true ? { take: true } : judge(bytes)),
     onProblem,
     onBounce,

@@ -4,10 +4,11 @@
  * joining by invitation writes it by itself.
  *
  *   { "dirpost": "public keys", "version": 1, "name", "role", "keys": [{ "signing", "recipient" }], "fingerprint", "madeAt",
- *     "recoveryKey"?, "state"?, "publish"?, "joinedAt"? }
+ *     "recoveryKey"?, "state"?, "publish"?, "joinedAt"?, "olderUntil"?, "serial"?, … }
  *
- * `keys`, newest first: several while keys roll over. The fingerprint is that of the first. `recoveryKey`: of a server, pinned
- * by whoever knows it. The last three are this postoffice's own word of that one; a file from elsewhere may not hold them.
+ * `keys`, newest first: several while keys roll over, until `olderUntil`. The fingerprint is that of the first. `recoveryKey`:
+ * of a server, pinned by whoever knows it. What follows is this postoffice's own word of that one; a file from elsewhere may
+ * not hold it.
  */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -41,6 +42,21 @@ export interface Peer extends PeerKeys {
   joinedAtMs?: number;
   /** Its mail address, as joining told it. */
   mail?: string;
+  /** When all keys but the first are forgotten, by the own clock. */
+  olderUntilMs?: number;
+  /** Of its newest announcement that is known here (announcing.ts). */
+  serial?: number;
+  /** Of the newest own announcement that it has said to know. */
+  heard?: number;
+  /** Of a server: where it said to be reached now. */
+  moved?: Moved;
+}
+
+export interface Moved {
+  http?: string;
+  /** DER in base64: what alone vouches for that address. */
+  certificate?: string;
+  mail?: string;
 }
 
 const PUBLIC_KEY = /^[A-Za-z0-9+/]{43}=$/;
@@ -72,6 +88,13 @@ const peerFile = publicFile.extend({
     .optional(),
   joinedAt: z.iso.datetime().optional(),
   mail: z.string().refine(isMailAddress, 'is no mail address').optional(),
+  olderUntil: z.iso.datetime().optional(),
+  serial: z.int().min(0).optional(),
+  recoveredSerial: z.int().min(0).optional(),
+  heard: z.int().min(0).optional(),
+  moved: z
+    .strictObject({ http: z.string().optional(), certificate: z.string().optional(), mail: z.string().optional() })
+    .optional(),
 });
 
 /** The text of the own public file. */
@@ -101,7 +124,8 @@ function readPeer(text: string, source: string, schema: typeof publicFile | type
   const parsed = schema.safeParse(parseJson(text, source));
   if (!parsed.success) throw invalid(source, explain(parsed.error));
   const file: z.output<typeof peerFile> = parsed.data;
-  const { name, role, keys, madeAt, recoveryKey, state, publish, joinedAt, mail } = file;
+  const { name, role, keys, madeAt, recoveryKey, state, publish, joinedAt, mail, olderUntil, moved } = file;
+  const { serial, recoveredSerial, heard } = file;
   for (const one of keys) {
     try {
       parsePublicKeys(JSON.stringify(one));
@@ -125,6 +149,9 @@ function readPeer(text: string, source: string, schema: typeof publicFile | type
     ...(publish === undefined ? {} : { publish: withoutUndefined(publish) }),
     ...(joinedAt === undefined ? {} : { joinedAtMs: Date.parse(joinedAt) }),
     ...(mail === undefined ? {} : { mail }),
+    ...(olderUntil === undefined ? {} : { olderUntilMs: Date.parse(olderUntil) }),
+    ...withoutUndefined({ serial, recoveredSerial, heard }),
+    ...(moved === undefined ? {} : { moved: withoutUndefined(moved) }),
   };
 }
 
@@ -151,9 +178,16 @@ export async function loadPeers(dataFolder: string): Promise<Map<PostofficeName,
     const path = join(peersFolder(dataFolder), `${name}.json`);
     const peer = readPeer(await readText(path), path, peerFile);
     if (peer.name !== name) throw invalid(path, `it holds the keys of ${peer.name}`);
-    peers.set(name, peer);
+    peers.set(name, withoutExpired(peer));
   }
   return peers;
+}
+
+/** Older keys are forgotten when their time is over, whatever the file still holds. */
+function withoutExpired(peer: Peer): Peer {
+  if (peer.olderUntilMs === undefined || peer.olderUntilMs > Date.now()) return peer;
+  const { olderUntilMs: _, signing, recipients, ...rest } = peer;
+  return { ...rest, signing: signing.slice(0, 1), recipients: recipients.slice(0, 1) };
 }
 
 /** The peers of a running agent: commands change the files beside it, and `refresh` sees it. */
@@ -174,7 +208,8 @@ export class Peers {
   }
 
   get(name: PostofficeName): Peer | undefined {
-    return this.#peers.get(name);
+    const peer = this.#peers.get(name);
+    return peer === undefined ? undefined : withoutExpired(peer);
   }
 
   all(): Peer[] {
@@ -249,8 +284,8 @@ export async function addPeer(
   }
   checkRecoveryKey(known, peer);
   // Other keys lift no suspension, and give no other rights.
-  const { suspended, publish, joinedAtMs, recoveryKey, mail } = known ?? {};
-  const kept = { suspended, publish, joinedAtMs, recoveryKey, mail };
+  const { suspended, publish, joinedAtMs, recoveryKey, recoveredSerial, mail } = known ?? {};
+  const kept = { suspended, publish, joinedAtMs, recoveryKey, recoveredSerial, mail };
   await savePeer(dataFolder, { ...withoutUndefined(kept), ...peer });
   return known === undefined ? 'added' : 'replaced';
 }
@@ -324,6 +359,9 @@ function formatPeer(peer: Peer): string {
     ...(peer.publish === undefined ? {} : { publish: peer.publish as z.input<typeof peerFile>['publish'] }),
     ...(peer.joinedAtMs === undefined ? {} : { joinedAt: new Date(peer.joinedAtMs).toISOString() }),
     ...(peer.mail === undefined ? {} : { mail: peer.mail }),
+    ...(peer.olderUntilMs === undefined ? {} : { olderUntil: new Date(peer.olderUntilMs).toISOString() }),
+    ...withoutUndefined({ serial: peer.serial, recoveredSerial: peer.recoveredSerial, heard: peer.heard }),
+    ...(peer.moved === undefined ? {} : { moved: peer.moved }),
   };
   return `${JSON.stringify(file, null, 2)}\n`;
 }

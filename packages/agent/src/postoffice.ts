@@ -7,6 +7,7 @@ import type {
   Directory,
   Limits,
   Mapping,
+  WrittenHere,
   PostofficeName,
   Random,
   RequestorContext,
@@ -15,10 +16,12 @@ import type {
   SubscribingOptions,
   Transport,
 } from '@dirpost/core';
+import type { Amendment, AmendOutcome, Shaping } from '@dirpost/adapters';
 import type { Sealer } from '@dirpost/message';
 import type { Bounces } from './bounces.ts';
 import type { CollectFailures } from './collect-failures.ts';
 import type { CompleteReads } from './complete-reads.ts';
+import type { BothWays } from './config/both-ways.ts';
 import type { CycleEvent } from './events.ts';
 import type { Joining } from './joining/joining.ts';
 import type { Probes } from './probes.ts';
@@ -33,6 +36,16 @@ export interface PublishingDirectory {
   configuration?: string;
   /** It is read when something changed in it, no more often than this; absent: only at its times. */
   onChangeMs?: number;
+  /** Of both ways: edits by others of its entries are taken into it. */
+  own?: OwnWrites;
+}
+
+export interface OwnWrites {
+  /** One outcome for each, in their order. Throws DirpostError `directory-failed`. */
+  amend(amendments: Amendment[], signal: AbortSignal): AsyncIterable<AmendOutcome>;
+  takes: BothWays['takes'];
+  /** The attribute here that is published as this one. `reason`: none that could be changed. Both in lower case. */
+  sourceOf(attribute: string): { attribute: string } | { reason: string };
 }
 
 export interface SubscribingDirectory {
@@ -42,6 +55,22 @@ export interface SubscribingDirectory {
   options: SubscribingOptions;
   /** See core's PlanChangesOptions: of a directory that is written entry by entry. */
   shape?: string;
+  /** Entries that it has outside of the container may be of the network (match-target.ts); absent: none. */
+  adopt?: { by: readonly string[]; base: string; filter: string };
+  /** What is written there has a stamp. */
+  hasStamps?: boolean;
+  /** Of both ways: changes by hand of what is written there are seen. */
+  both?: BothTarget;
+}
+
+export interface BothTarget {
+  ways: BothWays;
+  /** Gives what stands in the container: attributes that are watched, and the anchor. */
+  container: Pick<Directory, 'read'>;
+  /** Attribute that entries keep for life there, in lower case. */
+  anchor: string;
+  /** Throws DirpostError `directory-failed`. */
+  shaping(signal: AbortSignal): Promise<Shaping>;
 }
 
 export interface RetryTimes {
@@ -77,6 +106,8 @@ export interface Postoffice {
   inbound: Transport[];
   publishing: PublishingDirectory[];
   completeReads: CompleteReads;
+  /** What of the directories that are written must not be read back; the simulation has none. */
+  writtenHere?: WrittenHere;
   subscribing: SubscribingDirectory[];
   requestor: RequestorContext;
   /** null where this postoffice is not the directory server. */

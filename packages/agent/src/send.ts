@@ -16,6 +16,7 @@ import {
   type Submitted,
   type Transport,
 } from '@dirpost/core';
+import { announceWhereDue } from './announcing.ts';
 import { makeReport } from './directory-state.ts';
 import { counted } from './events.ts';
 import { enrolmentDueMs, repeatEnrolment } from './joining/enrol.ts';
@@ -28,6 +29,7 @@ const LARGE_CHANGES = 1_000;
 export async function submit(postoffice: Postoffice): Promise<Submitted | null> {
   if (await repeatEnrolment(postoffice)) return null;
   const { requestor } = postoffice;
+  await announceWhereDue(postoffice, requestor.server);
   let submitted: Submitted;
   try {
     submitted = await compose(postoffice);
@@ -249,7 +251,8 @@ function summaryOf(
 }
 
 function tellFailed(postoffice: Postoffice, message: OutgoingSummary, { problem, isKnown }: Failure): void {
-  const what = message.kind === 'enrolment' ? 'the enrolment' : `${message.kind} ${message.number}`;
+  const isNumbered = message.kind !== 'enrolment' && message.kind !== 'announcement';
+  const what = isNumbered ? `${message.kind} ${message.number}` : `the ${message.kind}`;
   const text = `${what} to ${message.to} could not be sent, and will be tried again: ${problem}`;
   const details = { id: message.id, to: message.to };
   postoffice.tell({ time: 'T1', level: isKnown ? 'info' : 'warning', text, quotesNoEntry: true, details });

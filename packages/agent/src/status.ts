@@ -5,6 +5,8 @@
 import {
   allRequestors,
   type FlaggedEntry,
+  type KeptDirectory,
+  keptDirectories,
   heldCounts,
   type Lag,
   lagsOfList,
@@ -34,10 +36,13 @@ import { loadUncollected } from './collect-failures.ts';
 import type { Configuration } from './config/load.ts';
 import { type DirectoryState, loadDirectoryState } from './directory-state.ts';
 import { type CountedDuplicates, loadCountedDuplicates } from './duplicates.ts';
+import { countOpenConflicts } from './both/conflicts.ts';
 import { type FirstWrite, waitingFirstWrites } from './first-write.ts';
-import { loadPeers } from './peers.ts';
+import { type KnownRequestor, knownRequestors } from './known-requestors.ts';
 import type { Postoffice } from './postoffice.ts';
+import { type RemovedDirectory, removedDirectories } from './removed-directories.ts';
 import { VERSION } from './version.ts';
+import { type WaitingMatches, waitingMatches } from './waiting-matches.ts';
 
 /** A message file needs some time on its way. */
 const OVERDUE_AFTER_MS = 10 * 60_000;
@@ -56,7 +61,9 @@ export type AttentionCode =
   | 'uncollected'
   | 'bounced'
   | 'refused'
-  | 'duplicates';
+  | 'duplicates'
+  | 'removed-directory'
+  | 'conflicts';
 
 export interface RequestorStatus {
   name: PostofficeName;
@@ -122,6 +129,8 @@ export interface Status {
   /** When this was gathered: ages are seen from here. */
   nowMs: number;
   own: OwnRecord;
+  /** Edits among what is published and in the replica; its counts of entries include them. */
+  edits: { published: number; replica: number };
   directories: DirectoryState[];
   /** From here to the server. */
   unsent: Unsent;
@@ -133,6 +142,14 @@ export interface Status {
   held: { here: number; atServer: number; atRequestors: number };
   /** Directories here whose first write waits for an approval. */
   firstWrites: FirstWrite[];
+  /** Entries that may be what a directory has already. */
+  matches: WaitingMatches[];
+  /** That are no longer in the configuration, and of which nobody has said what becomes of what they published or got. */
+  removedDirectories: RemovedDirectory[];
+  /** Of which it was said that their entries stay published. */
+  keptDirectories: KeptDirectory[];
+  /** Conflicts of directories of both ways that wait for an administrator. */
+  conflicts: number;
   /** As they were counted last, now and then; null: never yet. */
   duplicates: CountedDuplicates | null;
   server: ServerStatus | null;
@@ -145,7 +162,8 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
   const known = postoffice.server === null ? null : await knownRequestors(postoffice.server, configuration);
   const nowMs = postoffice.clock.now();
   return postoffice.store.read(async (tx) => {
-    const names = [...postoffice.publishing, ...postoffice.subscribing].map(({ directory }) => directory.name);
+    // One of both ways is in both.
+    const names = new Set([...postoffice.publishing, ...postoffice.subscribing].map(({ directory }) => directory.name));
     const directories: DirectoryState[] = [];
     for (const name of names) directories.push(await loadDirectoryState(tx, name));
     const own = await loadOwn(tx);
@@ -163,7 +181,10 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
       atRequestors: others.reduce((total, one) => total + one.heldThere, 0),
     };
     const firstWrites = await waitingFirstWrites(tx, postoffice);
+    const matches = await waitingMatches(tx, postoffice);
     const duplicates = await loadCountedDuplicates(tx);
+    const conflicts = await countOpenConflicts(tx);
+    const removed = await removedDirectories(tx, postoffice);
     const unsent = unsentTo(waiting, postoffice.requestor.server);
     const bounced = bouncedOf(bounces.get(postoffice.requestor.server));
     const uncollected = uncollectedFrom(postoffice.inbound, await loadUncollected(tx));
@@ -174,14 +195,28 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
       version: VERSION,
       nowMs,
       own,
+      edits: { published: await tx.countEdits('published'), replica: await tx.countEdits('replica') },
       directories,
       ...carriage,
       held,
       firstWrites,
+      matches,
+      removedDirectories: removed,
+      keptDirectories: await keptDirectories(tx),
       duplicates,
+      conflicts,
       server,
       corrupt,
-      attention: ownAttention(own, held.here + held.atServer + firstWrites.length, carriage, directories),
+      attention: ownAttention(
+        own,
+        held.here + held.atServer + firstWrites.length + matches.length,
+        carriage,
+        directories,
+        {
+          removed,
+          conflicts,
+        },
+      ),
     };
   });
 }
@@ -197,9 +232,11 @@ function ownAttention(
   held: number,
   { unsent, bounced, uncollected }: Pick<Status, 'unsent' | 'bounced' | 'uncollected'>,
   directories: DirectoryState[],
+  { removed, conflicts }: { removed: RemovedDirectory[]; conflicts: number },
 ): AttentionCode[] {
   const refused =
     own.refused.count +
+    own.refusedElsewhere.length +
     directories.reduce((sum, { read, write }) => sum + (read?.refusedCount ?? 0) + (write?.refusedCount ?? 0), 0);
   const codes: [AttentionCode, boolean][] = [
     ['stopped', own.stopped !== null],
@@ -209,30 +246,10 @@ function ownAttention(
     ['bounced', bounced !== null],
     ['refused', refused > 0],
     ['duplicates', own.clashes.left + own.clashes.kept > 0],
+    ['removed-directory', removed.length > 0],
+    ['conflicts', conflicts > 0],
   ];
   return codes.filter(([, applies]) => applies).map(([code]) => code);
-}
-
-export interface KnownRequestor {
-  name: PostofficeName;
-  hasKeys: boolean;
-  suspended: boolean;
-}
-
-/** Whoever has keys here or stands in the configuration, whether it was ever heard of or not. */
-export async function knownRequestors(server: ServerContext, configuration: Configuration): Promise<KnownRequestor[]> {
-  const peers = await loadPeers(configuration.dataFolder);
-  const names = new Set([...peers.values()].filter(({ role }) => role === 'requestor').map(({ name }) => name));
-  for (const name of Object.keys(configuration.requestors)) names.add(name);
-  for (const { definition } of server.lists) {
-    if (definition.receivers !== '*') for (const name of definition.receivers) names.add(name);
-  }
-  if (configuration.directories.length > 0) names.add(server.name);
-  return [...names].map((name) => ({
-    name,
-    hasKeys: name === server.name || peers.has(name),
-    suspended: peers.get(name)?.suspended === true,
-  }));
 }
 
 async function gatherServer(
@@ -252,6 +269,8 @@ async function gatherServer(
     const [left, kept] = [await tx.countWaitingClaims({ owner: name }), await tx.countWaitingClaims({ holder: name })];
     clashes.set(name, { left, kept });
   }
+  const edits = new Map<PostofficeName, number>();
+  for (const name of names) edits.set(name, await tx.countEdits('collected', name));
   const requestors = names.map((name): RequestorStatus => {
     const list = listFor(context.lists, name)?.definition.name ?? null;
     const { hasKeys = false, suspended = false } = byName.get(name) ?? {};
@@ -261,7 +280,11 @@ async function gatherServer(
     const status =
       record === undefined
         ? neverHeard(about)
-        : heardOf(about, record, server, lags.get(name) ?? null, { nowMs, retentionMs: context.retentionMs });
+        : heardOf(about, record, server, lags.get(name) ?? null, {
+            nowMs,
+            retentionMs: context.retentionMs,
+            edits: edits.get(name)!,
+          });
     return { ...status, attention: attentionOf(status) };
   });
   return { incarnation: server.incarnation, seq: server.seq, lives: server.lives, requestors };
@@ -324,7 +347,7 @@ function heardOf(
   record: RequestorRecord,
   server: ServerRecord,
   lag: Lag | null,
-  { nowMs, retentionMs }: { nowMs: number; retentionMs: number },
+  { nowMs, retentionMs, edits }: { nowMs: number; retentionMs: number; edits: number },
 ): Unjudged {
   const { report, lastHeardMs, version } = record;
   const verifiedSeq = lag?.verifiedSeq ?? null;
@@ -339,7 +362,7 @@ function heardOf(
     lastVerifiedMs: record.lastVerifiedMs,
     acceptedSeq: record.accepted.seq,
     ownerDigest: record.accepted.digest,
-    published: record.live,
+    published: record.live - edits,
     verifiedSeq,
     behind: server.seq - (verifiedSeq ?? 0),
     lacking: lag?.lacking ?? 0,

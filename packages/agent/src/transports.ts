@@ -39,7 +39,7 @@ export interface TransportOptions {
   /** Requestor: whether it is joining, and the server does not know it yet. */
   isEnrolling?: () => boolean;
   /** For mail: whom this postoffice believes, and the addresses that joining told. Without it there is no mail. */
-  joining?: Pick<Joining, 'peers' | 'invitations' | 'applicants'>;
+  joining?: Pick<Joining, 'peers' | 'invitations' | 'applicants'> & Partial<Pick<Joining, 'isKnownTo'>>;
   /** Own message files that come back by mail. */
   probes?: Probes;
   /** A mail came back. */
@@ -158,14 +158,17 @@ function openHttpServer(
 function openHttpClient(
   { postoffice, server, limits }: Configuration,
   { url, ca, proxy, proxyLogin }: HttpConfiguration,
-  { keys, isEnrolling = () => false }: TransportOptions,
+  { keys, isEnrolling = () => false, joining }: TransportOptions,
   onProblem: OnProblem,
 ): Opened | undefined {
   if (url === undefined) return undefined;
   const shared = {
     url,
     server,
-    signer: requestSigner(postoffice, keys),
+    // The server lets in by the newest key that it knows.
+    signer: requestSigner(postoffice, keys, () =>
+      joining?.isKnownTo?.(server) !== false ? keys.signing : (keys.older?.signing ?? keys.signing),
+    ),
     ...(ca && { ca }),
     ...(proxy && { proxy }),
     ...(proxyLogin && { proxyLogin }),

@@ -1,9 +1,10 @@
 /**
  * After dispatches but not after each: forgetting what nobody needs any more (tombstones that every requestor has
- * acknowledged, design rule 4; processed message files in the spool; what came back by mail long ago), and counting
+ * acknowledged, design rule 4; processed message files in the spool; what came back by mail long ago; older keys), and counting
  * duplicates for the status.
  */
 import { purge } from '@dirpost/core';
+import { destroyOlderKeys } from './announcing.ts';
 import { recountDuplicates } from './duplicates.ts';
 import type { Postoffice } from './postoffice.ts';
 import { pruneDone } from './spool.ts';
@@ -36,6 +37,7 @@ export class Upkeep {
     if (server !== null) await store.transaction((tx) => purge(tx, server));
     await pruneDone(spool, nowMs, this.#options);
     await bounces?.forgetOld();
+    await destroyOlderKeys(postoffice);
     if (countsDuplicates) await recountDuplicates(postoffice);
   }
 }

@@ -2,9 +2,11 @@
  * T3, last step, for directories that are written entry by entry (LDAP): what of the replica differs from what was last
  * written there goes to the directory, and what it said is recorded batch by batch, so that a cut line costs one batch.
  *
- *   plannedDifferences ─▶ directory.write ─▶ outcomes ─▶ recordOutcomes        at the end: anchors of those who are new
+ *   plannedDifferences ─▶ directory.write ─▶ outcomes ─▶ recordOutcomes        when all is sent: anchors of those who are new
  */
 import {
+  type Attributes,
+  carriedOut,
   type Directory,
   DirpostError,
   normalizeDn,
@@ -19,10 +21,14 @@ import {
 } from '@dirpost/core';
 import type { WriteState } from './directory-state.ts';
 import type { Progress } from './events.ts';
+import { matchTarget } from './match-target.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
 
 /** Outcomes in one transaction. */
-const RECORDED = 500;
+const RECORDED = 4_000;
+/** Above this a transaction is taken off the main thread. */
+const LARGE = 500;
+const NO_ATTRIBUTES: Attributes = new Map();
 /** As many new entries are looked up one by one; for more the whole container is searched. */
 const LOOKED_UP = 500;
 
@@ -40,10 +46,13 @@ export interface Differences extends Pick<WriteState, 'refusedCount' | 'refused'
 
 /** Throws DirpostError where the directory fails; what it had said until then is recorded. */
 export async function writeDifferences(
-  { store, limits, tell }: Postoffice,
-  { directory, options, shape = '' }: SubscribingDirectory,
+  postoffice: Postoffice,
+  target: SubscribingDirectory,
   { signal, progress, again }: WriteDifferences,
 ): Promise<Differences> {
+  const { store, limits } = postoffice;
+  const { directory, options, shape = '' } = target;
+  await matchTarget(postoffice, target, again, signal);
   const { name } = directory;
   const asked = new Map<number, PlannedChange>();
   const record = new Recording(store, name);
@@ -64,26 +73,18 @@ export async function writeDifferences(
       if (done % 1_000 === 0) progress?.({ what: `writing ${name}`, done });
     }
   } finally {
-    await record.flush();
+    await record.end();
   }
-  try {
-    await learnAnchors(store, directory, record.created, signal);
-  } catch (error) {
-    if (!(error instanceof DirpostError) || signal.aborted) throw error;
-    // Nothing is lost: until then these entries are known by their DNs.
-    const text = `${name}: what was written could not be looked up, and will be with the next write: ${error.message}`;
-    tell({ time: 'T3', level: 'warning', text, details: { directory: name } });
-  }
+  await store.transaction((tx) => carriedOut(tx, name));
   return { written: record.written, ...(await store.read((tx) => refusedIn(tx, name, limits.maxRefusedNamed))) };
 }
 
-/** Outcomes, written down in batches together with what they are about. */
+/** Outcomes, written down in batches together with what they are about; while one is written down the next comes. */
 class Recording {
   written = 0;
-  /** DNs of new entries whose anchors are open; null: too many, or some of an earlier write. */
-  created: string[] | null = [];
   #changes: PlannedChange[] = [];
   #outcomes: WriteOutcome[] = [];
+  #recording: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly store: Store,
@@ -91,52 +92,81 @@ class Recording {
   ) {}
 
   async take(change: PlannedChange, outcome: WriteOutcome): Promise<void> {
-    this.#changes.push(change);
+    // Thousands wait: what was written of them is not needed any more.
+    this.#changes.push({ ...change, attributes: NO_ATTRIBUTES });
     this.#outcomes.push(outcome);
     if (outcome.result === 'written') this.written++;
-    if (this.#changes.length >= RECORDED) await this.flush();
+    if (this.#changes.length >= RECORDED) await this.#flush();
   }
 
-  async flush(): Promise<void> {
+  async end(): Promise<void> {
+    await this.#flush();
+    await this.#recording;
+  }
+
+  async #flush(): Promise<void> {
+    await this.#recording;
     if (this.#changes.length === 0) return;
     const [changes, outcomes] = [this.#changes, this.#outcomes];
     [this.#changes, this.#outcomes] = [[], []];
     const open = outcomes.filter(({ place }, i) => place?.anchor === '' && changes[i]!.kind !== 'container');
-    await this.store.transaction(async (tx) => {
+    const record = async (tx: StoreTx) => {
       await recordOutcomes(tx, this.directory, changes, outcomes);
-      if (open.length === 0) return;
-      // Left by a write that broke off: whose they are is not known any more.
-      if (this.created?.length === 0 && (await areOpen(tx, this.directory))) this.created = null;
-      await tx.putDocument(openDocument(this.directory), true);
-    });
-    this.created?.push(...open.map(({ place }) => place!.dn));
-    if ((this.created?.length ?? 0) > LOOKED_UP) this.created = null;
+      const dns = open.map(({ place }) => place!.dn);
+      if (dns.length > 0) await noteOpen(tx, this.directory, dns);
+    };
+    this.#recording = this.store.transaction(record, { large: changes.length > LARGE });
+    // It is told when it is waited for.
+    this.#recording.catch(() => {});
   }
 }
 
+/** The DNs of new entries whose anchors are open; true: of too many. */
+type OpenAnchors = string[] | true;
+
 const openDocument = (directory: string) => `open anchors/${directory}`;
 
-async function areOpen(tx: StoreTx, directory: string): Promise<boolean> {
-  return (await tx.getDocument(openDocument(directory))) !== undefined;
+async function noteOpen(tx: StoreTx, directory: string, dns: string[]): Promise<void> {
+  const before = (await tx.getDocument<OpenAnchors>(openDocument(directory))) ?? [];
+  const isMany = before === true || before.length + dns.length > LOOKED_UP;
+  await tx.putDocument(openDocument(directory), isMany ? true : [...before, ...dns]);
 }
 
-/** By its anchor an entry is found again wherever an administrator moves it. */
-async function learnAnchors(
+export async function forgetOpenAnchors(tx: StoreTx, directory: string): Promise<void> {
+  await tx.removeDocument(openDocument(directory));
+}
+
+/** By its anchor an entry is found again wherever an administrator moves it; until it is learnt, by its DN. Nobody waits for it. */
+export async function learnAnchors({ store, subscribing, tell }: Postoffice, signal: AbortSignal): Promise<void> {
+  for (const { directory } of subscribing) {
+    const { name } = directory;
+    if (directory.places === undefined) continue;
+    const open = await store.read((tx) => tx.getDocument<OpenAnchors>(openDocument(name)));
+    if (open === undefined) continue;
+    try {
+      await learnAnchorsOf(store, directory, open === true ? null : open, signal);
+    } catch (error) {
+      if (!(error instanceof DirpostError) || signal.aborted) throw error;
+      const text = `${name}: what was written could not be looked up, and will be later: ${error.message}`;
+      tell({ time: 'T3', level: 'warning', text, details: { directory: name } });
+    }
+  }
+}
+
+async function learnAnchorsOf(
   store: Store,
   directory: Directory,
-  created: string[] | null,
+  dns: string[] | null,
   signal: AbortSignal,
 ): Promise<void> {
   const { name } = directory;
-  if (directory.places === undefined || !(await store.read((tx) => areOpen(tx, name)))) return;
-  const dns = created?.length === 0 ? null : created;
   let batch: Place[] = [];
   const flush = async () => {
     const places = batch;
     batch = [];
-    await store.transaction((tx) => putAnchors(tx, name, places));
+    await store.transaction((tx) => putAnchors(tx, name, places), { large: places.length > LARGE });
   };
-  for await (const place of directory.places(dns, signal)) {
+  for await (const place of directory.places!(dns, signal)) {
     batch.push(place);
     if (batch.length >= RECORDED) await flush();
   }

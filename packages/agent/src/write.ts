@@ -10,13 +10,18 @@ import {
   DirpostError,
   loadOwn,
   plannedChanges,
-  shownReplica,
+  shownToDirectories,
 } from '@dirpost/core';
+import { leavingWhatStays } from './both/container-writes.ts';
+import { lookBackSafely } from './both/read-back.ts';
+import { takeEdits } from './both/take-edits.ts';
+import { isBoth, withdrawEnded } from './both/withdraw.ts';
 import { loadDirectoryState, makeReport, saveDirectoryState, type WriteState } from './directory-state.ts';
 import { counted, type Progress } from './events.ts';
 import { entriesReady, mayBeWritten } from './first-write.ts';
 import { firstWriteWords } from './held.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
+import { standingEntries } from './standing.ts';
 import { writeDifferences } from './write-differences.ts';
 
 export interface WriteOptions {
@@ -33,6 +38,8 @@ const ALL_AGAIN_MS = 24 * 60 * 60_000;
 
 /** How many directories could not be written. */
 export async function writeDirectories(postoffice: Postoffice, options: WriteOptions): Promise<number> {
+  await takeEdits(postoffice, options.signal);
+  await withdrawEnded(postoffice, 'T3');
   const results: WriteResult[] = [];
   for (const target of postoffice.subscribing) results.push(await writeIfBehind(postoffice, target, options));
   const failed = results.filter((result) => result === 'failed').length;
@@ -52,13 +59,19 @@ async function writeIfBehind(
 ): Promise<WriteResult> {
   const { store, clock } = postoffice;
   const { name } = target.directory;
-  const { own, state, allowed } = await store.read(async (tx) => {
+  const { own, state, allowed, shown } = await store.read(async (tx) => {
     const known = await loadDirectoryState(tx, name);
-    return { own: await loadOwn(tx), state: known, allowed: await mayBeWritten(tx, target, known) };
+    const record = await loadOwn(tx);
+    return {
+      own: record,
+      state: known,
+      allowed: await mayBeWritten(tx, target, known),
+      shown: await shownToDirectories(tx, record),
+    };
   });
   if (!allowed) return waits(postoffice, name, entriesReady(own));
   const seq = own.cursor?.seq ?? 0;
-  const { digest, live } = shownReplica(own.replica);
+  const { digest, live } = shown;
   const before = state.write;
   if (own.cursor === null && before === null) return 'unchanged';
   const isWhole = target.directory.writes === 'whole';
@@ -69,7 +82,10 @@ async function writeIfBehind(
     await saveWrite(postoffice, name, { ...before, seq });
     return 'written';
   }
-  if (!isWhole) return writeEntries(postoffice, target, { seq, digest, live, before }, options);
+  if (!isWhole) {
+    if (isBoth(target)) await lookBackSafely(postoffice, target, { time: 'T3', signal: options.signal });
+    return writeEntries(postoffice, target, { seq, digest, live, before }, options);
+  }
   try {
     const outcome = await writeWhole(postoffice, target, live, options);
     await saveWrite(postoffice, name, { seq, digest, writtenMs: clock.now(), ...outcome, problem: null });
@@ -140,8 +156,11 @@ async function writeEntries(
   const sinceAllMs = nowMs - (before?.allTriedMs ?? 0);
   const again = options.again === true || sinceAllMs < 0 || sinceAllMs >= ALL_AGAIN_MS;
   try {
-    const { written, refusedCount, refused } = await writeDifferences(postoffice, target, { ...options, again });
-    const entries = Math.max(0, live - refusedCount);
+    const { written, refusedCount, refused } = await writeDifferences(postoffice, withWhatStays(postoffice, target), {
+      ...options,
+      again,
+    });
+    const entries = await standingEntries(postoffice.store, name, live, refusedCount);
     const came = { seq, digest, entries, refusedCount, refused, problem: null };
     const writtenMs = written > 0 || before === null ? nowMs : before.writtenMs;
     const allTriedMs = again ? nowMs : (before?.allTriedMs ?? 0);
@@ -160,6 +179,12 @@ async function writeEntries(
     if (!(error instanceof DirpostError) || options.signal.aborted) throw error;
     return fails(postoffice, name, before, error);
   }
+}
+
+/** Of both ways: what was set by hand and stays is not written over. */
+function withWhatStays({ store }: Postoffice, target: SubscribingDirectory): SubscribingDirectory {
+  if (!isBoth(target)) return target;
+  return { ...target, directory: leavingWhatStays(target.directory, target.both, store) };
 }
 
 /** When a directory that could not be written is tried again, ms since 1970; null: none waits for that. */

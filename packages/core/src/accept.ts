@@ -7,6 +7,8 @@ import type { Change, Submission } from './change.ts';
 import { type ChangedEntry, UniqueValues } from './claims.ts';
 import { DigestSum, EMPTY_DIGEST } from './digest.ts';
 import { changedAttributes } from './changed-attributes.ts';
+import { editRefusal, reviewEdits, targetsOf } from './edit-permission.ts';
+import { isEdit } from './edits.ts';
 import { patchMayHaveEffect } from './effects.ts';
 import { CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
 import { DirpostError } from './errors.ts';
@@ -60,7 +62,8 @@ export async function acceptSubmission(
     accepted: 0,
   };
   const { live, members, holding } = record;
-  beginHolding(holding, { entries: live + holding.held.removals, members });
+  const edits = await tx.countEdits('collected', record.name);
+  beginHolding(holding, { entries: live - edits + holding.held.removals, members });
   if (submission.full) await tx.clearPeerNumbers('collected', record.name);
   for await (const changes of parts) {
     for (let from = 0; from < changes.length; from += BATCH) await take(work, changes.slice(from, from + BATCH));
@@ -81,25 +84,33 @@ export async function acceptSubmission(
     for await (const rows of heldRows(tx, 'collected', over, record.name)) await showCollected(work, rows, false);
   }
   await work.unique.settle(server, numbering);
+  await reviewEdits(tx, context, server, numbering, [record]);
   return work.accepted;
 }
 
 async function take(work: Acceptance, changes: Change[]): Promise<void> {
   const rows = await findRows(work, changes);
+  const entries = changes.map((change, i) => {
+    if (change.state === 'removed') return null;
+    return change.state === 'whole' ? change.bytes : patched(work, rows[i], change);
+  });
+  const targets = await targetsOf(work.tx, entries);
   const placed: Placed = { shown: [], quiet: [] };
   for (const [i, change] of changes.entries()) {
     const row = rows[i];
-    if (change.state === 'removed') {
+    const bytes = entries[i]!;
+    // Also of a removal: the ids of all entries on a list are known to all who follow it.
+    const isForeign = row !== undefined && row.owner !== work.record.name;
+    if (isForeign || (bytes !== null && ownerOf(bytes) !== work.record.name)) {
+      throw new DirpostError('message-payload', `${work.record.name} submitted an entry that is not its own.`);
+    }
+    if (bytes === null) {
       if (row !== undefined && !row.deleted) remove(work, row, placed);
       continue;
     }
-    const bytes = change.state === 'whole' ? change.bytes : patched(work, row, change);
-    if (ownerOf(bytes) !== work.record.name || (row !== undefined && row.owner !== work.record.name)) {
-      throw new DirpostError('message-payload', `${work.record.name} submitted an entry that is not its own.`);
-    }
     work.named?.add(bytes);
     const harmless = change.state === 'part' && row?.held === null && !patchMayHaveEffect(change.bytes);
-    accept(work, row, { bytes, peerNumber: change.number, harmless }, placed);
+    accept(work, row, { bytes, peerNumber: change.number, harmless, target: targets[i] }, placed);
   }
   await work.tx.putEntries('collected', placed.quiet);
   await write(work, placed.shown);
@@ -179,12 +190,14 @@ interface Submitted {
   bytes: Uint8Array;
   peerNumber: number;
   harmless: boolean;
+  /** Of an edit: the entry that it is of. */
+  target: EntryRow | undefined;
 }
 
 function accept(
   work: Acceptance,
   row: EntryRow | undefined,
-  { bytes, peerNumber, harmless }: Submitted,
+  { bytes, peerNumber, harmless, target }: Submitted,
   placed: Placed,
 ): void {
   const hash = entryHash(bytes);
@@ -199,7 +212,9 @@ function accept(
     work.record.live--;
     if (row.note !== null) unflag(work.record, row.id);
   }
-  const refusal = work.judge(bytes, work.record.live);
+  const { lists, limits } = work.context;
+  const refusal =
+    work.judge(bytes, work.record.live) ?? (isEdit(bytes) ? editRefusal(lists, work.record.name, bytes, target) : null);
   const next: EntryRow = {
     number: row?.number ?? 0,
     id: Buffer.from(bytes.subarray(0, 16)),
@@ -215,7 +230,7 @@ function accept(
     held: null,
     withheld: row?.withheld ?? null,
   };
-  if (refusal !== null) flag(work.record, next.id, refusal, work.context.limits.maxRefusedNamed);
+  if (refusal !== null) flag(work.record, next.id, refusal, limits.maxRefusedNamed);
   work.record.live++;
   place(work, row, next, harmless, placed);
 }

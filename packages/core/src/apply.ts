@@ -6,6 +6,7 @@
 import { inBuckets } from './answer.ts';
 import type { Change, Update } from './change.ts';
 import { DigestSum, EMPTY_DIGEST, type Digest } from './digest.ts';
+import { targetOf } from './edits.ts';
 import { membersIn, patchMayHaveEffect } from './effects.ts';
 import { CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
 import { DirpostError } from './errors.ts';
@@ -20,6 +21,7 @@ import {
   showHeld,
 } from './holds.ts';
 import { IdSet } from './id-set.ts';
+import { MAX_KEPT, noteReplicaChanges } from './replica-changes.ts';
 import type { RequestorContext } from './requestor-record.ts';
 import type { EntryRow, StoreTx } from './seams/store.ts';
 
@@ -28,6 +30,7 @@ const BATCH = 2_000;
 /** What the server said, held removals not counted; and what of it is held. */
 export interface Replica {
   digest: Digest;
+  /** Edits are counted, too (StoreTx.countEdits). */
   live: number;
   /** Members of the groups that directories are shown. */
   members: number;
@@ -63,6 +66,8 @@ interface Applying {
   writer: CanonicalWriter;
   /** Rows on their way into the store, while the next ones are made. */
   writing: Promise<unknown>;
+  /** Ids of rows that came, changed or went; null: too many. */
+  touched: Uint8Array[] | null;
 }
 
 export async function applyDelta(
@@ -72,7 +77,7 @@ export async function applyDelta(
   update: Update,
   parts: AsyncIterable<Change[]>,
 ): Promise<Replica> {
-  const work = begin(tx, context, replica, null);
+  const work = await begin(tx, context, replica, null);
   await takeParts(work, parts);
   const digest = work.sum.digest();
   if (digest !== update.to.digest) throw mismatch(update);
@@ -92,7 +97,7 @@ export async function applyRepair(
   parts: AsyncIterable<Change[]>,
 ): Promise<Repaired> {
   const named = new IdSet();
-  const work = begin(tx, context, replica, named);
+  const work = await begin(tx, context, replica, named);
   await takeParts(work, parts);
   const kept = await removeUnnamed(work, named, update);
   const digest = work.sum.digest();
@@ -101,9 +106,10 @@ export async function applyRepair(
   return { ...(await ended(work, digest)), complete };
 }
 
-function begin(tx: StoreTx, context: ApplyContext, replica: Replica, named: IdSet | null): Applying {
+async function begin(tx: StoreTx, context: ApplyContext, replica: Replica, named: IdSet | null): Promise<Applying> {
   const { digest, live, members, holding, difference } = replica;
-  beginHolding(holding, { entries: live + holding.held.removals, members });
+  const entries = live - (await tx.countEdits('replica')) + holding.held.removals;
+  beginHolding(holding, { entries, members });
   return {
     tx,
     context,
@@ -116,7 +122,18 @@ function begin(tx: StoreTx, context: ApplyContext, replica: Replica, named: IdSe
     named,
     writer: new CanonicalWriter(),
     writing: Promise.resolve(),
+    touched: named === null ? [] : null,
   };
+}
+
+function touch(work: Applying, rows: EntryRow[]): void {
+  if (work.touched === null) return;
+  for (const { id, bytes } of rows) {
+    // What an edit changes, by coming or going, is how its target is shown.
+    const target = bytes === null ? null : targetOf(bytes);
+    work.touched.push(target === null || target.length === 0 ? id : target);
+  }
+  if (work.touched.length > MAX_KEPT) work.touched = null;
 }
 
 /** What is within its limit is shown. */
@@ -125,7 +142,9 @@ async function ended(work: Applying, digest: Digest): Promise<Replica> {
   if (holding.held.entries > 0) {
     const over = effectsOver(holding, work.context.holds);
     for await (const rows of heldRows(tx, 'replica', over)) await showReplica(tx, work, rows, false);
+    work.touched = null;
   }
+  await noteReplicaChanges(tx, work.touched);
   return { digest, live: work.live, members: work.members, holding, difference: work.difference.digest() };
 }
 
@@ -185,6 +204,8 @@ async function take(work: Applying, changes: Change[]): Promise<void> {
     if (!first) throw new DirpostError('message-payload', 'A repair brings the same entry twice.');
   }
   if (work.fresh) return putBehind(work, put);
+  touch(work, put);
+  touch(work, gone);
   await forget(work, gone);
   await freeNumbers(work.tx, claimed);
   await work.tx.putEntries('replica', put);

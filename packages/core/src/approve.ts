@@ -6,6 +6,7 @@
  *   collected             on the server (T2): the lists stay as they are
  *   replica               at the receiver (T3): its directories stay as they are
  */
+import { reviewEdits } from './edit-permission.ts';
 import { showReplica } from './apply.ts';
 import { showCollected } from './accept.ts';
 import type { PostofficeName } from './change.ts';
@@ -37,6 +38,7 @@ import {
   saveServer,
   type ServerContext,
 } from './records.ts';
+import { noteReplicaChanges } from './replica-changes.ts';
 import { loadOwn, saveOwn } from './requestor-record.ts';
 import type { EntryRow, EntryTable, StoreTx } from './seams/store.ts';
 
@@ -135,6 +137,7 @@ async function approveReplica(tx: StoreTx, what: Approval): Promise<number> {
   }
   Object.assign(own.replica, { members: tally.members, difference: tally.difference.digest() });
   await saveOwn(tx, own);
+  await noteReplicaChanges(tx, null);
   return count;
 }
 
@@ -154,6 +157,7 @@ async function approveCollected(tx: StoreTx, context: ServerContext, what: Appro
     count += rows.length;
   }
   await unique.settle(server, numbering);
+  await reviewEdits(tx, context, server, numbering, [...records.values()]);
   await numbering.save();
   for (const record of records.values()) await saveRequestor(tx, record);
   await saveServer(tx, server);
@@ -226,4 +230,8 @@ export async function directoryApproved(tx: StoreTx, directory: string): Promise
 
 export async function approveDirectory(tx: StoreTx, directory: string): Promise<void> {
   await tx.putDocument(firstWriteDocument(directory), true);
+}
+
+export async function disapproveDirectory(tx: StoreTx, directory: string): Promise<void> {
+  await tx.removeDocument(firstWriteDocument(directory));
 }

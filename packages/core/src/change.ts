@@ -140,7 +140,10 @@ export interface Receipt {
   refused: Refusal[];
   /** Effects of his changes that the server holds. */
   heldCount: number;
-  /** Values that must be unique and that another owner has, too: left out of his entries, or shown of them (clashes.ts). */
+  /**
+   * Values that must be unique and that another owner has, too: left out of his entries, or shown of them (clashes.ts). Named
+   * beside them: entries of his that directories of others refuse (refused-elsewhere.ts).
+   */
   clashes: { left: number; kept: number; named: Refusal[] };
 }
 
@@ -192,4 +195,11 @@ export interface Enrolment {
   fields: Record<string, unknown>;
 }
 
-export type MessageHead = Exchange | Update | Verification | Enrolment;
+/** Keys and addresses of its sender; what is in it the agent knows. */
+export interface Announcement {
+  kind: 'announcement';
+  incarnation: Incarnation;
+  fields: Record<string, unknown>;
+}
+
+export type MessageHead = Exchange | Update | Verification | Enrolment | Announcement;

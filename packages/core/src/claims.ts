@@ -22,6 +22,7 @@ import {
   VALUE_HASH_BYTES,
   ValueReader,
 } from './compared-values.ts';
+import { isEdit } from './edits.ts';
 import { attributeSpans } from './entry.ts';
 import { listable } from './holds.ts';
 import type { ListNumbering } from './list-numbering.ts';
@@ -235,8 +236,9 @@ export class UniqueValues {
     return { came: missingIn(had, has), went: missingIn(has, had) };
   }
 
+  /** What an edit proposes is claimed by nobody, before the owner of its target takes it. */
   #values(bytes: Uint8Array | null): ComparedValue[] {
-    return bytes === null ? [] : this.#reader.values(bytes);
+    return bytes === null || isEdit(bytes) ? [] : this.#reader.values(bytes);
   }
 
   #hashes(bytes: Uint8Array | null): Map<string, Buffer> {

@@ -4,11 +4,12 @@
  */
 import { hash as oneShotHash } from 'node:crypto';
 import { normalizeDn } from './dn.ts';
+import { editNumbers } from './fold.ts';
 import { heldRows } from './holds.ts';
 import { IdSet } from './id-set.ts';
 import type { PlanChangesOptions } from './plan-changes.ts';
 import type { Place } from './seams/directory.ts';
-import type { Placed, Store, StoreTx } from './seams/store.ts';
+import type { EntryRow, Placed, Store, StoreTx } from './seams/store.ts';
 
 const BATCH = 5_000;
 const HASH_BYTES = 16;
@@ -29,9 +30,11 @@ export function digestOf(octets: Uint8Array): Buffer {
   return oneShotHash('sha256', octets, 'buffer').subarray(0, HASH_BYTES);
 }
 
-interface Compared {
+export interface Compared {
   /** Of the rows of the replica that do not stand there as they are, or may not; ascending. */
   numbers: number[];
+  /** Of those of which nothing was ever written there; ascending, and not among `numbers`. */
+  fresh: number[];
   /** All that is in the replica. */
   ids: IdSet;
   owners: Set<string>;
@@ -43,7 +46,8 @@ export async function compare(
   { name, again }: PlanChangesOptions,
   { seal, lookAtGroups }: { seal: Seal; lookAtGroups: boolean },
 ): Promise<Compared> {
-  const compared: Compared = { numbers: [], ids: new IdSet(), owners: new Set() };
+  const compared: Compared = { numbers: [], fresh: [], ids: new IdSet(), owners: new Set() };
+  const { edits, targets } = await store.read(editNumbers);
   for (let after = 0; ; ) {
     const from = after;
     const { rows, placed } = await store.read(async (tx) => {
@@ -53,19 +57,35 @@ export async function compare(
     });
     if (rows.length === 0) break;
     await dropClaims(store, name, placed);
-    for (const [i, { number, id, owner, hash }] of rows.entries()) {
-      compared.ids.add(id);
-      compared.owners.add(owner);
-      const stands = placed[i];
-      const isGroup = stands?.hash != null && stands.hash.length > HASH_BYTES;
-      const isSame = stands?.hash != null && seal(hash).equals(stands.hash.subarray(0, HASH_BYTES));
-      if (!isSame || (isGroup && lookAtGroups) || (again && stands.refused !== null)) compared.numbers.push(number);
+    for (const [i, row] of rows.entries()) {
+      if (!edits.has(row.number)) compareRow(compared, row, placed[i], { seal, lookAtGroups, again });
     }
     after = rows.at(-1)!.number;
   }
-  const held = await store.read(heldNumbers);
-  if (held.length > 0) compared.numbers = [...new Set([...compared.numbers, ...held])].sort((a, b) => a - b);
+  // What stands there of those over which edits are folded has another hash; when the edits are gone, the comparison shows it.
+  const shownOtherwise = [...(await store.read(heldNumbers)), ...targets];
+  const fresh = new Set(shownOtherwise.length === 0 ? [] : compared.fresh);
+  const others = shownOtherwise.filter((number) => !edits.has(number) && !fresh.has(number));
+  if (others.length > 0) compared.numbers = [...new Set([...compared.numbers, ...others])].sort((a, b) => a - b);
   return compared;
+}
+
+/** Adds it to `compared`. */
+export function compareRow(
+  compared: Compared,
+  { number, id, owner, hash }: Pick<EntryRow, 'number' | 'id' | 'owner' | 'hash'>,
+  stands: Placed | undefined,
+  { seal, lookAtGroups, again }: { seal: Seal; lookAtGroups: boolean; again: boolean },
+): void {
+  compared.ids.add(id);
+  compared.owners.add(owner);
+  if (stands === undefined) {
+    compared.fresh.push(number);
+    return;
+  }
+  const isGroup = stands.hash !== null && stands.hash.length > HASH_BYTES;
+  const isSame = stands.hash !== null && seal(hash).equals(stands.hash.subarray(0, HASH_BYTES));
+  if (!isSame || (isGroup && lookAtGroups) || (again && stands.refused !== null)) compared.numbers.push(number);
 }
 
 /** Their hashes are not those of what is shown. */
@@ -76,7 +96,7 @@ async function heldNumbers(tx: StoreTx): Promise<number[]> {
 }
 
 /** Before anybody is given another DN: who was not written, while another was written where it stood, stands nowhere. */
-async function dropClaims(store: Store, directory: string, placed: (Placed | undefined)[]): Promise<void> {
+export async function dropClaims(store: Store, directory: string, placed: (Placed | undefined)[]): Promise<void> {
   const unsure = present(placed).filter(({ place, hash, refused }) => place && (refused !== null || hash === null));
   if (unsure.length === 0) return;
   await store.transaction(async (tx) => {

@@ -3,6 +3,7 @@
  * all values of an attribute, loses members, gets another DN. Compared on canonical bytes, without decoding.
  */
 import { normalizeDn } from './dn.ts';
+import { isEdit, isEditAttribute } from './edits.ts';
 import { type AttributeSpan, attributesStart, attributeSpans, kindCodes, spanValues } from './entry.ts';
 import { DN_ATTRIBUTE, MEMBER_ATTRIBUTE } from './mapping.ts';
 
@@ -33,10 +34,11 @@ const REMOVED: Measured = { effects: effectBit('removals'), lostMembers: 0 };
 
 /**
  * null stands for an entry that is not there: what comes has no effect, what goes is a removal and nothing else. Lost
- * members are not cleared values, nor is a DN that is no longer told.
+ * members are not cleared values, nor is a DN that is no longer told. An edit that goes or changes takes nothing from anybody,
+ * nor does the mark of one on its target.
  */
 export function effectsBetween(before: Uint8Array | null, after: Uint8Array | null): Measured {
-  if (before === null) return NO_EFFECT;
+  if (before === null || isEdit(before)) return NO_EFFECT;
   if (after === null) return REMOVED;
   let effects = 0;
   let lostMembers = 0;
@@ -46,7 +48,7 @@ export function effectsBetween(before: Uint8Array | null, after: Uint8Array | nu
       if (lostMembers > 0) effects |= effectBit('lostMembers');
     } else if (own.name === DN_ATTRIBUTE) {
       if (other === undefined || isAnotherDn(before, own, after, other)) effects |= effectBit('renames');
-    } else if (other === undefined) {
+    } else if (other === undefined && !isEditAttribute(own.name)) {
       effects |= effectBit('clearedValues');
     }
   }
@@ -57,7 +59,8 @@ export function effectsBetween(before: Uint8Array | null, after: Uint8Array | nu
 export function clearedAttributes(before: Uint8Array, after: Uint8Array): string[] {
   const cleared: string[] = [];
   for (const [{ name }, other] of pairedSpans(before, after)) {
-    if (other === undefined && name !== MEMBER_ATTRIBUTE && name !== DN_ATTRIBUTE) cleared.push(name);
+    const isOther = name === MEMBER_ATTRIBUTE || name === DN_ATTRIBUTE || isEditAttribute(name);
+    if (other === undefined && !isOther) cleared.push(name);
   }
   return cleared;
 }

@@ -4,6 +4,7 @@
  * stamp that its first submission replaces (rule 5), so nothing of it is taken for old and nothing in flight wins.
  */
 import type { PostofficeName } from './change.ts';
+import { reviewEdits } from './edit-permission.ts';
 import { type ChangedEntry, UniqueValues } from './claims.ts';
 import { EMPTY_DIGEST } from './digest.ts';
 import { listable, noHolding } from './holds.ts';
@@ -11,6 +12,7 @@ import type { Incarnation, Stamp } from './incarnation.ts';
 import { listFor } from './list.ts';
 import { ListNumbering } from './list-numbering.ts';
 import { findRequestor, historyScope, loadServer, saveRequestor, saveServer, type ServerContext } from './records.ts';
+import { forgetReport } from './refused-elsewhere.ts';
 import { loadOwn, type RequestorContext, saveOwn, takeNewIncarnation } from './requestor-record.ts';
 import type { EntryRow, StoreTx } from './seams/store.ts';
 
@@ -77,6 +79,7 @@ export async function withdrawOwner(
   name: PostofficeName,
   which: 'all' | 'refused' = 'all',
 ): Promise<number> {
+  await forgetReport(tx, name);
   const server = await loadServer(tx);
   const numbering = new ListNumbering(tx, context.lists);
   const unique = new UniqueValues(tx, context.unique);
@@ -100,6 +103,7 @@ export async function withdrawOwner(
     withdrawn += gone.length;
   }
   await unique.settle(server, numbering);
+  await reviewEdits(tx, context, server, numbering, []);
   await numbering.save();
   await saveServer(tx, server);
   const record = await findRequestor(tx, name);

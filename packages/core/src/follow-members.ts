@@ -3,6 +3,7 @@
  * another DN (T0). Who went is taken out of them, as a whole read would do it. Who came or moved may stand in them or not:
  * that only a whole read tells.
  */
+import { normalizeDn } from './dn.ts';
 import { attributeValues, decodeEntry, encodeEntry, entryHash } from './entry.ts';
 import { membersIn } from './effects.ts';
 import { MEMBER_ATTRIBUTE } from './mapping.ts';
@@ -129,6 +130,15 @@ async function withNewMembers(
   else entry.attributes.delete(MEMBER_ATTRIBUTE);
   const bytes = encodeEntry(entry);
   return { group: { id: row.id, dn, bytes, hash: entryHash(bytes), memberDns: [] }, unresolved: still };
+}
+
+/** A member DN that cannot be parsed names nobody. */
+export function safelyNormalized(dn: string): string {
+  try {
+    return normalizeDn(dn);
+  } catch {
+    return '';
+  }
 }
 
 function hex(id: Uint8Array): string {

@@ -60,6 +60,8 @@ export interface Holding {
   unclear?: number;
   /** At a read: attribute → how many entries would lose it. A sample, where there are many attributes. */
   cleared?: Record<string, number>;
+  /** At a read: so many of the renames are entries that came under other keys (recognise.ts). */
+  rekeyed?: number;
 }
 
 export function noHolding(): Holding {

@@ -5,6 +5,14 @@
 import { createHash } from 'node:crypto';
 export type Incarnation = string;
 
+/** Of what can be read and written (format.md). */
+export const MAX_GENERATION = 999_999_999;
+/**
+ * A server that was restored hears of lives that it has forgotten; of more than these nobody can speak truly. Else one
+ * message of one requestor could use up all generations.
+ */
+export const MAX_LIVES_FORGOTTEN = 1_000;
+
 /** The generation; -1 for none, so that any incarnation is newer than none. */
 export function generationOf(incarnation: Incarnation | null): number {
   return incarnation === null ? -1 : Number.parseInt(incarnation, 10);

@@ -31,6 +31,9 @@ export interface Limits {
   maxOutgoing: number;
   /** Checkpoints kept of each stream, newest first: how far back a peer's store may be restored without a full submission. */
   checkpointsKept: number;
+  /** Conflict records of directories of both ways, and for how many days those that are settled are kept. */
+  maxConflicts: number;
+  maxConflictDays: number;
   /** Announcements of a new incarnation that may fail before a node stops (rule 7). */
   maxRollbacksTold: number;
 }
@@ -52,5 +55,7 @@ export const defaultLimits: Limits = {
   maxRefusedNamed: 100,
   maxOutgoing: 1_000,
   checkpointsKept: 1_000,
+  maxConflicts: 1_000,
+  maxConflictDays: 90,
   maxRollbacksTold: 3,
 };

@@ -4,9 +4,11 @@
  */
 import { type ChangedEntry, UniqueValues } from './claims.ts';
 import { DigestSum, EMPTY_DIGEST } from './digest.ts';
+import { isEdit } from './edits.ts';
+import { editRefusal, reviewAllEdits, targetsOf } from './edit-permission.ts';
 import { membersIn } from './effects.ts';
 import { countHeld, listable } from './holds.ts';
-import { type AddressList, type ListEffect, listEffect } from './list.ts';
+import { type AddressList, isEditRow, type ListEffect, listEffect } from './list.ts';
 import {
   allRequestors,
   flag,
@@ -33,6 +35,8 @@ interface RunningSum {
 export class ListNumbering {
   readonly #sums = new Map<string, Map<string, RunningSum>>();
   readonly #records = new Map<string, ListRecord>();
+  /** By hexadecimal id: entries that entered or left a list, and of which there are edits (edit-permission.ts). */
+  readonly #moved = new Map<string, Uint8Array>();
 
   constructor(
     private readonly tx: StoreTx,
@@ -41,17 +45,37 @@ export class ListNumbering {
 
   /** `rows` have their numbers, and in `seq` the seq of this change. */
   async entriesChanged(rows: EntryRow[]): Promise<void> {
+    const targets = await targetsOfRows(this.tx, rows);
+    const moved = new Set<EntryRow>();
     for (const list of this.lists) {
       const before = await this.tx.listRows(
         list.definition.name,
         rows.map((row) => row.number),
       );
-      const effects = rows.map((row, i) => listEffect(list, row, before[i], row.seq));
-      await this.#write(
-        list,
-        effects.filter((effect) => effect !== null),
-      );
+      const effects: ListEffect[] = [];
+      for (const [i, row] of rows.entries()) {
+        const effect = listEffect(list, row, before[i], row.seq, { target: targets[i] });
+        if (effect === null) continue;
+        effects.push(effect);
+        if (effect.add === null || effect.subtract === null) moved.add(row);
+      }
+      await this.#write(list, effects);
     }
+    await this.#noteMoved([...moved]);
+  }
+
+  async #noteMoved(rows: EntryRow[]): Promise<void> {
+    const ids = rows.filter((row) => !isEditRow(row)).map(({ id }) => id);
+    if (ids.length === 0) return;
+    const edits = await this.tx.editsOf('collected', ids);
+    for (const [i, id] of ids.entries()) if (edits[i]!.length > 0) this.#moved.set(Buffer.from(id).toString('hex'), id);
+  }
+
+  /** Ids of entries with edits that entered or left a list since the last call. */
+  takeMoved(): Uint8Array[] {
+    const moved = [...this.#moved.values()];
+    this.#moved.clear();
+    return moved;
   }
 
   /** One list was redefined: only `list` is touched, and every change gets a new seq. */
@@ -60,9 +84,10 @@ export class ListNumbering {
       list.definition.name,
       rows.map((row) => row.number),
     );
+    const targets = await targetsOfRows(this.tx, rows);
     const effects: ListEffect[] = [];
     for (const [i, row] of rows.entries()) {
-      const effect = listEffect(list, row, before[i], 0, true);
+      const effect = listEffect(list, row, before[i], 0, { redefined: true, target: targets[i] });
       if (effect === null) continue;
       const seq = nextSeq();
       effects.push({ ...effect, row: renumbered(effect.row, seq) });
@@ -120,6 +145,13 @@ export class ListNumbering {
   }
 }
 
+function targetsOfRows(tx: StoreTx, rows: EntryRow[]): Promise<(EntryRow | undefined)[]> {
+  return targetsOf(
+    tx,
+    rows.map(({ bytes }) => bytes),
+  );
+}
+
 /** Zeros stand for the seq that this row gets now. */
 function renumbered(row: ListEffect['row'], seq: number): ListEffect['row'] {
   const numbered = { ...row, seq };
@@ -163,7 +195,32 @@ export async function applyDefinitions(tx: StoreTx, context: ServerContext, serv
     await numbering.save();
     touched.push(name);
   }
+  await judgeEditsAnew(tx, context, server, touched.length > 0);
   return touched;
+}
+
+const EDITS = 'server/edits';
+
+/** Where lists or their receivers are others than before. */
+async function judgeEditsAnew(
+  tx: StoreTx,
+  context: ServerContext,
+  server: ServerRecord,
+  touched: boolean,
+): Promise<void> {
+  const lists = JSON.stringify(
+    context.lists.map(({ fingerprint, definition: { name, receivers, edits } }) => [
+      name,
+      fingerprint,
+      receivers,
+      edits,
+    ]),
+  );
+  if (!touched && (await tx.getDocument<string>(EDITS)) === lists) return;
+  const numbering = new ListNumbering(tx, context.lists);
+  await reviewAllEdits(tx, context, server, numbering);
+  await numbering.save();
+  await tx.putDocument(EDITS, lists);
 }
 
 const UNIQUE = 'server/unique';
@@ -218,11 +275,15 @@ async function rejudge(tx: StoreTx, context: ServerContext, server: ServerRecord
     const rows = await tx.scanEntries('collected', after, BATCH);
     if (rows.length === 0) break;
     const changed: ChangedEntry[] = [];
-    for (const row of rows) {
+    const targets = await targetsOfRows(tx, rows);
+    for (const [i, row] of rows.entries()) {
       const record = records.get(row.owner);
       if (record === undefined) continue;
       if (!judges.has(row.owner)) judges.set(row.owner, publishJudge(row.owner, context.rules));
-      const next = judgedRow(row, record, judges.get(row.owner)!, context.limits.maxRefusedNamed);
+      const judge: PublishJudge = (bytes, live) =>
+        judges.get(row.owner)!(bytes, live) ??
+        (isEdit(bytes) ? editRefusal(context.lists, row.owner, bytes, targets[i]) : null);
+      const next = judgedRow(row, record, judge, context.limits.maxRefusedNamed);
       if (next !== null) changed.push({ row: unique.prepare(next), before: listable(row) });
     }
     await tx.putEntries(

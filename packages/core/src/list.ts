@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { PostofficeName } from './change.ts';
 import { withoutHashed } from './compared-values.ts';
+import { type Edit, isEdit, isEditAttribute, readEdit } from './edits.ts';
 import { CanonicalWriter, entryHash, kindOf, ownerOf, selectAttributes } from './entry.ts';
 import { type AttributeLookup, compileFilter, entryLookup, isSubtype } from './filter.ts';
 import { listable } from './holds.ts';
@@ -19,6 +20,8 @@ export interface AddressListDefinition {
   attributes: string[];
   /** Requestors that follow it; each follows exactly one list. "*": all that no other list names. */
   receivers: PostofficeName[] | '*';
+  /** Attributes of others' entries on it that its receivers may propose to change (edits.ts); ["*"]: all. Absent: none. */
+  edits?: string[];
 }
 
 export interface AddressList {
@@ -26,6 +29,8 @@ export interface AddressList {
   /** Of filter and attributes: what decides who is on the list and what of him is released. */
   fingerprint: string;
   releases(attribute: string): boolean;
+  /** Whether its receivers may propose other values of it. */
+  takesEditsOf(attribute: string): boolean;
   /** The entry as the list releases it, or null when it is not on the list. */
   release(bytes: Uint8Array): { bytes: Uint8Array; hash: Uint8Array } | null;
 }
@@ -34,7 +39,8 @@ export function compileList(definition: AddressListDefinition): AddressList {
   const filter = compileFilter(definition.filter);
   const everything = definition.attributes.includes('*');
   const released = new Set(definition.attributes.map((name) => name.toLowerCase()));
-  const keep = (name: string) => everything || released.has(name) || [...released].some((one) => isSubtype(name, one));
+  const isNamed = namedBy(definition.attributes);
+  const keep = (name: string) => isNamed(name) || isEditAttribute(name);
   const writer = new CanonicalWriter();
   return {
     definition,
@@ -42,6 +48,7 @@ export function compileList(definition: AddressListDefinition): AddressList {
       .update(JSON.stringify([definition.filter, everything ? '*' : [...released].sort()]))
       .digest('hex'),
     releases: keep,
+    takesEditsOf: namedBy(definition.edits ?? []),
     release(bytes) {
       if (!filter.matchesAll && filter.matches(lookupIn(bytes)) !== true) return null;
       const out = everything ? bytes : selectAttributes(bytes, keep, writer);
@@ -50,16 +57,36 @@ export function compileList(definition: AddressListDefinition): AddressList {
   };
 }
 
+function namedBy(names: string[]): (attribute: string) => boolean {
+  if (names.includes('*')) return () => true;
+  const wanted = new Set(names.map((name) => name.toLowerCase()));
+  return (attribute) => wanted.has(attribute) || [...wanted].some((one) => isSubtype(attribute, one));
+}
+
 /**
  * What a list releases of a collected entry, or null: as it is shown (holds.ts), without values that another owner had
- * before (claims.ts). Whether it is on the list does not depend on those.
+ * before (claims.ts). Whether it is on the list does not depend on those. An edit is released as it is, or not at all
+ * (isEditOn).
  */
 export function releaseOf(list: AddressList, entry: EntryRow): ReturnType<AddressList['release']> {
   const shown = listable(entry);
+  if (shown !== null && isEdit(shown)) return { bytes: shown, hash: entryHash(shown) };
   const released = shown === null ? null : list.release(shown);
   if (released === null || entry.withheld === null) return released;
   const bytes = withoutHashed(released.bytes, entry.withheld, new CanonicalWriter());
   return { bytes, hash: entryHash(bytes) };
+}
+
+/** An edit is on a list if its target is, and the list releases all of its attributes. `target`: its row, if there is one. */
+export function isEditOn(list: AddressList, edit: Edit, target: EntryRow | undefined): boolean {
+  const isReleased = target !== undefined && !isEditRow(target) && releaseOf(list, target) !== null;
+  return isReleased && [...edit.values.keys()].every((name) => list.releases(name));
+}
+
+/** Of `collected`. */
+export function isEditRow(row: EntryRow): boolean {
+  const bytes = row.bytes ?? row.held?.shown ?? null;
+  return bytes !== null && isEdit(bytes);
 }
 
 /** The list that a requestor follows. */
@@ -90,16 +117,18 @@ export interface ListEffect {
 
 /**
  * What a changed entry means for one list; null when nothing. `redefined`: the list changed and not the entry, so
- * that receivers need it whole.
+ * that receivers need it whole. `target`: of an edit.
  */
 export function listEffect(
   list: AddressList,
   entry: EntryRow,
   row: ListRow | undefined,
   seq: number,
-  redefined = false,
+  { redefined = false, target }: { redefined?: boolean; target?: EntryRow | undefined } = {},
 ): ListEffect | null {
-  const released = releaseOf(list, entry);
+  const shown = listable(entry);
+  const edit = shown === null ? null : readEdit(shown);
+  const released = edit !== null && !isEditOn(list, edit, target) ? null : releaseOf(list, entry);
   const on = row !== undefined && !row.left;
   if (released === null) {
     return on ? { row: { ...row, left: true, seq }, add: null, subtract: row.hash } : null;

@@ -29,6 +29,8 @@ export interface MappingOptions {
    * network only where this says so (`title`: in lower case).
    */
   columnPasses?: ((title: string) => boolean) | undefined;
+  /** Network attributes by which an entry is known again under another key, in this order (recognise.ts). Absent: none. */
+  match?: string[] | undefined;
   limits: Limits;
 }
 
@@ -53,12 +55,17 @@ export const defaultKinds: [EntryKind, string][] = [
   ['person', '(|(objectClass=person)(objectClass=inetOrgPerson)(objectClass=user)(objectClass=account))'],
 ];
 
-/** Never published, whatever the mapping says: what lets somebody in. */
+/** Never published, whatever the mapping says: what lets somebody in; and names that dirpost uses itself (edits.ts). */
 const SECRET =
-  /^(userpassword|unicodepwd|sambantpassword|sambalmpassword|authpassword|krbprincipalkey|.*passwd.*|.*pwdhistory.*|ms-mcs-admpwd|sshpublickey)$/;
+  /^(userpassword|unicodepwd|sambantpassword|sambalmpassword|authpassword|krbprincipalkey|.*passwd.*|.*pwdhistory.*|ms-mcs-admpwd|sshpublickey|x-edit-.*)$/;
 /** Kept by the directory for itself (RFC 4512 §3.4): not sent unless mapped by name. */
 const OPERATIONAL =
   /^(creatorsname|modifiersname|createtimestamp|modifytimestamp|structuralobjectclass|entrycsn|contextcsn|entryuuid|entrydn|nsuniqueid|objectguid|parentid|entryid|subschemasubentry|hassubordinates|numsubordinates|memberof|pwd.*|usn.*|whencreated|whenchanged|instancetype|dscorepropagationdata|objectsid)$/;
+
+/** Of attribute types in lower case, without options. */
+export const isSecret = (type: string): boolean => SECRET.test(type);
+export const isOperational = (type: string): boolean => OPERATIONAL.test(type);
+
 const MEMBER_ATTRIBUTES = new Set(['member', 'uniquemember']);
 
 /** Where the source DN travels: RFC 5020. */
@@ -71,6 +78,8 @@ export interface Mapping {
   idOfAnchor(anchor: Uint8Array): Uint8Array;
   /** null where it has no key. */
   anchorOf(entry: DirectoryEntry): Uint8Array | null;
+  /** See MappingOptions. */
+  readonly match: readonly string[];
 }
 
 export function compileMapping(options: MappingOptions): Mapping {
@@ -109,7 +118,7 @@ export function compileMapping(options: MappingOptions): Mapping {
     const tooLarge = overLimit(id, attributes, memberDns.length, options.limits);
     return tooLarge ?? { outcome: 'publish', id, kind, attributes, memberDns };
   };
-  return Object.assign(map, { idOfAnchor, anchorOf });
+  return Object.assign(map, { idOfAnchor, anchorOf, match: options.match ?? [] });
 }
 
 function leaveOut(why: string): Mapped {

@@ -3,12 +3,14 @@
  * written there. plan.ts says what an entry looks like in a directory; here only those that changed are looked at.
  *
  *   replica ─┬─ as written ─▶ nothing                    outcome ─▶ recordOutcomes: what stands there now
- *            └─ differs ─▶ DN (association) ─▶ removals, containers, renames, persons, groups
+ *            ├─ differs ─▶ DN (association) ─▶ removals, containers, renames, persons, groups
+ *            └─ never written ─▶ DN and change at once, where nobody is renamed; groups at the end
  *
  * Where nothing changed since the last plan, that is known at once (planned-state.ts). A directory that refuses an entry is not asked again for the same, but where the reason may pass by itself, or when
  * `again` says so. Before a change is given out it is remembered that what stands there is not known: after a crash it is
  * written once more, although it may have come back to what was recorded last. Writing is idempotent.
  */
+import { type ChangedSince, changedSince } from './changed-since.ts';
 import {
   compare,
   CONTAINER,
@@ -22,14 +24,26 @@ import {
   wasWritten,
 } from './compare-placed.ts';
 import { normalizeDn, parentDn } from './dn.ts';
+import { isEdit } from './edits.ts';
 import { decodeEntry, entryHash, kindOf } from './entry.ts';
+import { foldedRows } from './fold.ts';
 import { shownBytes } from './holds.ts';
-import { associateRows, containerId, containersOf, type SubscribingOptions, writtenAttributes } from './plan.ts';
+import { loadTargetLinks, NO_LINKS, recordAdopted, type TargetLinks, unlinkGone } from './match-targets.ts';
+import {
+  associateEntries,
+  associateRows,
+  containerId,
+  containersOf,
+  type SubscribingOptions,
+  writtenAttributes,
+} from './plan.ts';
 import { loadPlanned, membersMoved, type PlannedState, rememberPlanned } from './planned-state.ts';
 import type { DirectoryChange, WriteOutcome } from './seams/directory.ts';
-import type { Placed, Store, StoreTx } from './seams/store.ts';
+import type { EntryRow, Placed, Store, StoreTx } from './seams/store.ts';
 
 const BATCH = 1_000;
+/** New entries, which are looked at once. */
+const FRESH_BATCH = 2_000;
 
 export interface PlannedChange extends DirectoryChange {
   /** Of what is to stand there: 16 octets, and of a group 16 more for its members' DNs. */
@@ -55,6 +69,10 @@ const PASSING = new Set([
   'notAllowedOnNonLeaf',
 ]);
 
+export function mayPassByItself(code: string): boolean {
+  return PASSING.has(code);
+}
+
 /**
  * Reads the store batch by batch, and gives DNs to what is new in it; not one snapshot. Cheap where nothing changed since a
  * plan that came to nothing (planned-state.ts).
@@ -62,37 +80,74 @@ const PASSING = new Set([
 export async function* plannedDifferences(store: Store, options: PlanChangesOptions): AsyncGenerator<PlannedChange> {
   const before = await loadPlanned(store, options);
   if (before.isSettled && !options.again) return;
+  const links = await store.read((tx) => loadTargetLinks(tx, options.name));
   let changes = 0;
   let groups = 0;
-  for await (const change of differences(store, options, before)) {
+  for await (const change of differences(store, { ...options, links }, before)) {
     changes++;
     if (change.kind === 'group') groups++;
     yield change;
   }
-  await rememberPlanned(store, options, before, { isSettled: changes === 0, membersStand: groups === 0 });
+  // Who is matched is written when an administrator has said so.
+  const came = { isSettled: changes === 0, membersStand: groups === 0, isOpen: links !== NO_LINKS };
+  await rememberPlanned(store, options, before, came);
 }
 
 async function* differences(
   store: Store,
-  options: PlanChangesOptions,
-  { membersStand }: PlannedState,
+  options: PlanChangesOptions & { links: TargetLinks },
+  before: PlannedState,
 ): AsyncGenerator<PlannedChange> {
+  const { membersStand } = before;
   const seal = sealer(options);
-  let found = await compare(store, options, { seal, lookAtGroups: !membersStand });
+  const changed = await changedOnly(store, options, before, seal);
+  let found = changed?.found ?? (await compare(store, options, { seal, lookAtGroups: !membersStand }));
   const containers = options.dn === 'container' ? containersOf(options, found.owners) : [];
   for (const { id } of containers) found.ids.add(id);
-  const gone = await findGone(store, options, found.ids, seal);
+  const missing = changed?.gone ?? (await findGone(store, options, found.ids, seal));
+  const gone = await unlinkGone(store, options, missing);
   for (let from = 0; from < gone.length; from += BATCH)
     yield* await removals(store, options, gone.slice(from, from + BATCH));
   let sorted = await associate(store, options, found.numbers);
-  if (membersStand && (gone.length > 0 || sorted.moved)) {
+  if (membersStand && (gone.length > 0 || found.fresh.length > 0 || sorted.moved)) {
     // Members have other DNs now: whose members they are is not known, so all groups are looked at.
     found = await compare(store, options, { seal, lookAtGroups: true });
     sorted = await associate(store, options, found.numbers);
   }
-  if (found.numbers.length === 0) return;
+  let { fresh } = found;
+  if (sorted.renamed.length + sorted.renamedGroups.length > 0) {
+    // Groups that move go before who is new, and name them.
+    await associateInto(sorted, store, options, fresh);
+    fresh = [];
+  }
+  if (found.numbers.length + found.fresh.length === 0) return;
   yield* await store.read((tx) => missingContainers(tx, options, containers, seal));
-  for (const numbers of [sorted.renamed, sorted.renamedGroups, sorted.others, sorted.groups]) {
+  yield* changesIn(store, options, [sorted.renamed, sorted.renamedGroups, sorted.others], seal);
+  for (let from = 0; from < fresh.length; from += FRESH_BATCH) {
+    const batch = fresh.slice(from, from + FRESH_BATCH);
+    yield* await store.transaction((tx) => freshChanges(tx, options, batch, { seal, groups: sorted.groups }));
+  }
+  yield* changesIn(store, options, [sorted.groups], seal);
+}
+
+/** null: everything is looked at. */
+async function changedOnly(
+  store: Store,
+  options: PlanChangesOptions & { links: TargetLinks },
+  { since, membersStand }: PlannedState,
+  seal: Seal,
+): Promise<ChangedSince | null> {
+  if (since === null || !membersStand || options.again || options.links !== NO_LINKS) return null;
+  return changedSince(store, options, seal, since);
+}
+
+async function* changesIn(
+  store: Store,
+  options: PlanChangesOptions,
+  lists: number[][],
+  seal: Seal,
+): AsyncGenerator<PlannedChange> {
+  for (const numbers of lists) {
     for (let from = 0; from < numbers.length; from += BATCH) {
       const batch = numbers.slice(from, from + BATCH);
       yield* await store.transaction((tx) => changesOf(tx, options, batch, seal));
@@ -126,6 +181,7 @@ export async function recordOutcomes(
   await tx.putPlaced(directory, rows);
   await keepStayed(tx, directory, stayed);
   await tx.removePlaced(directory, gone);
+  await recordAdopted(tx, directory, changes, outcomes);
   const orphans = changes.filter((change, i) => change.action === 'put' && outcomes[i]!.code === 'noSuchObject');
   if (orphans.length > 0) await forgetContainers(tx, directory, orphans);
 }
@@ -189,7 +245,10 @@ async function removals(store: Store, options: PlanChangesOptions, ids: Uint8Arr
     );
     return gone.flatMap(({ id }, i): PlannedChange[] => {
       const place = places[i]!;
-      return place === null ? [] : [{ id, action: 'remove', dn: place.dn, attributes: new Map(), place, hash }];
+      const adopted = options.links?.isAdopted(id) === true && ({ adopted: true } as const);
+      return place === null
+        ? []
+        : [{ id, action: 'remove', dn: place.dn, attributes: new Map(), place, hash, ...adopted }];
     });
   });
 }
@@ -206,11 +265,20 @@ interface Sorted {
 
 async function associate(store: Store, options: PlanChangesOptions, differing: number[]): Promise<Sorted> {
   const sorted: Sorted = { renamed: [], renamedGroups: [], others: [], groups: [], moved: false };
+  await associateInto(sorted, store, options, differing);
+  return sorted;
+}
+
+async function associateInto(
+  sorted: Sorted,
+  store: Store,
+  options: PlanChangesOptions,
+  differing: number[],
+): Promise<void> {
   for (let from = 0; from < differing.length; from += BATCH) {
     const numbers = differing.slice(from, from + BATCH);
     await store.transaction((tx) => associateBatch(tx, options, numbers, sorted));
   }
-  return sorted;
 }
 
 async function associateBatch(
@@ -219,7 +287,7 @@ async function associateBatch(
   numbers: number[],
   sorted: Sorted,
 ): Promise<void> {
-  const rows = present(await tx.entriesByNumber('replica', numbers));
+  const rows = await shownRows(tx, options, numbers);
   const ids = rows.map(({ id }) => id);
   const known = await tx.associationsById(options.name, ids);
   // Who is renamed first: the DN that he leaves may be that of somebody who comes.
@@ -266,13 +334,44 @@ async function missingContainers(
   });
 }
 
+/** Of rows of which nothing was written yet: they get their DNs. `groups` takes those whose members are looked up when all have theirs. */
+async function freshChanges(
+  tx: StoreTx,
+  options: PlanChangesOptions,
+  numbers: number[],
+  { seal, groups }: { seal: Seal; groups: number[] },
+): Promise<PlannedChange[]> {
+  const rows = await shownRows(tx, options, numbers);
+  const folded = await foldedRows(tx, rows);
+  const entries = folded.map((bytes) => decodeEntry(bytes!));
+  const { dns, news } = await associateEntries(tx, options, entries);
+  if (news > 0) await membersMoved(tx, options.name);
+  const changes: PlannedChange[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const row = rows[i]!;
+    if (entry.kind === 'group') {
+      groups.push(row.number);
+      continue;
+    }
+    const bytes = folded[i]!;
+    const hash = seal(bytes === row.bytes ? row.hash : entryHash(bytes));
+    const attributes = await writtenAttributes(tx, options, entry, dns[i]!);
+    const adopted = options.links?.isAdopted(row.id) === true && ({ adopted: true } as const);
+    changes.push({ id: row.id, action: 'put', dn: dns[i]!, attributes, hash, kind: entry.kind, ...adopted });
+  }
+  const begun = changes.map(({ id, dn, hash }): Placed => ({ id, place: { dn, anchor: '' }, hash, refused: null }));
+  await beginWriting(tx, options.name, begun);
+  return changes;
+}
+
 async function changesOf(
   tx: StoreTx,
   options: PlanChangesOptions,
   numbers: number[],
   seal: Seal,
 ): Promise<PlannedChange[]> {
-  const rows = present(await tx.entriesByNumber('replica', numbers));
+  const rows = await shownRows(tx, options, numbers);
+  const folded = await foldedRows(tx, rows);
   const ids = rows.map(({ id }) => id);
   const associations = await tx.associationsById(options.name, ids);
   const placed = await tx.placedById(options.name, ids);
@@ -283,18 +382,34 @@ async function changesOf(
     const dn = associations[i]?.dn;
     // It went and came again while the plan was made: the next one has it.
     if (dn === undefined) continue;
-    const bytes = shownBytes(row)!;
+    const bytes = folded[i]!;
     const entry = decodeEntry(bytes);
     const attributes = await writtenAttributes(tx, options, entry, dn);
     const own = seal(entryHash(bytes));
     const hash = entry.kind === 'group' ? Buffer.concat([own, seal(membersHash(attributes, dn))]) : own;
     if (standsAsIs(placed[i], hash, options.again)) continue;
     const place = wasWritten(placed[i]) || placed[i]?.place?.dn !== dn ? places[i] : null;
-    changes.push({ id: row.id, action: 'put', dn, attributes, hash, kind: entry.kind, ...(place && { place }) });
+    const adopted = options.links?.isAdopted(row.id) === true && ({ adopted: true } as const);
+    changes.push({
+      id: row.id,
+      action: 'put',
+      dn,
+      attributes,
+      hash,
+      kind: entry.kind,
+      ...(place && { place }),
+      ...adopted,
+    });
     begun.push({ refused: null, ...placed[i], id: row.id, place: places[i] ?? { dn, anchor: '' }, hash });
   }
   await beginWriting(tx, options.name, begun);
   return changes;
+}
+
+/** Without those of whom it is open who they are there. */
+async function shownRows(tx: StoreTx, { links }: PlanChangesOptions, numbers: number[]): Promise<EntryRow[]> {
+  const rows = present(await tx.entriesByNumber('replica', numbers));
+  return rows.filter((row) => !isEdit(shownBytes(row)!) && links?.waits(row.id) !== true);
 }
 
 /** Until an outcome is recorded nobody knows what stands there. */

@@ -1,12 +1,13 @@
 /**
- * T3, second half: what the replica means for a directory that subscribes to it. Gives every entry its DN there, remembers
+ * T3, second half: what the replica means for a directory that subscribes to it, with edits folded in (fold.ts). Gives every entry its DN there, remembers
  * it (the association), and turns member ids back into DNs. A member whom this postoffice does not know yet is left
  * out and comes with the write after he has arrived; the replica keeps the reference.
  */
-import { parseDn, normalizeDn, rdnOf, writeRdn, escapeDnValue, type Rdn } from './dn.ts';
+import { parentDn, parseDn, normalizeDn, rdnOf, writeRdn, escapeDnValue, type Rdn } from './dn.ts';
 import { type Attributes, decodeEntry, deriveEntryId, type Entry } from './entry.ts';
-import { shownBytes } from './holds.ts';
+import { editNumbers, foldedRows } from './fold.ts';
 import { DN_ATTRIBUTE, MEMBER_ATTRIBUTE } from './mapping.ts';
+import type { TargetLinks } from './match-targets.ts';
 import type { DirectoryChange } from './seams/directory.ts';
 import type { Association, EntryRow, Store, StoreTx } from './seams/store.ts';
 
@@ -22,6 +23,10 @@ export interface SubscribingOptions {
   rdn?: string;
   /** Own directories, in which own members of foreign groups are looked up. */
   publishing: string[];
+  /** Entries that stood there before (match-targets.ts), of a directory that is written entry by entry. */
+  links?: TargetLinks;
+  /** What may be done with them; absent: neither. */
+  adopted?: { rename: boolean; delete: boolean };
 }
 
 /** Gives DNs to all entries of the replica, and forgets those of entries that are gone. Run before plannedChanges. */
@@ -39,28 +44,73 @@ export async function associateReplica(store: Store, options: SubscribingOptions
 }
 
 /** Gives DNs to these rows of the replica; how many have another than before. */
-export async function associateRows(tx: StoreTx, options: SubscribingOptions, rows: EntryRow[]): Promise<number> {
-  if (rows.length === 0) return 0;
+export async function associateRows(tx: StoreTx, options: SubscribingOptions, all: EntryRow[]): Promise<number> {
+  const folded = await foldedRows(tx, all);
+  const shown = folded.filter((bytes) => bytes !== null);
+  return (await associateEntries(tx, options, shown.map(decodeEntry))).news;
+}
+
+/** As associateRows, for entries as they are shown; `dns`: those that they have now, in their order. */
+export async function associateEntries(
+  tx: StoreTx,
+  options: SubscribingOptions,
+  entries: Entry[],
+): Promise<{ dns: string[]; news: number }> {
+  if (entries.length === 0) return { dns: [], news: 0 };
   const known = await tx.associationsById(
     options.name,
-    rows.map((row) => row.id),
+    entries.map(({ id }) => id),
   );
-  const wanted = rows.map((row) => wantedDn(decodeEntry(shownBytes(row)!), options));
-  const taken = await tx.associationsByDn(options.name, wanted.map(normalizeDn));
+  const wanted = entries.map((entry, i) => {
+    const dn = wantedDn(entry, options);
+    const stands = known[i];
+    return stands !== undefined && options.links?.isAdopted(stands.id) === true
+      ? adoptedDn(stands.dn, dn, options)
+      : dn;
+  });
+  const normalized = wanted.map(normalizeDn);
+  const taken = await tx.associationsByDn(options.name, normalized);
+  const leaving = leavingTheirs(entries, known, normalized, wanted);
   const given = new Map<string, string>();
   const news: Association[] = [];
-  for (const [i, row] of rows.entries()) {
-    const id = Buffer.from(row.id).toString('hex');
+  const dns = entries.map((entry, i) => {
+    const id = Buffer.from(entry.id).toString('hex');
     const plain = wanted[i]!;
-    const holder = taken[i] === undefined ? given.get(normalizeDn(plain)) : Buffer.from(taken[i].id).toString('hex');
+    const stands = taken[i] === undefined ? null : Buffer.from(taken[i].id).toString('hex');
+    const holder = stands === null || leaving.has(stands) ? given.get(normalized[i]!) : stands;
     const isFree = holder === undefined || holder === id;
-    const dn = isFree && !gaveWay(known[i], plain, id) ? plain : distinguished(plain, id);
-    const normalizedDn = normalizeDn(dn);
+    const isPlain = isFree && !gaveWay(known[i], plain, id);
+    const dn = isPlain ? plain : distinguished(plain, id);
+    const normalizedDn = isPlain ? normalized[i]! : normalizeDn(dn);
     given.set(normalizedDn, id);
-    if (known[i]?.normalizedDn !== normalizedDn) news.push({ id: row.id, dn, normalizedDn });
-  }
+    if (known[i]?.normalizedDn === normalizedDn) return known[i].dn;
+    news.push({ id: entry.id, dn, normalizedDn });
+    return dn;
+  });
   await tx.putAssociations(options.name, news);
-  return news.length;
+  return { dns, news: news.length };
+}
+
+/** It stays below what it stands below. */
+function adoptedDn(stands: string, wanted: string, { adopted }: SubscribingOptions): string {
+  const above = parentDn(stands);
+  return adopted?.rename === true && above !== null ? `${rdnOf(wanted)},${above}` : stands;
+}
+
+/** Ids, in hexadecimal, of those whose DNs are free for others of the same batch: two may change their names with each other. */
+function leavingTheirs(
+  entries: Entry[],
+  known: (Association | undefined)[],
+  normalized: string[],
+  wanted: string[],
+): Set<string> {
+  const leaving = new Set<string>();
+  for (const [i, stands] of known.entries()) {
+    if (stands === undefined || stands.normalizedDn === normalized[i]) continue;
+    const id = Buffer.from(entries[i]!.id).toString('hex');
+    if (!gaveWay(stands, wanted[i]!, id)) leaving.add(id);
+  }
+  return leaving;
 }
 
 async function forgetGone(store: Store, directory: string): Promise<void> {
@@ -86,7 +136,7 @@ function wantedDn(entry: Entry, options: SubscribingOptions): string {
   if (options.dn === 'source' && sourceDn !== null && isDn(sourceDn)) return sourceDn;
   const isNamed = options.rdn === undefined && sourceDn !== null && isDn(sourceDn);
   const rdn = isNamed ? rdnOf(sourceDn) : `${options.rdn ?? 'cn'}=${escapeDnValue(shortName(nameOf(entry)))}`;
-  return `${rdn},ou=${entry.owner},${options.container}`;
+  return `${rdn},ou=${escapeDnValue(entry.owner)},${options.container}`;
 }
 
 function isDn(text: string): boolean {
@@ -159,8 +209,10 @@ async function changesFor(
   rows: EntryRow[],
   groups: boolean,
 ): Promise<DirectoryChange[]> {
-  const entries = rows
-    .map((row) => decodeEntry(shownBytes(row)!))
+  const folded = await foldedRows(tx, rows);
+  const entries = folded
+    .filter((bytes) => bytes !== null)
+    .map((bytes) => decodeEntry(bytes))
     .filter((entry) => (entry.kind === 'group') === groups);
   const associations = await tx.associationsById(
     options.name,
@@ -223,10 +275,11 @@ async function memberDns(tx: StoreTx, options: SubscribingOptions, members: Uint
 
 async function* containers(store: Store, options: SubscribingOptions): AsyncGenerator<DirectoryChange> {
   const owners = new Set<string>();
+  const { edits } = await store.read(editNumbers);
   for (let after = 0; ; ) {
     const rows = await store.read((tx) => tx.scanHashes('replica', after, 10 * BATCH));
     if (rows.length === 0) break;
-    for (const row of rows) owners.add(row.owner);
+    for (const row of rows) if (!edits.has(row.number)) owners.add(row.owner);
     after = rows.at(-1)!.number;
   }
   yield* containersOf(options, owners);
@@ -234,7 +287,7 @@ async function* containers(store: Store, options: SubscribingOptions): AsyncGene
 
 /** The container, and one for each owner in it. */
 export function containersOf({ name, container }: SubscribingOptions, owners: Set<string>): DirectoryChange[] {
-  const below = [...owners].sort().map((owner) => `ou=${owner},${container}`);
+  const below = [...owners].sort().map((owner) => `ou=${escapeDnValue(owner)},${container}`);
   return [container, ...below].map((dn) => containerEntry(name, dn));
 }
 

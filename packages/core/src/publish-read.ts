@@ -1,19 +1,24 @@
 /**
  * T0, the end of a read: what it staged is published, in one transaction (publish.ts says what a read is).
  *
- *   who is gone or unseen ─▶ removals │ staged entries ─▶ DNs, entries ─▶ groups ─▶ groups that were not given │ what was deferred
+ *   who is gone or unseen ─▶ recognised under other keys │ removals │ staged entries ─▶ DNs, entries ─▶ groups ─▶ groups that were not given │ what was deferred
  */
+import type { Aliases } from './aliases.ts';
 import { changedAttributes } from './changed-attributes.ts';
 import { DigestSum } from './digest.ts';
 import { normalizeDn } from './dn.ts';
 import { effectsBetween, type Measured, membersIn } from './effects.ts';
 import { CanonicalWriter, decodeEntry, encodeEntry, entryHash } from './entry.ts';
-import { followMembers, MovedDns } from './follow-members.ts';
+import { followMembers, MovedDns, safelyNormalized } from './follow-members.ts';
 import { MEMBER_ATTRIBUTE } from './mapping.ts';
 import { carriedOn, type ReadBase, saveReadBase, unresolvedCount } from './read-base.ts';
-import { isApproved, ReadHolds, REMOVED } from './read-holds.ts';
+import { IdSet } from './id-set.ts';
+import { isApproved, ReadHolds, rekeyed, REMOVED } from './read-holds.ts';
 import type { ReadSummary, ReadTally } from './read-tally.ts';
+import { recognise } from './recognise.ts';
+import { countTakenOver, keptFrom } from './removed-directory.ts';
 import { loadOwn, type OwnRecord, type RequestorContext, saveOwn } from './requestor-record.ts';
+import { carryMarks } from './settle.ts';
 import type { EntryRow, StagedEntry, StoreTx } from './seams/store.ts';
 
 const BATCH = 2_000;
@@ -28,6 +33,9 @@ export interface FinishedRead {
   base: ReadBase | null;
   /** See ReadBase; undefined: the next read does not go on from this one. */
   configuration: string | undefined;
+  aliases: Aliases;
+  /** See MappingOptions. */
+  match: readonly string[];
 }
 
 /** Publishes nothing where the read is not complete. */
@@ -54,6 +62,10 @@ class ReadPublishing {
   /** Group, in hexadecimal → normalized DNs of members who are not found. */
   readonly #unresolved = new Map<string, string[]>();
   readonly #writer = new CanonicalWriter();
+  /** Positions behind which a batch with groups is staged. */
+  readonly #groupsAfter: number[] = [];
+  /** Rows on their way into the store, while the next ones are made. */
+  #writing: Promise<unknown> = Promise.resolve();
 
   constructor(read: FinishedRead) {
     this.#read = read;
@@ -66,7 +78,9 @@ class ReadPublishing {
     const summary = this.#summary;
     const own = await loadOwn(tx);
     if (summary.certificate.complete) {
+      await this.#read.aliases.forgetReturned(tx);
       const work = await this.#begin(tx, own);
+      await this.#recognise(tx, work);
       const staged = await this.#publishStaged(tx, work);
       await this.#removeUnseen(tx, work);
       await this.#publishGroups(tx, work);
@@ -76,7 +90,7 @@ class ReadPublishing {
       summary.held = work.holds.held;
       own.digest = work.sum.digest();
       await saveOwn(tx, own);
-      summary.published = this.#tally.seen.size - this.#tally.refused.size;
+      summary.published = this.#tally.seen.size - this.#tally.refused.size - work.recognised.size;
       await this.#remember(tx, work);
     }
     await tx.clearStaged(this.#directory);
@@ -86,7 +100,15 @@ class ReadPublishing {
   /** Passes over what is published: who was not seen, and what the effects of this read are measured against. */
   async #begin(tx: StoreTx, own: OwnRecord): Promise<Work> {
     const holds = new ReadHolds(own, this.#directory, this.#tally.unclear, this.#read.context);
-    const work: Work = { own, sum: DigestSum.from(own.digest), holds, unseen: [], membersGained: 0, deferred: [] };
+    const work: Work = {
+      own,
+      sum: DigestSum.from(own.digest),
+      holds,
+      unseen: [],
+      recognised: new IdSet(),
+      membersGained: 0,
+      deferred: [],
+    };
     holds.shown.members = this.#read.base?.members ?? 0;
     if (this.#extent === 'delta') await this.#findGone(tx, work);
     else await this.#findUnseen(tx, work);
@@ -126,20 +148,35 @@ class ReadPublishing {
     }
   }
 
-  /** How many were staged. */
+  /** Who is missing and who came may be the same. */
+  async #recognise(tx: StoreTx, work: Work): Promise<void> {
+    const [directory, tally, { match }] = [this.#directory, this.#tally, this.#read];
+    const rows = await recognise(tx, { directory, match, tally, missing: work.unseen });
+    const numbers = new Set(rows.map(({ number }) => number));
+    work.unseen = work.unseen.filter((number) => !numbers.has(number));
+    for (const row of rows) {
+      work.recognised.add(row.id);
+      if (!isApproved(row, REMOVED)) work.holds.count(REMOVED, -1);
+    }
+  }
+
+  /** How many were staged. While one batch is written the next one is fetched and compared. */
   async #publishStaged(tx: StoreTx, work: Work): Promise<number> {
+    const fetch = (position: number) => heardLater(tx.stagedEntries(this.#directory, position, BATCH));
+    let next = fetch(0);
     for (let after = 0; ; ) {
-      const staged = await tx.stagedEntries(this.#directory, after, BATCH);
+      const staged = await next;
+      await this.#writing;
       if (staged.length === 0) return after;
+      if (staged.some(({ memberDns }) => memberDns.length > 0)) this.#groupsAfter.push(after);
       after = staged.at(-1)!.position;
+      next = fetch(after);
       const wanted = staged.filter((one) => !this.#isDouble(one));
       const associations = wanted.map(({ id, dn }) => ({ id, dn, normalizedDn: normalizeDn(dn) }));
-      await tx.putAssociations(this.#directory, associations);
-      await this.#publishRows(
-        tx,
-        work,
-        wanted.filter((one) => one.memberDns.length === 0),
-      );
+      const associating = heardLater(tx.putAssociations(this.#directory, associations));
+      const others = wanted.filter((one) => one.memberDns.length === 0);
+      await this.#publishRows(tx, work, others);
+      this.#writing = heardLater(Promise.all([associating, this.#writing]));
     }
   }
 
@@ -151,16 +188,15 @@ class ReadPublishing {
 
   /** After all others, when every member has its id. */
   async #publishGroups(tx: StoreTx, work: Work): Promise<void> {
-    for (let after = 0; ; ) {
+    for (const after of this.#groupsAfter) {
       const staged = await tx.stagedEntries(this.#directory, after, BATCH);
-      if (staged.length === 0) return;
-      after = staged.at(-1)!.position;
       const groups: Positioned[] = [];
       for (const one of staged) {
         if (one.memberDns.length > 0 && !this.#tally.refused.has(hex(one.id)))
           groups.push(await this.#withMembers(tx, one));
       }
       await this.#publishRows(tx, work, groups);
+      await this.#writing;
     }
   }
 
@@ -178,6 +214,7 @@ class ReadPublishing {
       const staged = await tx.stagedEntries(this.#directory, after, groups.length);
       after = staged.at(-1)?.position ?? after;
       await this.#publishRows(tx, work, staged);
+      await this.#writing;
     }
   }
 
@@ -199,12 +236,13 @@ class ReadPublishing {
     return { ...group, bytes, hash: entryHash(bytes) };
   }
 
-  /** What has effects is deferred: only at the end it is known how many there are. */
+  /** What is put is on its way (`#writing`). What has effects is deferred: only at the end it is known how many there are. */
   async #publishRows(tx: StoreTx, work: Work, staged: Positioned[]): Promise<void> {
     const before = await tx.entriesById(
       'published',
       staged.map((one) => one.id),
     );
+    await this.#takeOver(tx, before);
     const rows: EntryRow[] = [];
     for (const [i, one] of staged.entries()) {
       const row = before[i];
@@ -217,37 +255,54 @@ class ReadPublishing {
         continue;
       }
       if (row !== undefined && this.#read.base === null) work.holds.shown.members += membersIn(row.bytes);
-      if (!differs(one, row, this.#directory)) continue;
-      const measured = effectsBetween(row?.bytes ?? null, one.bytes);
+      const isRecognised = work.recognised.has(one.id);
+      const isOther = differs(one, row, this.#directory);
+      if (!isOther && !isRecognised) continue;
+      const between = effectsBetween(row?.bytes ?? null, one.bytes);
+      const measured = isRecognised ? rekeyed(between) : between;
       if (measured.effects === 0 || isApproved(row!, measured)) {
-        rows.push(this.#changedRow(work, row, one));
+        if (isRecognised) this.#summary.recognised++;
+        if (isOther) rows.push(this.#changedRow(work, row, one));
       } else {
         work.holds.count(measured, 1);
         work.deferred.push({ position: one.position, measured });
       }
     }
-    await tx.putEntries('published', rows);
+    this.#writing = heardLater(tx.putEntries('published', rows));
+  }
+
+  /** What is kept of directories that were taken out of the configuration, as when one got another name: nothing changes by it. */
+  async #takeOver(tx: StoreTx, before: (EntryRow | undefined)[]): Promise<void> {
+    const taken = before.filter(
+      (row) => row !== undefined && !row.deleted && keptFrom(row.note) !== null,
+    ) as EntryRow[];
+    if (taken.length === 0) return;
+    await countTakenOver(tx, taken, this.#read.context.clock.now());
+    for (const row of taken) row.note = this.#directory;
+    await tx.putEntries('published', taken);
   }
 
   #changedRow(work: Work, row: EntryRow | undefined, staged: StagedEntry): EntryRow {
     const { own, sum } = work;
     const live = row !== undefined && !row.deleted;
+    const bytes = carryMarks(staged.bytes, row);
+    const hash = bytes === staged.bytes ? staged.hash : entryHash(bytes);
     work.membersGained += membersIn(staged.bytes) - membersIn(row?.bytes ?? null);
     if (live) sum.subtract(row.hash);
     else own.live++;
-    sum.add(staged.hash);
+    sum.add(hash);
     if (live) this.#summary.changed++;
     else this.#summary.added++;
     const seq = ++own.seq;
-    const changed = live ? changedAttributes(row, staged.bytes, seq) : null;
+    const changed = live ? changedAttributes(row, bytes, seq) : null;
     return {
       number: row?.number ?? 0,
       id: staged.id,
       owner: this.#read.owner,
       seq,
       deleted: false,
-      hash: staged.hash,
-      bytes: staged.bytes,
+      hash,
+      bytes,
       peerNumber: null,
       // What has to be sent whole is introduced again.
       introduced: changed === null ? seq : row!.introduced,
@@ -277,10 +332,9 @@ class ReadPublishing {
         await this.#goneDns.noteGone(tx, this.#directory, ids);
       }
       await tx.putEntries('published', tombstones);
-      await tx.removeAssociations(
-        this.#directory,
-        tombstones.map((row) => row.id),
-      );
+      const removed = tombstones.map((row) => row.id);
+      await tx.removeAssociations(this.#directory, removed);
+      await tx.removeAliases(this.#directory, removed);
       const kept = rows.filter((row) => over && !isApproved(row, REMOVED));
       await holds.mark(
         tx,
@@ -299,16 +353,22 @@ class ReadPublishing {
       for (const { position, measured } of work.deferred.slice(from, from + BATCH)) {
         const [staged] = await tx.stagedEntries(this.#directory, position - 1, 1);
         const [row] = await tx.entriesById('published', [staged!.id]);
+        const isRecognised = work.recognised.has(staged!.id);
         if ((measured.effects & over) !== 0) {
           work.holds.noteCleared(row!.bytes!, staged!.bytes);
+          if (isRecognised) work.holds.noteRekeyed();
           kept.push({ row: row!, measured });
           continue;
         }
         work.holds.count(measured, -1);
+        if (isRecognised) this.#summary.recognised++;
         const whole = staged!.memberDns.length > 0 ? await this.#withMembers(tx, staged!, false) : staged!;
-        rows.push(this.#changedRow(work, row, whole));
+        if (differs(whole, row, this.#directory)) rows.push(this.#changedRow(work, row, whole));
       }
       await tx.putEntries('published', rows);
+      // Until it is approved the key stands for nobody.
+      const waiting = kept.filter(({ row }) => work.recognised.has(row.id)).map(({ row }) => row.id);
+      await tx.removeAliases(this.#directory, waiting);
       await work.holds.mark(tx, kept);
     }
   }
@@ -350,6 +410,8 @@ interface Work {
   holds: ReadHolds;
   /** Numbers of rows. */
   unseen: number[];
+  /** Who came under another key: by the ids that they keep. */
+  recognised: IdSet;
   /** By all groups together; below 0: lost. */
   membersGained: number;
   /** By position in what is staged. */
@@ -359,18 +421,19 @@ interface Work {
 type Positioned = StagedEntry & { position: number };
 
 export function differs(staged: StagedEntry, row: EntryRow | undefined, directory: string): boolean {
-  return row === undefined || row.deleted || row.note !== directory || Buffer.compare(row.hash, staged.hash) !== 0;
-}
-
-/** A member DN that cannot be parsed names nobody. */
-export function safelyNormalized(dn: string): string {
-  try {
-    return normalizeDn(dn);
-  } catch {
-    return '';
-  }
+  if (row === undefined || row.deleted || row.note !== directory) return true;
+  if (Buffer.compare(row.hash, staged.hash) === 0) return false;
+  // Directories know nothing of the marks of edits.
+  const marked = carryMarks(staged.bytes, row);
+  return marked === staged.bytes || Buffer.compare(row.hash, entryHash(marked)) !== 0;
 }
 
 function hex(id: Uint8Array): string {
   return Buffer.from(id).toString('hex');
+}
+
+/** Whoever waits for it next hears of a failure; until then it is nobody's. */
+function heardLater<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }

@@ -13,11 +13,13 @@
  * under which he was published. An entry with neither is taken for one that was never published. But one that the source
  * could not even tell (`unclear`) may be anybody who is missing: as long as there is one, removals wait for an approval.
  */
+import { Aliases, type Resolved } from './aliases.ts';
 import { normalizeDn } from './dn.ts';
 import { CanonicalWriter, encodeEntry, entryHash } from './entry.ts';
-import { affectedGroups, MovedDns } from './follow-members.ts';
+import { affectedGroups, MovedDns, safelyNormalized } from './follow-members.ts';
 import type { Mapping } from './mapping.ts';
-import { differs, DOUBLE, isLeftAlone, publishRead, safelyNormalized } from './publish-read.ts';
+import { NOTHING_WRITTEN, type WrittenHere, writtenAmong } from './written-here.ts';
+import { differs, DOUBLE, isLeftAlone, publishRead } from './publish-read.ts';
 import { loadReadBase, type ReadBase } from './read-base.ts';
 import { type ReadSummary, ReadTally } from './read-tally.ts';
 import { loadOwn, type RequestorContext } from './requestor-record.ts';
@@ -40,7 +42,12 @@ export class DirectoryReading {
   #moved = new MovedDns();
   readonly #writer = new CanonicalWriter();
   #staged = 0;
+  /** While one batch is written the next is read. */
+  #staging: Promise<void> = Promise.resolve();
   #afterMoves = false;
+  readonly #aliases: Aliases;
+  /** Who had been taken for an entry is not it: only from the beginning it can be said who is who. */
+  #mistaken = false;
 
   constructor(
     private readonly store: Store,
@@ -48,8 +55,10 @@ export class DirectoryReading {
     private readonly directory: string,
     private readonly mapping: Mapping,
     private readonly context: Pick<RequestorContext, 'holds' | 'clock'>,
+    private readonly writtenHere: WrittenHere = NOTHING_WRITTEN,
   ) {
     this.#tally = new ReadTally(directory);
+    this.#aliases = new Aliases(store, directory);
   }
 
   /** To be called first: forgets what a read that broke off has staged. Gives what the directory may go on from. */
@@ -57,6 +66,7 @@ export class DirectoryReading {
     this.#configuration = configuration;
     return this.store.transaction(async (tx) => {
       await tx.clearStaged(this.directory);
+      await this.#aliases.begin(tx);
       if (configuration === undefined || whole) return null;
       const { incarnation } = await loadOwn(tx);
       this.#base = await loadReadBase(tx, this.directory, configuration, incarnation);
@@ -66,17 +76,27 @@ export class DirectoryReading {
 
   /** The directory could not go on from the bookmark, or it does not do: everything comes anew. */
   async restart(): Promise<void> {
+    await this.#staging;
     this.#base = null;
     this.#tally = new ReadTally(this.directory);
     this.#moved = new MovedDns();
+    this.#mistaken = false;
     await this.store.transaction((tx) => tx.clearStaged(this.directory));
   }
 
   async take(entries: DirectoryEntry[], named: Pick<ReadBatch, 'present' | 'gone'> = {}): Promise<void> {
+    const { mapping } = this;
+    const keys = (anchors: Uint8Array[] = []) => anchors.map((anchor) => mapping.idOfAnchor(anchor));
+    const [presentKeys, goneKeys] = [keys(named.present), keys(named.gone)];
+    const { idOf, returned } = await this.#aliases.resolve(
+      () => keys(entries.map((entry) => mapping.anchorOf(entry)).filter((anchor) => anchor !== null)),
+      () => [...presentKeys, ...goneKeys],
+    );
+    if (returned.some((id) => this.#base !== null || this.#tally.isThere(id))) this.#mistaken = true;
     const { present, goneRows } = this.#tally;
-    for (const anchor of named.present ?? []) present.add(this.mapping.idOfAnchor(anchor));
-    const gone = (named.gone ?? []).map((anchor) => this.mapping.idOfAnchor(anchor));
-    await this.#takeEntries(entries, gone);
+    for (const key of presentKeys) present.add(idOf(key));
+    const gone = goneKeys.map(idOf);
+    await this.#takeEntries(entries, gone, idOf);
     if (gone.length === 0) return;
     for (const id of gone) this.#tally.gone.add(id);
     const rows = await this.store.read((tx) => tx.entriesById('published', gone));
@@ -84,9 +104,13 @@ export class DirectoryReading {
   }
 
   /** `gone` takes the ids of those who are left out. */
-  async #takeEntries(entries: DirectoryEntry[], gone: Uint8Array[]): Promise<void> {
+  async #takeEntries(entries: DirectoryEntry[], gone: Uint8Array[], idOf: Resolved['idOf']): Promise<void> {
     const keyless: string[] = [];
-    const mapped = entries.map((entry) => this.#map(entry, keyless, gone)).filter((staged) => staged !== null);
+    const own = await writtenAmong(this.store, this.writtenHere, this.mapping.anchorOf, entries);
+    const into: MappedInto = { keyless, gone, idOf };
+    const mapped = entries
+      .map((entry) => (own.has(entry) ? this.#leaveOut(entry, into) : this.#map(entry, into)))
+      .filter((staged) => staged !== null);
     if (keyless.length > 0) {
       const found = await this.store.read((tx) => tx.associationsByDn(this.directory, keyless));
       for (const one of found) if (one !== undefined) this.#tally.keyless.add(one.id);
@@ -109,14 +133,21 @@ export class DirectoryReading {
       const associations = differing.map(({ id, dn }) => ({ id, normalizedDn: normalizeDn(dn) }));
       await this.store.read((tx) => this.#moved.note(tx, this.directory, associations));
     }
-    await this.store.transaction((tx) => tx.stageEntries(this.directory, differing), { large: differing.length > 500 });
+    await this.#staging;
+    const stage = (tx: StoreTx) => tx.stageEntries(this.directory, differing);
+    this.#staging = this.store.transaction(stage, { large: differing.length > 500 });
+    // It is told when it is waited for.
+    this.#staging.catch(() => {});
   }
 
   /**
    * Whether only a read of everything tells what groups hold now that this one did not give: a server may write the new DN
-   * of a member into his groups without a word of it (refint of OpenLDAP). Then restart, and read without a bookmark.
+   * of a member into his groups without a word of it (refint of OpenLDAP); or who
+   * somebody is (aliases.ts). Then restart, and read without a bookmark.
    */
   async needsWhole(certificate: ReadCertificate): Promise<boolean> {
+    await this.#staging;
+    if (this.#mistaken && certificate.complete) return true;
     const base = this.#base;
     if (base === null || !certificate.complete) return false;
     const isLeft = (id: Uint8Array) => isLeftAlone(this.#tally, base, id, certificate.extent ?? 'whole');
@@ -129,6 +160,7 @@ export class DirectoryReading {
 
   /** Publishes what was staged, if the read is complete. `preview`: everything is computed, nothing stays. */
   async finish(certificate: ReadCertificate, preview = false): Promise<ReadSummary> {
+    await this.#staging;
     this.#tally.summary.certificate = certificate;
     const large = this.#staged > 500;
     const publish = (tx: StoreTx) =>
@@ -138,6 +170,8 @@ export class DirectoryReading {
         tally: this.#tally,
         base: this.#base,
         configuration: this.#afterMoves ? undefined : this.#configuration,
+        aliases: this.#aliases,
+        match: this.mapping.match,
       });
     if (!preview) return this.store.transaction(publish, { large });
     try {
@@ -153,26 +187,36 @@ export class DirectoryReading {
   }
 
   /** `keyless` takes the DNs of those who are refused without a key, `gone` the ids of those who are left out. */
-  #map(entry: DirectoryEntry, keyless: string[], gone: Uint8Array[]): StagedEntry | null {
+  #map(entry: DirectoryEntry, into: MappedInto): StagedEntry | null {
+    const { keyless, idOf } = into;
     if (entry.unclear === true) this.#tally.unclear++;
     const mapped = this.mapping(entry);
-    if (mapped.outcome === 'leave-out') {
-      this.#tally.summary.leftOut++;
-      // In a whole read it is enough that he is not seen.
-      const anchor = this.#base === null ? null : this.mapping.anchorOf(entry);
-      if (anchor !== null) gone.push(this.mapping.idOfAnchor(anchor));
-      return null;
-    }
+    if (mapped.outcome === 'leave-out') return this.#leaveOut(entry, into);
     if (mapped.outcome === 'refuse' && mapped.id === null) {
       keyless.push(safelyNormalized(entry.dn));
       return this.#tally.refuse(entry.dn, mapped.code, mapped.reason);
     }
-    if (!this.#tally.seen.add(mapped.id!)) return this.#tally.refuse(entry.dn, 'duplicate-id', DOUBLE, mapped.id);
-    if (mapped.outcome === 'refuse') return this.#tally.refuse(entry.dn, mapped.code, mapped.reason, mapped.id);
-    const { id, kind, attributes, memberDns } = mapped;
+    const id = idOf(mapped.id!);
+    if (!this.#tally.seen.add(id)) return this.#tally.refuse(entry.dn, 'duplicate-id', DOUBLE, id);
+    if (mapped.outcome === 'refuse') return this.#tally.refuse(entry.dn, mapped.code, mapped.reason, id);
+    const { kind, attributes, memberDns } = mapped;
     const bytes = encodeEntry({ id, owner: this.owner, kind, attributes }, this.#writer);
     return { id, dn: entry.dn, bytes, hash: entryHash(bytes), memberDns };
   }
+
+  #leaveOut(entry: DirectoryEntry, { gone, idOf }: MappedInto): null {
+    this.#tally.summary.leftOut++;
+    // In a whole read it is enough that he is not seen.
+    const anchor = this.#base === null ? null : this.mapping.anchorOf(entry);
+    if (anchor !== null) gone.push(idOf(this.mapping.idOfAnchor(anchor)));
+    return null;
+  }
+}
+
+interface MappedInto {
+  keyless: string[];
+  gone: Uint8Array[];
+  idOf: Resolved['idOf'];
 }
 
 /** Rolls back what a preview computed. */

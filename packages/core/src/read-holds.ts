@@ -21,6 +21,11 @@ const MAX_CLEARED_NAMES = 100;
 
 export const REMOVED: Measured = { effects: effectBit('removals'), lostMembers: 0 };
 
+/** An entry that is taken for the same under another key counts with the renames. */
+export function rekeyed({ effects, lostMembers }: Measured): Measured {
+  return { effects: effects | effectBit('renames'), lostMembers };
+}
+
 /**
  * Nobody reads these directories any more, so that nothing of them will be removed or changed: what was published stays
  * published, and waits for nothing. Which directories they were.
@@ -54,6 +59,7 @@ export class ReadHolds {
   readonly #before: Holding | undefined;
   readonly #marked = new IdSet();
   readonly #cleared = new Map<string, number>();
+  #rekeyed = 0;
 
   constructor(
     private readonly own: OwnRecord,
@@ -79,6 +85,11 @@ export class ReadHolds {
       const known = this.#cleared.get(name);
       if (known !== undefined || this.#cleared.size < MAX_CLEARED_NAMES) this.#cleared.set(name, (known ?? 0) + 1);
     }
+  }
+
+  /** Its new key waits. */
+  noteRekeyed(): void {
+    this.#rekeyed++;
   }
 
   /** Rows that stay as they are, although the read brought this. */
@@ -113,6 +124,7 @@ export class ReadHolds {
   #holding(): Holding {
     const holding = this.#before === undefined ? noHolding() : structuredClone(this.#before);
     beginHolding(holding, { ...this.shown });
-    return { ...holding, held: this.held, unclear: this.unclear, cleared: Object.fromEntries(this.#cleared) };
+    const cleared = Object.fromEntries(this.#cleared);
+    return { ...holding, held: this.held, unclear: this.unclear, cleared, rekeyed: this.#rekeyed };
   }
 }

@@ -2,6 +2,7 @@
 import { type HeldCounts, noneHeld } from './holds.ts';
 import { IdSet } from './id-set.ts';
 import type { Refused } from './read-base.ts';
+import type { AmbiguousMatch } from './recognise.ts';
 import type { ReadCertificate } from './seams/directory.ts';
 
 const MAX_REMARKS = 100;
@@ -22,6 +23,12 @@ export interface ReadSummary {
   held: HeldCounts;
   /** DNs of group members that are no entries of this postoffice. */
   unknownMembers: number;
+  /** Entries that came under other keys and are the same as before (recognise.ts). */
+  recognised: number;
+  /** Values by which somebody could have been recognised, if not several had them. */
+  ambiguousCount: number;
+  /** At most MAX_REMARKS of them. */
+  ambiguous: AmbiguousMatch[];
 }
 
 export class ReadTally {
@@ -63,6 +70,11 @@ export class ReadTally {
     if (this.summary.refused.length < MAX_REMARKS) this.summary.refused.push(refused);
   }
 
+  tellAmbiguous(match: AmbiguousMatch): void {
+    this.summary.ambiguousCount++;
+    if (this.summary.ambiguous.length < MAX_REMARKS) this.summary.ambiguous.push(match);
+  }
+
   /** Nothing new is known of it. */
   isAsItWas(id: Uint8Array, extent: 'whole' | 'delta'): boolean {
     return !this.seen.has(id) && (extent === 'delta' ? !this.gone.has(id) : this.present.has(id));
@@ -71,6 +83,7 @@ export class ReadTally {
 
 function emptySummary(directory: string): ReadSummary {
   const certificate: ReadCertificate = { complete: false, remarks: [], entries: 0, source: '', bookmark: null };
-  const counts = { published: 0, leftOut: 0, added: 0, changed: 0, removed: 0, refusedCount: 0, unknownMembers: 0 };
-  return { directory, certificate, ...counts, held: noneHeld(), refused: [] };
+  const read = { published: 0, leftOut: 0, added: 0, changed: 0, removed: 0, refusedCount: 0, unknownMembers: 0 };
+  const counts = { ...read, recognised: 0, ambiguousCount: 0 };
+  return { directory, certificate, ...counts, held: noneHeld(), refused: [], ambiguous: [] };
 }

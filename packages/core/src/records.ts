@@ -63,7 +63,7 @@ export interface RequestorRecord {
   newestHashes: string[];
   stamp: Stamp;
   accepted: Checkpoint;
-  /** Live entries of this owner. */
+  /** Live entries of this owner, his edits too (StoreTx.countEdits). */
   live: number;
   flaggedCount: number;
   flagged: FlaggedEntry[];

@@ -49,6 +49,8 @@ export interface OwnRecord {
   told: number;
   /** Why this postoffice does nothing until its administrator has spoken. */
   stopped: 'superseded' | 'another copy is faster' | null;
+  /** It was restored by its administrator, and no receipt came since (restored.ts). */
+  restored?: boolean;
   /** Exchanges in a row that nobody answered. */
   unanswered: number;
   /** When the last exchange was composed, and when an answer to the newest came. */
@@ -61,6 +63,8 @@ export interface OwnRecord {
   heldAtServer: number;
   /** Values of what is published here that others have, too, by the server's last receipt (clashes.ts). */
   clashes: { left: number; kept: number; entries: FlaggedEntry[] };
+  /** What directories of others refuse of what is published here, by the same receipt; some are named. */
+  refusedElsewhere: FlaggedEntry[];
   /** Directory → what the last complete read would have done to what is published, and was held. */
   heldAtCollect: Record<string, Holding>;
   counts: { exchanges: number; fulls: number; deltas: number; repairs: number; rollbacks: number; ignored: number };
@@ -99,6 +103,7 @@ export async function createRequestor(tx: StoreTx, random: Random): Promise<void
     refused: { count: 0, entries: [] },
     heldAtServer: 0,
     clashes: { left: 0, kept: 0, entries: [] },
+    refusedElsewhere: [],
     heldAtCollect: {},
     counts: { exchanges: 0, fulls: 0, deltas: 0, repairs: 0, rollbacks: 0, ignored: 0 },
   };
@@ -108,12 +113,13 @@ export async function createRequestor(tx: StoreTx, random: Random): Promise<void
 export async function loadOwn(tx: StoreTx): Promise<OwnRecord> {
   const record = await tx.getDocument<OwnRecord>(OWN);
   if (record === undefined) throw new DirpostError('not-initialized', 'This store is not that of a postoffice.');
-  // An older version knew no limits on effects, and none knew of clashes.
+  // An older version knew no limits on effects, of clashes, or of what others refuse.
   return {
     ...record,
     replica: { ...emptyReplica(), ...record.replica },
     heldAtCollect: record.heldAtCollect ?? {},
     clashes: record.clashes ?? { left: 0, kept: 0, entries: [] },
+    refusedElsewhere: record.refusedElsewhere ?? [],
   };
 }
 

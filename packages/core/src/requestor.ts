@@ -23,6 +23,7 @@ import {
   takeNewIncarnation,
 } from './requestor-record.ts';
 import { flaggedEntries } from './records.ts';
+import { isRefusedElsewhere } from './refused-elsewhere.ts';
 import type { Store, StoreTx } from './seams/store.ts';
 import { type Arrival, pickPart } from './server.ts';
 import { composeVerification } from './submit.ts';
@@ -78,7 +79,8 @@ async function updateIn(
     // What is held has just been decided; the rest of the report follows when the directories are written.
     await composeVerification(tx, context, { ...report, heldCount: heldAtThisEnd(own) });
   }
-  return { verdict, mode: update.mode, changes: update.total, removals: update.removals, live: own.replica.live };
+  const live = own.replica.live - (await tx.countEdits('replica'));
+  return { verdict, mode: update.mode, changes: update.total, removals: update.removals, live };
 }
 
 async function receive(
@@ -116,6 +118,12 @@ function ignored(own: OwnRecord): 'ignored' {
 /** Rules 6 and 7: of two copies exactly one lives on. */
 function receiveVerdict(context: RequestorContext, own: OwnRecord, update: Update): DispatchOutcome['verdict'] {
   if (update.for !== own.incarnation) return ignored(own);
+  if (update.mode === 'superseded' && own.restored === true) {
+    // Once: should there be another copy after all, the one that announces itself later is told so again.
+    own.restored = false;
+    takeNewIncarnation(own, context.random, update.receipt.stamp);
+    return 'new-incarnation';
+  }
   if (update.mode === 'superseded') {
     own.stamp = update.receipt.stamp;
     own.stopped = 'superseded';
@@ -141,6 +149,7 @@ async function receiveReceipt(
   own.answeredMs = context.clock.now();
   own.unanswered = 0;
   if (receipt.newest > 1) own.told = 0;
+  if (receipt.newest > 0) own.restored = false;
   if (receipt.accepted.seq > own.seq || receipt.newest > own.number) {
     takeNewIncarnation(own, context.random, receipt.stamp);
     return false;
@@ -155,7 +164,8 @@ async function receiveReceipt(
   own.refused = { count: receipt.refusedCount, entries: flaggedEntries(receipt.refused) };
   own.heldAtServer = receipt.heldCount;
   const { left, kept, named } = receipt.clashes;
-  own.clashes = { left, kept, entries: flaggedEntries(named) };
+  own.clashes = { left, kept, entries: flaggedEntries(named.filter((one) => !isRefusedElsewhere(one))) };
+  own.refusedElsewhere = flaggedEntries(named.filter(isRefusedElsewhere));
   await settleOutgoing(tx, context, own, update);
   return true;
 }

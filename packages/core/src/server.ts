@@ -16,12 +16,11 @@ import { clashesOf, firstOctets } from './clashes.ts';
 import type { Cursor } from './cursor.ts';
 import { EMPTY_DIGEST } from './digest.ts';
 import { isDirpostError } from './errors.ts';
-import { generationOf, type Incarnation, newIncarnation, stampOfExchange } from './incarnation.ts';
+import { generationOf, type Incarnation, MAX_LIVES_FORGOTTEN, newIncarnation, stampOfExchange } from './incarnation.ts';
 import { noteSeqTime } from './lag.ts';
 import { ListNumbering } from './list-numbering.ts';
 import {
   ANCHORS_DOCUMENT,
-  flaggedOf,
   historyScope,
   loadRequestor,
   loadServer,
@@ -32,6 +31,7 @@ import {
   type ServerContext,
   type ServerRecord,
 } from './records.ts';
+import { refusedElsewhere, takeReport } from './refused-elsewhere.ts';
 import type { StagedPart, Store, StoreTx } from './seams/store.ts';
 import { noteVerified, overtaking } from './verified.ts';
 
@@ -81,7 +81,7 @@ export async function processVerification(
     const cursor = openCursor(context, head.cursor, from);
     const restored = await noticeRestoredServer(tx, context, server, record, cursor, head.heard);
     const matches = await noteVerified(tx, context, server, record, head, cursor);
-    if (matches) record.report = flaggedOf(head.report);
+    if (matches) await takeReport(tx, record, head.report);
     await saveServer(tx, server);
     await saveRequestor(tx, record);
     return { verdict: matches ? 'verified' : 'unmatched', accepted: 0, answer: null, newIncarnation: restored };
@@ -144,15 +144,13 @@ async function noticeRestoredServer(
     incarnation !== undefined &&
     incarnation !== server.incarnation &&
     generationOf(incarnation) >= generationOf(server.incarnation);
+  // A cookie was made here; what was heard is only said.
+  const told = heard?.incarnation ?? null;
+  const believed = generationOf(told) <= generationOf(server.incarnation) + MAX_LIVES_FORGOTTEN ? told : null;
   const ahead = heard !== null && heard.incarnation === server.incarnation && heard.number > record.updateNumber;
   const contradicted = cursor !== null && (await contradicts(tx, server, record, cursor));
-  if (!contradicted && !ahead && !foreign(cursor?.incarnation) && !foreign(heard?.incarnation)) return null;
-  server.incarnation = newIncarnation(
-    context.random,
-    server.incarnation,
-    cursor?.incarnation ?? null,
-    heard?.incarnation ?? null,
-  );
+  if (!contradicted && !ahead && !foreign(cursor?.incarnation) && !foreign(believed ?? undefined)) return null;
+  server.incarnation = newIncarnation(context.random, server.incarnation, cursor?.incarnation ?? null, believed);
   server.lives++;
   await tx.clearListIntroduced();
   const composed = await tx.outgoing({ kind: 'update' });
@@ -265,7 +263,7 @@ async function processComplete(
     return { verdict, accepted: 0, answer };
   }
   await rememberAnchors(tx, record, exchange.anchors);
-  if (await noteVerified(tx, context, server, record, exchange, cursor)) record.report = flaggedOf(exchange.report);
+  if (await noteVerified(tx, context, server, record, exchange, cursor)) await takeReport(tx, record, exchange.report);
   const answer = await answerWithData({ ...answering, receipt: await receiptOf(tx, context, record, wantFull) });
   return { verdict: 'processed', accepted, answer };
 }
@@ -363,7 +361,9 @@ export async function receiptOf(
   wantFull: boolean,
 ): Promise<Receipt> {
   // Together with what is refused they are no more than may be named.
-  const clashes = await clashesOf(tx, record.name, limits.maxRefusedNamed - record.flagged.length);
+  const mostNamed = limits.maxRefusedNamed - record.flagged.length;
+  const clashes = await clashesOf(tx, record.name, mostNamed);
+  const named = [...clashes.named, ...(await refusedElsewhere(tx, record.name, mostNamed - clashes.named.length))];
   return {
     accepted: record.accepted,
     newest: record.newest,
@@ -375,7 +375,7 @@ export async function receiptOf(
     refused: record.flagged.map(({ id, code, reason }) => ({ id: Buffer.from(id, 'hex'), code, reason })),
     heldCount: record.holding.held.entries,
     // The narrowest way has to have room for changes beside them.
-    clashes: { ...clashes, named: firstOctets(clashes.named, maxPayloadBytes(record.name) / 8) },
+    clashes: { ...clashes, named: firstOctets(named, maxPayloadBytes(record.name) / 8) },
   };
 }
 

@@ -10,12 +10,12 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { fromBase64, hkdf, type Stanza, toBase64, type X25519Identity, type X25519Recipient } from './x25519.ts';
 
-const VERSION_LINE = 'age-encryption.org/v1';
-const FILE_KEY_BYTES = 16;
-const NONCE_BYTES = 16;
-const TAG_BYTES = 16;
+export const VERSION_LINE = 'age-encryption.org/v1';
+export const FILE_KEY_BYTES = 16;
+export const NONCE_BYTES = 16;
+export const TAG_BYTES = 16;
 const MAC_BYTES = 32;
-const CHUNK_BYTES = 64 * 1024;
+export const CHUNK_BYTES = 64 * 1024;
 /** Columns of a full line of a stanza's body. */
 const LINE_COLUMNS = 64;
 /** Of a stanza's first line: VCHARs between single spaces. */
@@ -50,34 +50,35 @@ function unwrapWithAny(identities: readonly X25519Identity[], stanzas: Stanza[])
   throw new Error('the file is for none of these identities');
 }
 
-function headerMac(fileKey: Uint8Array, authenticated: Uint8Array): Buffer {
+export function headerMac(fileKey: Uint8Array, authenticated: Uint8Array): Buffer {
   return createHmac('sha256', hkdf(fileKey, NO_SALT, 'header'))
     .update(authenticated)
     .digest();
 }
 
-function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): Buffer {
+export function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): Buffer {
   return hkdf(fileKey, nonce, 'payload');
 }
 
 /** The last line of the body is shorter than the others, if need be empty. */
-function formatStanza({ args, body }: Stanza): string {
+export function formatStanza({ args, body }: Stanza): string {
   const text = toBase64(body);
   const lines: string[] = [];
   for (let at = 0; at <= text.length; at += LINE_COLUMNS) lines.push(text.slice(at, at + LINE_COLUMNS));
   return `-> ${args.join(' ')}\n${lines.join('\n')}\n`;
 }
 
-interface ParsedHeader {
+export interface ParsedHeader {
   stanzas: Stanza[];
   /** What the MAC is of: up to and with the three hyphens. */
   authenticated: Buffer;
   mac: Buffer;
-  /** Where the payload begins. */
+  /** Where the nonce begins, and then the payload. */
   end: number;
 }
 
-function parseHeader(file: Buffer): ParsedHeader {
+/** Throws for a header that is malformed, or does not end in `file`. */
+export function parseHeader(file: Buffer): ParsedHeader {
   let at = 0;
   const line = (): string => {
     const end = file.indexOf(0x0a, at);
@@ -112,7 +113,7 @@ function stanzaBody(line: () => string): Buffer {
 }
 
 /** The nonce of a chunk: its number (11 octets), and 1 for the last one. */
-function chunkNonce(chunk: number, isLast: boolean): Buffer {
+export function chunkNonce(chunk: number, isLast: boolean): Buffer {
   const nonce = Buffer.alloc(12);
   nonce.writeUIntBE(chunk, 5, 6);
   nonce[11] = isLast ? 1 : 0;

@@ -6,6 +6,7 @@
 import { createHash, type KeyObject, sign, verify } from 'node:crypto';
 import { DirpostError, type Limits, type RequestSigner } from '@dirpost/core';
 import { cut, type Header, type Pieces } from './header.ts';
+import { followStatements, type Followed } from './key-statement.ts';
 import { authenticationKeyObject, keyId, type PeerKeys, type PrivateKeys, signingKeyObject } from './keys.ts';
 import { signatureInput } from './seal.ts';
 
@@ -19,37 +20,53 @@ export interface Senders {
   isInvited?(name: string, invitation: string): boolean;
 }
 
+export interface SignedBy {
+  /** Public signing key, 32 octets in base64. */
+  signing: string;
+  /** The header proves by the recovery key that no earlier key counts: the serial of that word; null: nothing new. */
+  recovered: number | null;
+}
+
+interface ParsedKey {
+  text: string;
+  id: Buffer;
+  key: KeyObject;
+}
+
 export class Authenticator {
   /** Parsed signing keys by their text: parsing one costs as much as using it. */
-  readonly #parsed = new Map<string, { id: Buffer; key: KeyObject }>();
+  readonly #parsed = new Map<string, ParsedKey>();
 
   constructor(readonly senders: Senders) {}
 
   /** The keys that count for a message with this header. Throws DirpostError `message-sender` where it is nobody's. */
-  keysFor({ envelope, enrolment }: Header): PeerKeys {
+  keysFor(header: Header): PeerKeys & Pick<Followed, 'recovered'> {
+    const { envelope, enrolment, statements } = header;
     const peer = this.senders.peers(envelope.from);
     if (peer?.suspended === true) throw new DirpostError('message-sender', `${envelope.from} is suspended here.`);
     if (enrolment !== null) {
       if (this.senders.isInvited?.(envelope.from, enrolment.invitation) === true) {
-        return { signing: [enrolment.signing], recipients: [] };
+        return { signing: [enrolment.signing], recipients: [], recovered: null };
       }
       const problem = `${envelope.from} wants to join by an invitation that it was not given here, or that is void.`;
       throw new DirpostError('message-sender', problem);
     }
-    if (peer !== undefined) return peer;
+    if (peer !== undefined) return { ...peer, ...followStatements(envelope.from, peer, statements) };
     throw new DirpostError('message-sender', `The sender ${envelope.from} is not known here.`);
   }
 
-  /** Throws DirpostError `message-sender`, `message-signature`. */
-  check({ header, signed, signature }: Pieces): void {
+  /** By which key it is signed. Throws DirpostError `message-sender`, `message-signature`. */
+  check({ header, signed, signature }: Pieces): SignedBy {
     const { from } = header.envelope;
-    const known = this.#announced(this.keysFor(header)).find(({ id }) => id.equals(header.signingKeyId));
+    const { recovered, ...keys } = this.keysFor(header);
+    const known = this.#announced(keys).find(({ id }) => id.equals(header.signingKeyId));
     if (known === undefined) {
       throw new DirpostError('message-sender', `The message file is signed with a key that ${from} has not announced.`);
     }
     if (!verify(null, signatureInput(signed), known.key, signature)) {
       throw new DirpostError('message-signature', `The signature of ${from} does not match: the file was altered.`);
     }
+    return { signing: known.text, recovered };
   }
 
   /** A whole message file. Throws as `check`, and as cutting it does. */
@@ -63,11 +80,11 @@ export class Authenticator {
     return this.#announced(keys).some(({ key }) => verify(null, input, key, signature));
   }
 
-  #announced(peer: PeerKeys): { id: Buffer; key: KeyObject }[] {
+  #announced(peer: PeerKeys): ParsedKey[] {
     return peer.signing.map((signing) => {
       let known = this.#parsed.get(signing);
       if (known === undefined) {
-        known = { id: keyId(signing), key: authenticationKeyObject(signing) };
+        known = { text: signing, id: keyId(signing), key: authenticationKeyObject(signing) };
         if (this.#parsed.size >= MAX_PARSED_KEYS) this.#parsed.clear();
         this.#parsed.set(signing, known);
       }
@@ -76,9 +93,21 @@ export class Authenticator {
   }
 }
 
-export function requestSigner(name: string, keys: PrivateKeys): RequestSigner {
-  const key = signingKeyObject(keys.signing);
-  return { name, sign: (request) => sign(null, requestInput(request), key) };
+/** `which`: the private signing key of the moment; other ones come with a roll-over. */
+export function requestSigner(
+  name: string,
+  keys: PrivateKeys,
+  which: () => string = () => keys.signing,
+): RequestSigner {
+  let parsed: { text: string; key: KeyObject } | undefined;
+  return {
+    name,
+    sign(request) {
+      const text = which();
+      if (parsed?.text !== text) parsed = { text, key: signingKeyObject(text) };
+      return sign(null, requestInput(request), parsed.key);
+    },
+  };
 }
 
 function requestInput(request: Uint8Array): Buffer {

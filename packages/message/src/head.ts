@@ -5,6 +5,7 @@
  * it does not know, unless `must know` (how many fields the reader has to understand) is more than it does.
  */
 import {
+  type Announcement,
   type AnchorHint,
   type Checkpoint,
   type Digest,
@@ -31,7 +32,7 @@ import { packIncarnation } from './header.ts';
 import { pack, unpack } from './scan.ts';
 
 /** The position in the list is the code on the wire. */
-const kinds = ['', 'exchange', 'update', 'verification', 'enrolment'] as const;
+const kinds = ['', 'exchange', 'update', 'verification', 'enrolment', 'announcement'] as const;
 const requests: Request[] = ['changes', 'repair', 'everything'];
 const modes: UpdateMode[] = ['receipt', 'delta', 'repair', 'ask-buckets', 'superseded', 'rolled-back'];
 
@@ -70,6 +71,7 @@ function headFields(head: MessageHead): unknown[] {
         reportFields(head.report),
       ];
     case 'enrolment':
+    case 'announcement':
       return [packIncarnation(head.incarnation), head.fields];
   }
 }
@@ -78,7 +80,7 @@ function headFields(head: MessageHead): unknown[] {
 function furtherFields(head: MessageHead): unknown[] {
   if (head.kind !== 'update') return [];
   const { left, kept, named } = head.receipt.clashes;
-  return left + kept === 0 ? [] : [[left, kept, named.map(refusalFields)]];
+  return left + kept + named.length === 0 ? [] : [[left, kept, named.map(refusalFields)]];
 }
 
 function exchangeFields(head: Exchange): unknown[] {
@@ -154,6 +156,7 @@ const readers: Record<Exclude<(typeof kinds)[number], ''>, (fields: Fields) => M
   update: readUpdate,
   verification: readVerification,
   enrolment: readEnrolment,
+  announcement: readAnnouncement,
 };
 
 // Object literals evaluate their members in order, which is the order on the wire.
@@ -221,6 +224,10 @@ function readVerification(fields: Fields): Verification {
 
 function readEnrolment(fields: Fields): Enrolment {
   return { kind: 'enrolment', incarnation: fields.incarnation(), fields: fields.map() };
+}
+
+function readAnnouncement(fields: Fields): Announcement {
+  return { kind: 'announcement', incarnation: fields.incarnation(), fields: fields.map() };
 }
 
 function readCheckpoint(fields: Fields): Checkpoint {

@@ -5,7 +5,8 @@
  *
  * Checks go from cheap to dear, and every length is checked before it is used.
  */
-import { DirpostError, type Incarnation, type Limits } from '@dirpost/core';
+import { DirpostError, type Incarnation, type Limits, MAX_GENERATION } from '@dirpost/core';
+import { MAX_STATEMENT_BYTES, MAX_STATEMENTS } from './key-statement.ts';
 import { KEY_ID_BYTES, SIGNING_KEY_BYTES } from './keys.ts';
 import { pack, unpack } from './scan.ts';
 
@@ -42,6 +43,8 @@ export interface Header {
   /** Names of header fields that a reader has to understand. */
   critical: string[];
   enrolment: EnrolmentMark | null;
+  /** How the sender came to other keys (key-statement.ts), oldest first; unread. */
+  statements: Uint8Array[];
 }
 
 /** A message file, cut into its parts. */
@@ -54,7 +57,7 @@ export interface Pieces {
 }
 
 /** Header fields of this version; `x` lists critical ones. */
-const knownFields = new Set(['f', 't', 'n', 'i', 'c', 'k', 'e', 'x']);
+const knownFields = new Set(['f', 't', 'n', 'i', 'c', 'k', 'e', 's', 'x']);
 
 export function encodeHeader(header: Header): Buffer {
   const { envelope } = header;
@@ -67,6 +70,7 @@ export function encodeHeader(header: Header): Buffer {
     const { invitation, signing } = header.enrolment;
     fields['e'] = [Buffer.from(invitation, 'hex'), Buffer.from(signing, 'base64')];
   }
+  if (header.statements.length > 0) fields['s'] = header.statements.map((one) => Buffer.from(one));
   if (header.critical.length > 0) fields['x'] = header.critical;
   return pack(fields);
 }
@@ -166,7 +170,20 @@ function decodeHeader(bytes: Uint8Array, limits: Limits): Header {
   const forIncarnation = incarnation === null ? null : unpackIncarnation(incarnation);
   if (forIncarnation === undefined) throw malformed('an incarnation');
   const envelope: Envelope = { id: Buffer.from(id).toString('hex'), from, to, forIncarnation, createdMs };
-  return { envelope, signingKeyId: Buffer.from(signingKeyId), critical, enrolment: enrolmentMark(fields, critical) };
+  return {
+    envelope,
+    signingKeyId: Buffer.from(signingKeyId),
+    critical,
+    enrolment: enrolmentMark(fields, critical),
+    statements: statementsIn(fields),
+  };
+}
+
+function statementsIn({ s: given = [] }: Record<string, unknown>): Uint8Array[] {
+  const isRight = (one: unknown) => one instanceof Uint8Array && one.length <= MAX_STATEMENT_BYTES;
+  if (!Array.isArray(given) || given.length > MAX_STATEMENTS || !given.every(isRight))
+    throw malformed('statements of keys');
+  return given.map((one) => Buffer.from(one as Uint8Array));
 }
 
 /** Who does not understand it must refuse it, so it is always critical. */
@@ -203,6 +220,7 @@ export function unpackIncarnation(packed: unknown): Incarnation | undefined {
   let generation = 0;
   const digits = packed.subarray(0, -8);
   for (let i = digits.length - 1; i >= 0; i--) generation = generation * 0x80 + (digits[i]! & 0x7f);
+  if (generation > MAX_GENERATION) return undefined;
   return `${generation}.${Buffer.from(packed.subarray(-8)).toString('hex')}`;
 }
 

@@ -12,6 +12,33 @@ export interface PrivateKeys {
   identities: string[];
   /** Server: the public half of its recovery key (recovery-key.ts), 32 octets in base64. The private half is on paper. */
   recovery?: string;
+  /** Of the one before, until they are forgotten. */
+  older?: OlderKeys;
+  /** What the others are told of these keys; absent for those that are as they were made. */
+  announced?: AnnouncedKeys;
+  /** Purpose → secret, in base64: what was derived of an earlier signing key and has to stay. */
+  secrets?: Record<string, string>;
+}
+
+export interface OlderKeys {
+  /** As above; null: it was lost or stolen. Requests are signed with it while the other side knows no newer one. */
+  signing: string | null;
+  /** Of `identities`, that which is to be forgotten. */
+  identities: string[];
+  /** By the own clock, ms since 1970. */
+  untilMs: number;
+}
+
+export interface AnnouncedKeys {
+  /** Grows with everything that is announced anew. */
+  serial: number;
+  /** Statements (key-statement.ts) in base64, oldest first. */
+  statements: string[];
+  /** How long the keys before are used. */
+  overlapMs: number;
+  /** Server: told that keys of the network are to be post-quantum ones. */
+  hybrid?: boolean;
+  addresses?: { http?: string; certificate?: string; mail?: string };
 }
 
 export interface PublicKeys {
@@ -27,6 +54,9 @@ export interface PeerKeys {
   recipients: string[];
   /** Nothing of it is taken, and nothing is sealed for it, until its administrator's word is taken back. */
   suspended?: boolean;
+  /** Of a server: the pinned recovery key, 32 octets in base64; and the serial of the newest statement by it. */
+  recoveryKey?: string;
+  recoveredSerial?: number;
 }
 
 export const KEY_ID_BYTES = 8;
@@ -35,18 +65,28 @@ export const SIGNING_KEY_BYTES = 32;
 /** RFC 8410: what stands before the 32 octets of an Ed25519 public key in its DER form. */
 const publicDerPrefix = Buffer.from('302a300506032b6570032100', 'hex');
 
-export async function generateKeys(): Promise<PrivateKeys> {
-  const { generateX25519Identity } = await import('age-encryption');
+/** `hybrid`: with a post-quantum age identity (ML-KEM-768 and X25519). */
+export async function generateKeys({ hybrid = false } = {}): Promise<PrivateKeys> {
+  const { generateHybridIdentity, generateX25519Identity } = await import('age-encryption');
   const { privateKey } = generateKeyPairSync('ed25519');
   const signing = privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64');
-  return { signing, identities: [await generateX25519Identity()] };
+  return { signing, identities: [await (hybrid ? generateHybridIdentity() : generateX25519Identity())] };
 }
 
 export async function publicKeys(keys: PrivateKeys): Promise<PublicKeys> {
   const { identityToRecipient } = await import('age-encryption');
-  const der = createPublicKey(signingKeyObject(keys.signing)).export({ format: 'der', type: 'spki' });
-  const signing = der.subarray(publicDerPrefix.length).toString('base64');
-  return { signing, recipient: await identityToRecipient(keys.identities[0]!) };
+  return { signing: publicSigningKey(keys.signing), recipient: await identityToRecipient(keys.identities[0]!) };
+}
+
+/** The public half of a private signing key. */
+export function publicSigningKey(signing: string): string {
+  const der = createPublicKey(signingKeyObject(signing)).export({ format: 'der', type: 'spki' });
+  return der.subarray(publicDerPrefix.length).toString('base64');
+}
+
+/** Whether it is a post-quantum hybrid one. */
+export function isHybrid(recipientOrIdentity: string): boolean {
+  return /^(?:age1pq1|AGE-SECRET-KEY-PQ-1)/.test(recipientOrIdentity);
 }
 
 /** For two people to compare: 160 bits of SHA-256 over both keys, as 8 groups of 4 letters and digits. */
@@ -88,15 +128,44 @@ export function parsePrivateKeys(json: string): PrivateKeys {
   if (!Array.isArray(identities) || identities.length === 0 || !identities.every(isIdentity)) {
     throw invalid('The key file lacks age identities (AGE-SECRET-KEY-…).');
   }
-  if (fields['recovery'] === undefined) return { signing, identities };
+  const more = readFurther(fields);
+  if (fields['recovery'] === undefined) return { signing, identities, ...more };
   const { recovery } = fields;
   if (!isBase64(recovery)) throw invalid('The key file holds a recovery key that is none.');
   rawSigningKey(recovery);
-  return { signing, identities, recovery };
+  return { signing, identities, recovery, ...more };
 }
 
-export function formatPrivateKeys({ signing, identities, recovery }: PrivateKeys): string {
-  return `${JSON.stringify({ signing, identities, recovery }, null, 2)}\n`;
+/** What roll-overs have left. Only this postoffice writes the file: a wrong form is damage. */
+function readFurther(fields: Record<string, unknown>): Pick<PrivateKeys, 'older' | 'announced' | 'secrets'> {
+  const { older, announced, secrets } = fields as Partial<PrivateKeys>;
+  try {
+    if (older !== undefined) {
+      if (older.signing !== null) signingKeyObject(older.signing);
+      if (!older.identities.every(isIdentity) || !Number.isSafeInteger(older.untilMs)) throw new Error('older');
+    }
+    if (announced !== undefined) {
+      const { serial, statements, overlapMs } = announced;
+      const isRight = Number.isSafeInteger(serial) && Number.isSafeInteger(overlapMs);
+      if (!isRight || !statements.every((one) => typeof one === 'string')) throw new Error('announced');
+    }
+    if (secrets !== undefined && !Object.values(secrets).every(isBase64)) throw new Error('secrets');
+  } catch {
+    throw invalid('The key file is damaged: what it says of earlier keys cannot be read.');
+  }
+  return { ...(older && { older }), ...(announced && { announced }), ...(secrets && { secrets }) };
+}
+
+export function formatPrivateKeys(keys: PrivateKeys): string {
+  const { signing, identities, recovery, older, announced, secrets } = keys;
+  return `${JSON.stringify({ signing, identities, recovery, older, announced, secrets }, null, 2)}\n`;
+}
+
+/** 32 octets that only the own keys give. `purpose` stands in what is hashed. Roll-overs keep them. */
+export function derivedSecret({ signing, secrets }: PrivateKeys, purpose: string): Buffer {
+  const kept = secrets?.[purpose];
+  if (kept !== undefined) return Buffer.from(kept, 'base64');
+  return createHash('sha256').update(purpose).update(signing).digest();
 }
 
 export function parsePublicKeys(json: string): PublicKeys {

@@ -5,9 +5,17 @@
 import { createHash } from 'node:crypto';
 import { DirpostError, type Limits } from '@dirpost/core';
 import { decryptAgeFile } from './age-file.ts';
-import { Authenticator, type Senders } from './authentication.ts';
+import { Authenticator, type Senders, type SignedBy } from './authentication.ts';
 import { cut, type EnrolmentMark, type Envelope, MESSAGE_ID_BYTES } from './header.ts';
-import { keyId, type PeerKeys, type PrivateKeys, publicKeys, signingKeyObject } from './keys.ts';
+import {
+  isHybrid,
+  keyId,
+  type PeerKeys,
+  type PrivateKeys,
+  publicKeys,
+  publicSigningKey,
+  signingKeyObject,
+} from './keys.ts';
 import { unpack } from './scan.ts';
 import { type SealingKeys, sealMessage } from './seal.ts';
 import { ParsedKeys } from './x25519.ts';
@@ -17,6 +25,7 @@ export interface OpenedMessage {
   payload: Uint8Array;
   /** SHA-256 of the payload, 32 octets. */
   payloadHash: Uint8Array;
+  signedBy: SignedBy;
   /** It is signed by a key that nobody vouches for yet: only an enrolment with a right proof may be taken from it. */
   enrolment?: EnrolmentMark;
 }
@@ -37,7 +46,10 @@ export interface Sealer {
 export interface SealerOptions extends Senders {
   /** Of this postoffice. */
   name: string;
+  /** The same object for ever, with the content of the moment. */
   keys: PrivateKeys;
+  /** What proves the own keys to that peer, where it does not know them yet; oldest first. */
+  statementsFor?: (peer: string) => Uint8Array[];
   /** Id of the invitation by which this postoffice is joining, until the server has answered: it stands in every header. */
   enrolling?: () => string | null;
   limits: Limits;
@@ -46,8 +58,13 @@ export interface SealerOptions extends Senders {
 export function createSealer(options: SealerOptions): Sealer {
   const { name, limits } = options;
   // The public half is needed at the first use only; computing it is asynchronous.
-  let own: Promise<{ sealing: SealingKeys; peer: PeerKeys }> | undefined;
-  const ownKeys = () => (own ??= loadOwnKeys(options.keys));
+  let own: { of: string; loaded: Promise<{ sealing: SealingKeys; peer: PeerKeys }> } | undefined;
+  const ownKeys = () => {
+    const { signing, identities, older } = options.keys;
+    const of = [signing, ...identities, older?.signing].join();
+    if (own?.of !== of) own = { of, loaded: loadOwnKeys(options.keys) };
+    return own.loaded;
+  };
   let ownPeer: PeerKeys | undefined;
   const authenticator = new Authenticator({
     peers: (peer) => options.peers(peer) ?? (peer === name ? ownPeer : undefined),
@@ -69,8 +86,9 @@ export function createSealer(options: SealerOptions): Sealer {
       const invitation = options.enrolling?.() ?? null;
       const enrolment = invitation === null ? null : { invitation, signing: own.peer.signing[0]! };
       const texts = recipients ?? recipientsOf(envelope.to, peer);
+      const statements = envelope.to === name ? [] : (options.statementsFor?.(envelope.to) ?? []);
       const sealedFor = { texts, parsed: parsed.recipients(texts) };
-      const bytes = await sealMessage(envelope, payload, own.sealing, sealedFor, enrolment);
+      const bytes = await sealMessage(envelope, payload, own.sealing, sealedFor, enrolment, statements);
       if (bytes.length > limits.maxMessageBytes) {
         throw new DirpostError('message-too-large', `A message file of ${bytes.length} bytes is over the limit.`);
       }
@@ -83,11 +101,11 @@ export function createSealer(options: SealerOptions): Sealer {
         throw new DirpostError('message-recipient', `The message file is for ${envelope.to}, not for ${name}.`);
       }
       if (envelope.from === name) ownPeer = (await ownKeys()).peer;
-      authenticator.check(pieces);
+      const signedBy = authenticator.check(pieces);
       const plain = await decrypt(pieces.body, options.keys.identities, parsed);
       const payload = checkInner(plain, envelope, limits);
       const payloadHash = createHash('sha256').update(payload).digest();
-      return { envelope, payload, payloadHash, ...(enrolment && { enrolment }) };
+      return { envelope, payload, payloadHash, signedBy, ...(enrolment && { enrolment }) };
     },
   };
 }
@@ -99,7 +117,11 @@ function recipientsOf(name: string, peer: PeerKeys | undefined): string[] {
       hint: `When it may come back: dirpost requestor resume ${name}`,
     });
   }
-  if (peer !== undefined && peer.recipients.length > 0) return peer.recipients;
+  if (peer !== undefined && peer.recipients.length > 0) {
+    const [newest] = peer.recipients;
+    // What is also sealed for an X25519 key is no safer than that.
+    return isHybrid(newest!) ? peer.recipients.filter(isHybrid) : peer.recipients;
+  }
   throw new DirpostError('peer-unknown', `No keys of ${name} are known.`, {
     retry: 'operator',
     hint: 'Exchange public files with it: dirpost peer export, dirpost peer add FILE',
@@ -108,9 +130,12 @@ function recipientsOf(name: string, peer: PeerKeys | undefined): string[] {
 
 async function loadOwnKeys(keys: PrivateKeys): Promise<{ sealing: SealingKeys; peer: PeerKeys }> {
   const announced = await publicKeys(keys);
+  const before = keys.older?.signing ?? null;
+  const older = before === null ? [] : [publicSigningKey(before)];
   return {
     sealing: { signing: signingKeyObject(keys.signing), signingKeyId: keyId(announced.signing) },
-    peer: { signing: [announced.signing], recipients: [announced.recipient] },
+    // What this postoffice sent to itself just before a roll-over.
+    peer: { signing: [announced.signing, ...older], recipients: [announced.recipient] },
   };
 }
 

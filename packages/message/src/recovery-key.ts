@@ -3,9 +3,18 @@
  * server keeps the public half, and requestors pin it when they join: it alone may announce other keys for a server whose
  * own were lost or stolen (format.md, "Keys").
  */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 import { DirpostError } from '@dirpost/core';
-import { inGroups, rawSigningKey, SIGNING_KEY_BYTES } from './keys.ts';
+import { authenticationKeyObject, inGroups, rawSigningKey, SIGNING_KEY_BYTES } from './keys.ts';
+import { x25519Identity, type X25519Identity, x25519Recipient, type X25519Recipient } from './x25519.ts';
 
 export interface RecoveryKey {
   /** For paper: 14 groups of four small letters and digits, the last of them a checksum. */
@@ -45,9 +54,17 @@ export function recoveryFingerprint(publicKey: string): string {
   return inGroups(hash.digest().subarray(0, 20));
 }
 
+function privateKeyOf(seed: Uint8Array): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([privateDerPrefix, seed]), format: 'der', type: 'pkcs8' });
+}
+
+/** Of a text that was checked. */
+function seedOf(text: string): Buffer {
+  return base32Octets(text.replaceAll('-', ''))!.subarray(0, SIGNING_KEY_BYTES);
+}
+
 function publicKeyOf(seed: Uint8Array): string {
-  const key = createPrivateKey({ key: Buffer.concat([privateDerPrefix, seed]), format: 'der', type: 'pkcs8' });
-  const der = createPublicKey(key).export({ format: 'der', type: 'spki' });
+  const der = createPublicKey(privateKeyOf(seed)).export({ format: 'der', type: 'spki' });
   return der.subarray(-SIGNING_KEY_BYTES).toString('base64');
 }
 
@@ -69,4 +86,45 @@ function base32Octets(letters: string): Buffer | undefined {
     octets.push((bits >> held) & 0xff);
   }
   return Buffer.from(octets);
+}
+
+/** Signs with the recovery key, as it was typed. */
+export function recoverySigner({ text }: RecoveryKey): (octets: Uint8Array) => Buffer {
+  const key = privateKeyOf(seedOf(text));
+  return (octets) => sign(null, octets, key);
+}
+
+export function isSignedByRecoveryKey(publicKey: string, octets: Uint8Array, signature: Uint8Array): boolean {
+  return verify(null, octets, authenticationKeyObject(publicKey), signature);
+}
+
+/** Prime of the field of Curve25519. */
+const P = 2n ** 255n - 19n;
+
+/**
+ * What is sealed for the recovery key: its Ed25519 public half as an X25519 one (RFC 7748 §4.1: u = (1 + y) / (1 - y)).
+ * So a backup can be sealed where only the public half is.
+ */
+export function recoveryRecipient(publicKey: string): X25519Recipient {
+  const y = littleEndian(rawSigningKey(publicKey)) & (2n ** 255n - 1n);
+  const u = ((1n + y) * power((1n - y + P) % P, P - 2n)) % P;
+  return x25519Recipient(Buffer.from(u.toString(16).padStart(64, '0'), 'hex').reverse());
+}
+
+/** RFC 8032 §5.1.5: the scalar of an Ed25519 key is the first half of SHA-512 over its seed; X25519 clamps it alike. */
+export function recoveryIdentity({ text }: RecoveryKey): X25519Identity {
+  return x25519Identity(createHash('sha512').update(seedOf(text)).digest().subarray(0, SIGNING_KEY_BYTES));
+}
+
+function littleEndian(octets: Uint8Array): bigint {
+  return BigInt(`0x${Buffer.from(octets).reverse().toString('hex')}`);
+}
+
+function power(base: bigint, exponent: bigint): bigint {
+  let result = 1n;
+  for (let square = base, left = exponent; left > 0n; left >>= 1n) {
+    if ((left & 1n) === 1n) result = (result * square) % P;
+    square = (square * square) % P;
+  }
+  return result;
 }

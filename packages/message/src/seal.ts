@@ -29,10 +29,11 @@ export async function sealMessage(
   keys: SealingKeys,
   recipients: Recipients,
   enrolment: EnrolmentMark | null = null,
+  statements: Uint8Array[] = [],
 ): Promise<Uint8Array> {
   const body = await encrypt(Buffer.concat([encodeInner(envelope), payload]), recipients);
   const critical = enrolment === null ? [] : ['e'];
-  const header = encodeHeader({ envelope, signingKeyId: keys.signingKeyId, critical, enrolment });
+  const header = encodeHeader({ envelope, signingKeyId: keys.signingKeyId, critical, enrolment, statements });
   return signMessage(Buffer.concat([encodePrefix(header, body.length), body]), keys.signing);
 }
 

@@ -79,7 +79,8 @@ function identityOf(text: string): X25519Identity | null {
   return scalar === undefined ? null : x25519Identity(scalar);
 }
 
-function x25519Recipient(recipient: Buffer): X25519Recipient {
+/** Of the 32 octets of a public key. */
+export function x25519Recipient(recipient: Buffer): X25519Recipient {
   const publicKey = publicKeyOf(recipient);
   return {
     wrap(fileKey) {
@@ -95,7 +96,8 @@ function x25519Recipient(recipient: Buffer): X25519Recipient {
   };
 }
 
-function x25519Identity(scalar: Buffer): X25519Identity {
+/** Of the 32 octets of a private key. */
+export function x25519Identity(scalar: Buffer): X25519Identity {
   const der = Buffer.concat([privateDerPrefix, scalar]);
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   const recipient = octetsOf(createPublicKey(privateKey));

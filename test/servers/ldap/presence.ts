@@ -1,6 +1,6 @@
 /** `describe` for tests that need a directory server. */
 import { describeWith } from '../presence.ts';
-import { ds389Servers, sambaServers, slapdServers } from './programs.ts';
+import { ds389Servers, kerberosServers, sambaServers, slapdServers } from './programs.ts';
 
 export function describeSlapd(name: string, tests: () => void): void {
   describeWith(slapdServers, name, tests);
@@ -12,4 +12,8 @@ export function describe389(name: string, tests: () => void): void {
 
 export function describeSamba(name: string, tests: () => void): void {
   describeWith(sambaServers, name, tests);
+}
+
+export function describeKerberos(name: string, tests: () => void): void {
+  describeWith(kerberosServers, name, tests);
 }

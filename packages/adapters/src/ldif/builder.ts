@@ -7,7 +7,7 @@
  *   between ──search:, result:, ref:──▶ trailer ──blank──▶ between           (what ldapsearch appends)
  */
 import type { Attributes, Limits } from '@dirpost/core';
-import { NameTable } from './names.ts';
+import { NameTable, RECORD_WORDS } from './names.ts';
 import {
   type ChangeRecord,
   type Control,
@@ -89,6 +89,7 @@ export class RecordBuilder {
   #valuesOf(name: string, line: number): Uint8Array[] {
     let values = this.#attributes.get(name);
     if (values === undefined) {
+      if (RECORD_WORDS.has(name)) throw this.#fault(line, `${name}: stands among the attributes`);
       if (this.#attributes.size >= this.options.limits.maxAttributes) {
         throw this.#limit(line, `the entry has more than ${this.options.limits.maxAttributes} attributes`);
       }

@@ -1,9 +1,11 @@
 /**
  * Records → octets of LDIF (RFC 2849): folded at 76 columns, base64 where the RFC demands it. The same records give
- * the same octets: objectClass first, then the attributes by name, values in their order.
+ * the same octets: objectClass first, then the attributes by name, values in their order. Entries come from others: an attribute
+ * that is called like a word of LDIF is left out, since it would make another record of this one.
  */
 import { type Attributes, type DirectoryEntry, sortedNames } from '@dirpost/core';
 import { displayName } from './attribute-names.ts';
+import { RECORD_WORDS } from './names.ts';
 import type { ChangeRecord, Control, ContentRecord } from './records.ts';
 
 const MAX_COLUMNS = 76;
@@ -81,7 +83,10 @@ export class LdifEncoder {
   #attributes(attributes: Attributes): void {
     const names = inOrder(attributes);
     if (attributes.has('objectclass')) this.#values('objectclass', attributes.get('objectclass')!);
-    for (const name of names) if (name !== 'objectclass') this.#values(name, attributes.get(name)!);
+    for (const name of names) {
+      if (RECORD_WORDS.has(name)) this.comment(`${name}: left out, which no attribute can be called in LDIF`);
+      else if (name !== 'objectclass') this.#values(name, attributes.get(name)!);
+    }
   }
 
   #values(name: string, values: Uint8Array[]): void {

@@ -17,6 +17,9 @@ const COLON = 58;
 const description = /^[a-z0-9][a-z0-9._-]*(?:;[a-z0-9-]+)*$/i;
 const MAX_NAME_BYTES = 255;
 
+/** Names that mean something else in a record: as an attribute they would turn it into another one, or end it. */
+export const RECORD_WORDS: ReadonlySet<string> = new Set(['dn', 'changetype', 'control']);
+
 export function isAttributeName(name: string): boolean {
   return name.length <= MAX_NAME_BYTES && description.test(name);
 }

@@ -2,7 +2,16 @@
  * `dirpost approve`: an administrator lets what is held happen, or a first write. At the sender it happens with the next
  * read; on the server and in the replica at once, and the directories here are written by this same command.
  */
-import { approve, approveDirectory, type Approval, DirpostError, loadOwn, type StoreTx } from '@dirpost/core';
+import {
+  approve,
+  approveDirectory,
+  approveMatches,
+  type Approval,
+  DirpostError,
+  endWithdrawal,
+  loadOwn,
+  type StoreTx,
+} from '@dirpost/core';
 import { loadDirectoryState } from '../directory-state.ts';
 import { mayBeWritten, waitingFirstWrites } from '../first-write.ts';
 import {
@@ -40,9 +49,11 @@ interface Approved {
   server: number;
   replica: number;
   first: string | null;
+  /** Entries that are linked with what a directory has already. */
+  matches: number;
 }
 
-const nothing = (): Approved => ({ read: {}, server: 0, replica: 0, first: null });
+const nothing = (): Approved => ({ read: {}, server: 0, replica: 0, first: null, matches: 0 });
 
 export async function approveCommand(
   call: Invocation,
@@ -69,7 +80,8 @@ export async function approveCommand(
     );
     const done = count(approved) > 0 || approved.first !== null;
     if (!done && owner !== undefined) throw await nothingOf(postoffice, owner);
-    const unwritten = approved.replica > 0 || approved.first !== null ? await write(call, postoffice) : 0;
+    const isWritten = approved.replica + approved.matches > 0 || approved.first !== null;
+    const unwritten = isWritten ? await write(call, postoffice, approved.matches > 0) : 0;
     const left = await postoffice.store.read((tx) => heldHere(tx, postoffice));
     call.screen.data({ approved, unwritten, held: left });
     tell(call, { approved, unwritten, left, directory });
@@ -97,22 +109,30 @@ async function explain(call: Invocation): Promise<ExitCode> {
   });
 }
 
-/** A subscribing directory: its first write. A publishing one: what is held of its read. */
+/** A subscribing directory: its first write, or entries that are linked with what it has. A publishing one: what is held of its read. Of both ways: both. */
 async function approveNamed(tx: StoreTx, postoffice: Postoffice, name: string): Promise<Approved> {
   const target = postoffice.subscribing.find(({ directory }) => directory.name === name);
-  if (target !== undefined) return approveFirst(tx, target);
+  const approved = target === undefined ? nothing() : await approveFirst(tx, target);
   if (postoffice.publishing.some(({ directory }) => directory.name === name)) {
-    return { ...nothing(), read: { [name]: await approve(tx, corePlace('read', name), 'all') } };
+    approved.read = { [name]: await approve(tx, corePlace('read', name), 'all') };
+  } else if (target === undefined) {
+    throw unknownDirectory(postoffice, name);
   }
+  return approved;
+}
+
+function unknownDirectory(postoffice: Postoffice, name: string): DirpostError {
   const names = [...postoffice.subscribing, ...postoffice.publishing].map(({ directory }) => directory.name);
-  throw new DirpostError('wrong-use', `There is no directory ${name} in the configuration.`, {
-    hint: `There are: ${names.join(', ')}`,
+  return new DirpostError('wrong-use', `There is no directory ${name} in the configuration.`, {
+    hint: `There are: ${[...new Set(names)].join(', ')}`,
   });
 }
 
 async function approveFirst(tx: StoreTx, target: SubscribingDirectory): Promise<Approved> {
   const { name } = target.directory;
-  if (await mayBeWritten(tx, target, await loadDirectoryState(tx, name))) return nothing();
+  if (await mayBeWritten(tx, target, await loadDirectoryState(tx, name)))
+    return { ...nothing(), matches: await approveMatches(tx, name) };
+  await endWithdrawal(tx, name);
   await approveDirectory(tx, name);
   return { ...nothing(), first: name };
 }
@@ -138,15 +158,15 @@ async function approveHeld(
 }
 
 /** How many directories could not be written. */
-async function write({ screen, signal }: Invocation, postoffice: Postoffice): Promise<number> {
-  const unwritten = await writeDirectories(postoffice, { signal, progress: screen.progress.bind(screen) });
+async function write({ screen, signal }: Invocation, postoffice: Postoffice, again: boolean): Promise<number> {
+  const unwritten = await writeDirectories(postoffice, { signal, progress: screen.progress.bind(screen), again });
   // The server hears of it at once; what cannot be sent now goes later.
   await sendOutgoing(postoffice, signal, true);
   return unwritten;
 }
 
-function count({ read, server, replica }: Approved): number {
-  return Object.values(read).reduce((sum, one) => sum + one, server + replica);
+function count({ read, server, replica, matches }: Approved): number {
+  return Object.values(read).reduce((sum, one) => sum + one, server + replica + matches);
 }
 
 interface Done {
@@ -157,7 +177,7 @@ interface Done {
 }
 
 function tell({ screen }: Invocation, { approved, unwritten, left, directory }: Done): void {
-  const { read, server, replica, first } = approved;
+  const { read, server, replica, first, matches } = approved;
   for (const [name, entries] of Object.entries(read)) {
     if (entries === 0) continue;
     screen.line(`Approved: effects on ${entryWords(entries)} of ${name}. They apply with the next read: dirpost sync`);
@@ -170,6 +190,11 @@ function tell({ screen }: Invocation, { approved, unwritten, left, directory }: 
   const written =
     unwritten > 0 ? 'Not every directory could be written, see above.' : 'The directories here have them.';
   if (replica > 0) screen.line(`Approved: effects on ${entryWords(replica)} of the replica. ${written}`);
+  if (matches > 0) {
+    screen.line(
+      `Approved: ${entryWords(matches)} of the network ${matches === 1 ? 'is' : 'are'} linked with what is there. ${written}`,
+    );
+  }
   const later = unwritten > 0 ? 'It could not be written now, see above.' : 'From now on it is written by itself.';
   if (first !== null) screen.line(`Approved: the first write into ${first}. ${later}`);
   if (count(approved) === 0 && first === null) screen.line(nothingTold(directory, left));

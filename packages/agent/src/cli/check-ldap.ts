@@ -1,10 +1,12 @@
 /** `dirpost check` for LDAP directories: what is at the other end, as whom, how changes are found, and what is lacking there. */
-import { isReadableByOthers, type LdapFacts } from '@dirpost/adapters';
+import type { LdapFacts } from '@dirpost/adapters';
 import type { PublishLdap, SubscribeLdap } from '../config/ldap.ts';
+import { ldapProfile } from '../config/ldap-profiles.ts';
 import type { Configuration } from '../config/load.ts';
 import { openLdap, secretFilesOf } from '../open-ldap.ts';
 import type { Invocation } from './command.ts';
 import type { Finding } from './check.ts';
+import { secretFindings } from './check-secrets.ts';
 
 /** Throws DirpostError where no server answers, or none lets this account in. */
 export async function ldapFindings(
@@ -15,16 +17,26 @@ export async function ldapFindings(
   const what = directory.name;
   const facts = await openLdap(directory, limits).facts(signal);
   const line = facts.tls === null ? 'not encrypted' : facts.tls;
-  const found: Finding[] = [
-    { what, result: 'ok', text: `${facts.vendor} at ${facts.server} (${line}), as ${facts.account}` },
-  ];
+  const connected: Finding = {
+    what,
+    result: 'ok',
+    text: `${facts.vendor} at ${facts.server} (${line}), as ${facts.account}`,
+  };
+  // Of both ways: said already, of the half that is published from.
+  const isSecond = directory.direction === 'subscribe' && directory.both !== null;
+  const found: Finding[] = isSecond ? [] : [connected];
   if (directory.direction === 'publish') {
     found.push({ what, result: 'ok', text: `changes are found by ${facts.method}: ${facts.why}` });
+    found.push(wakeUpFinding(directory, facts), ...unknownAsked(directory, facts));
   } else {
-    found.push(containerFinding(directory, facts));
-    found.push(...unknownTo(what, facts));
+    found.push(
+      containerFinding(directory, facts),
+      ...writingFindings(what, facts),
+      ...leaversFinding(directory, facts),
+    );
+    found.push(...unknownTo(what, facts), ...byHandFinding(directory));
   }
-  return [...found, ...lacking(what, facts), ...(await openSecrets(what, directory))];
+  return [...found, ...lacking(what, facts), ...(await secretFindings(what, isSecond ? [] : secretFilesOf(directory)))];
 }
 
 function containerFinding({ name, container, target }: SubscribeLdap, facts: LdapFacts): Finding {
@@ -39,6 +51,67 @@ function containerFinding({ name, container, target }: SubscribeLdap, facts: Lda
   return { what, result: 'fault', text: `${container} is not there, or ${facts.account} may not see it`, mend };
 }
 
+/** Of both ways. */
+function byHandFinding({ name, both }: SubscribeLdap): Finding[] {
+  if (both === null) return [];
+  const { watched, edits } = both;
+  const seen = watched.length === 0 ? 'no attribute' : watched.join(', ');
+  const proposed = edits.length === 0 ? 'none is proposed to its owner' : `proposed to their owners: ${edits.join(', ')}`;
+  return [{ what: name, result: 'ok', text: `changes by hand there are seen of ${seen}; ${proposed}` }];
+}
+
+/** What cannot be asked without writing is no fault. */
+function writingFindings(what: string, { writing, account }: LdapFacts): Finding[] {
+  if (writing === null) return [];
+  const { may, how, lack } = writing;
+  if (may === 'yes') return [{ what, result: 'ok', text: `${account} may write there (${how})` }];
+  if (may === 'unknown') {
+    const text = `whether ${account} may write there is seen with the first write: ${how}`;
+    return [{ what, result: 'ok', text }];
+  }
+  const mend = lack === null ? '' : mendingOf(lack);
+  return [{ what, result: 'fault', text: `${lack?.what ?? ''} (${how})`, ...(mend !== '' && { mend }) }];
+}
+
+function leaversFinding({ name, target }: SubscribeLdap, { leavers, account }: LdapFacts): Finding[] {
+  if (leavers !== 'missing' || target.removal === 'delete') return [];
+  const text = `${target.removal.moveTo}, where those who are gone are to be moved, is not there, or ${account} may not see it`;
+  return [{ what: name, result: 'fault', text, mend: 'Make it; dirpost does not.' }];
+}
+
+function wakeUpFinding({ name, onChangeMs }: PublishLdap, { wakeUp }: LdapFacts): Finding {
+  const what = name;
+  if (wakeUp !== null) {
+    const text = `the server says at once that something changed (${wakeUp})`;
+    const use = onChangeMs === null ? '; `onChange` would make use of it' : '; `onChange` makes use of it';
+    return { what, result: 'ok', text: `${text}${use}` };
+  }
+  const text = 'the server does not say that something changed: it is read at the times of `schedule` only';
+  if (onChangeMs === null) return { what, result: 'ok', text };
+  return { what, result: 'warning', text, mend: '`onChange` does nothing with this server: take it out.' };
+}
+
+/** A default list has attributes that not every schema knows; one that was named here may be written wrongly. */
+function unknownAsked({ name, connection }: PublishLdap, { unknownAttributes: unknown }: LdapFacts): Finding[] {
+  if (unknown === null || unknown.length === 0) return [];
+  const byDefault = new Set(ldapProfile(connection.profile).attributes.map((one) => one.toLowerCase()));
+  const wrong = unknown.filter((one) => !byDefault.has(one));
+  const others = unknown.filter((one) => byDefault.has(one));
+  const found: Finding[] = [];
+  if (others.length > 0) {
+    found.push({
+      what: name,
+      result: 'ok',
+      text: `not there, since the schema does not know them: ${others.join(', ')}`,
+    });
+  }
+  if (wrong.length > 0) {
+    const text = `the schema of the server does not know ${wrong.join(', ')}: nothing is read of that`;
+    found.push({ what: name, result: 'warning', text, mend: 'Is it written wrongly in the configuration?' });
+  }
+  return found;
+}
+
 /** They are left out of what is written. */
 function unknownTo(what: string, { unknownAttributes: unknown }: LdapFacts): Finding[] {
   if (unknown === null) return [{ what, result: 'warning', text: 'the server does not show its schema' }];
@@ -46,19 +119,13 @@ function unknownTo(what: string, { unknownAttributes: unknown }: LdapFacts): Fin
   return [{ what, result: 'ok', text: `not written, since the schema does not know them: ${unknown.join(', ')}` }];
 }
 
-async function openSecrets(what: string, directory: PublishLdap | SubscribeLdap): Promise<Finding[]> {
-  const found: Finding[] = [];
-  for (const file of secretFilesOf(directory)) {
-    if (!(await isReadableByOthers(file))) continue;
-    const text = `every account of this machine can read ${file}`;
-    found.push({ what, result: 'warning', text, mend: `chmod o= ${file}` });
-  }
-  return found;
-}
-
 function lacking(what: string, { lacks }: LdapFacts): Finding[] {
   return lacks.map((lack) => {
-    const mend = lack.mend.map(({ where, lines }) => [`${where}:`, ...lines.map((line) => `  ${line}`)].join('\n  '));
-    return { what, result: 'warning', text: lack.what, ...(mend.length > 0 && { mend: mend.join('\n  ') }) };
+    const mend = mendingOf(lack);
+    return { what, result: 'warning', text: lack.what, ...(mend !== '' && { mend }) };
   });
+}
+
+function mendingOf({ mend }: LdapFacts['lacks'][number]): string {
+  return mend.map(({ where, lines }) => [`${where}:`, ...lines.map((line) => `  ${line}`)].join('\n  ')).join('\n  ');
 }

@@ -2,8 +2,7 @@
  * `dirpost check`, of the mail transport: logs in for submission and at the mailbox, and tells what they offer; whether the
  * others can be addressed; whether secrets are for dirpost alone; and what an administrator of mail has to allow.
  */
-import { stat } from 'node:fs/promises';
-import { errnoOf, type MailboxFacts, profileOf, secretFilesOf, type SubmissionFacts } from '@dirpost/adapters';
+import { type MailboxFacts, profileOf, secretFilesOf, type SubmissionFacts } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import type { PrivateKeys } from '@dirpost/message';
 import type { Configuration } from '../config/load.ts';
@@ -13,6 +12,7 @@ import { mailAddressOf, openMail } from '../open-mail.ts';
 import { Invitations } from '../joining/invitations.ts';
 import { Peers } from '../peers.ts';
 import type { Finding } from './check.ts';
+import { secretFindings } from './check-secrets.ts';
 import { bytes } from './screen.ts';
 
 const LOOK_WITHIN_MS = 60_000;
@@ -29,7 +29,7 @@ export async function checkMail(
   signal: AbortSignal,
 ): Promise<Finding[]> {
   const joining = await joiningOf(configuration);
-  const found = [...(await checkSecrets(mail)), ...checkAddresses(configuration, mail, joining)];
+  const found = [...(await secretFindings(what, secretFiles(mail))), ...checkAddresses(configuration, mail, joining)];
   // Without keys nothing works, as is told elsewhere.
   if (keys === null) return found;
   const problems: Finding[] = [];
@@ -197,24 +197,8 @@ function checkAddresses(
   ];
 }
 
-async function checkSecrets({ login }: MailConfiguration): Promise<Finding[]> {
-  const files = new Set([login.submission, login.mailbox].flatMap((one) => (one === null ? [] : secretFilesOf(one))));
-  const found: Finding[] = [];
-  for (const file of files) {
-    try {
-      const { mode } = await stat(file);
-      // Windows has other rights, which the mode does not tell.
-      if (process.platform === 'win32' || (mode & 0o007) === 0) continue;
-      found.push(warning(`${file} holds a secret, and every account of this machine may read it`, `chmod o= ${file}`));
-    } catch (error) {
-      const isMissing = errnoOf(error) === 'ENOENT';
-      const text = isMissing ? `${file} is not there` : `${file}: ${(error as Error).message}`;
-      found.push(
-        fault(text, 'Write the secret into it, in one line, readable for the account that runs dirpost alone.'),
-      );
-    }
-  }
-  return found;
+function secretFiles({ login }: MailConfiguration): string[] {
+  return [login.submission, login.mailbox].flatMap((one) => (one === null ? [] : secretFilesOf(one)));
 }
 
 /** What somebody has to allow, a sentence or a command each. */

@@ -1,8 +1,8 @@
 /** `dirpost check`: what is wrong, and how to mend it. Looks at everything, changes nothing. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { CsvDirectory, foldColumn } from '@dirpost/adapters';
+import { dirname, join } from 'node:path';
+import { checkStoreFile, CsvDirectory, foldColumn } from '@dirpost/adapters';
 import { compileMapping, DirpostError, isDirpostError, listFor, compileList, loadOwn } from '@dirpost/core';
 import { type Agent, openAgent, openDirectory } from '../agent.ts';
 import { type DirectoryConfiguration, type PublishDirectory, wantedColumns } from '../config/directory.ts';
@@ -12,7 +12,10 @@ import { loadKeys } from '../keys.ts';
 import { loadPeers } from '../peers.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { clashWords, duplicateWords, findDuplicates } from '../duplicates.ts';
+import { removedDirectories, removedLines } from '../removed-directories.ts';
+import { loadDirectoryState } from '../directory-state.ts';
 import { counted } from '../events.ts';
+import { waitingMatches, waitingWords } from '../waiting-matches.ts';
 import { checkHttp } from './check-http.ts';
 import { ldapFindings } from './check-ldap.ts';
 import { checkMail, mailRules } from './check-mail.ts';
@@ -31,9 +34,10 @@ export interface Finding {
 interface CheckOptions {
   send?: boolean;
   wait: string;
+  store?: boolean;
 }
 
-export async function check(call: Invocation, { send = false, wait }: CheckOptions): Promise<ExitCode> {
+export async function check(call: Invocation, { send = false, wait, store = false }: CheckOptions): Promise<ExitCode> {
   const waitMs = secondsOf(wait) * 1_000;
   let configuration: Configuration;
   try {
@@ -42,9 +46,13 @@ export async function check(call: Invocation, { send = false, wait }: CheckOptio
     if (!isDirpostError(error, 'config-invalid')) throw error;
     return showFaults(call, error);
   }
-  if (!send) return report(call, configuration, async () => []);
+  const whole = async () => (store ? wholeStore(configuration) : []);
+  if (!send) return report(call, configuration, whole);
   return withTurns(call, (turn, postoffice) =>
-    report(call, configuration, () => sendThrough(call, turn, postoffice, waitMs)),
+    report(call, configuration, async () => [
+      ...(await whole()),
+      ...(await sendThrough(call, turn, postoffice, waitMs)),
+    ]),
   );
 }
 
@@ -80,7 +88,7 @@ async function report(
   if (bad.length > 0) screen.line();
   for (const { what, result, text, mend } of bad) {
     screen.line(`${result}: ${what}: ${text}`);
-    if (mend !== undefined) screen.line(`  ${mend}`);
+    if (mend !== undefined) screen.lines(`  ${mend}`);
   }
   if (rules.length > 0) {
     screen.line();
@@ -93,9 +101,20 @@ async function report(
 function showFaults({ screen, configFile }: Invocation, error: DirpostError): ExitCode {
   const faults = error.context['faults'] as ConfigurationFault[];
   screen.data({ configuration: configFile, faults, findings: [] });
-  screen.line(error.message);
+  screen.lines(error.message);
   screen.line(`  ${error.hint}`);
   return EXIT.wrongUse;
+}
+
+async function wholeStore({ dataFolder }: Configuration): Promise<Finding[]> {
+  const what = 'whole store';
+  return finding(what, async () => {
+    const faults = checkStoreFile(join(dataFolder, 'store.db'));
+    if (faults.length === 0) return [{ what, result: 'ok', text: 'read to its end, no fault found' }];
+    const mend =
+      'Stop dirpost, keep a copy of the data folder, check the disk, and restore a backup: dirpost restore FILE --replace';
+    return faults.slice(0, 5).map((text): Finding => ({ what, result: 'fault', text, mend }));
+  });
 }
 
 /** What was changed in the file is not yet what an agent does. */
@@ -194,12 +213,17 @@ async function checkStore(call: Invocation, configuration: Configuration): Promi
   }
   return finding('store', async () => {
     try {
-      const { own, corrupt } = await agent.postoffice.store.read(async (tx) => ({
+      const { own, edits, corrupt } = await agent.postoffice.store.read(async (tx) => ({
         own: await loadOwn(tx),
+        edits: { published: await tx.countEdits('published'), replica: await tx.countEdits('replica') },
         corrupt: (await agent.postoffice.spool.list('corrupt')).length,
       }));
       const found: Finding[] = [
-        { what: 'store', result: 'ok', text: `${own.live} published, ${own.replica.live} in the replica` },
+        {
+          what: 'store',
+          result: 'ok',
+          text: `${own.live - edits.published} published, ${own.replica.live - edits.replica} in the replica`,
+        },
       ];
       if (own.stopped !== null) {
         found.push({
@@ -216,10 +240,42 @@ async function checkStore(call: Invocation, configuration: Configuration): Promi
           text: `${counted(corrupt, 'message file')} could not be taken`,
           mend: 'dirpost queue',
         });
+      found.push(...(await removedFindings(agent.postoffice)));
+      found.push(...(await associationFindings(agent.postoffice)));
       return [...found, ...(await duplicateFindings(call, agent.postoffice))];
     } finally {
       await agent.close();
     }
+  });
+}
+
+/** Who could not be told for certain: by the last read, and in what is written. */
+async function associationFindings(postoffice: Postoffice): Promise<Finding[]> {
+  const { store, publishing } = postoffice;
+  return store.read(async (tx) => {
+    const found: Finding[] = [];
+    for (const { directory } of publishing) {
+      const { read } = await loadDirectoryState(tx, directory.name);
+      const [first] = read?.ambiguous ?? [];
+      if (first === undefined) continue;
+      const { came, missing, attribute } = first;
+      const others = read!.ambiguousCount > 1 ? `, and ${read!.ambiguousCount - 1} more such cases` : '';
+      const text = `entries have other keys than before, and nobody can tell by ${attribute} whether ${came} is ${missing}${others}`;
+      const mend = 'They count as new and as removed. If the old keys can come back, let them; see also: dirpost held';
+      found.push({ what: directory.name, result: 'warning', text, mend });
+    }
+    for (const one of await waitingMatches(tx, postoffice)) {
+      for (const text of waitingWords(one)) found.push({ what: one.directory, result: 'warning', text });
+    }
+    return found;
+  });
+}
+
+async function removedFindings(postoffice: Postoffice): Promise<Finding[]> {
+  const removed = await postoffice.store.read((tx) => removedDirectories(tx, postoffice));
+  return removed.map((one): Finding => {
+    const [text, ...mend] = removedLines(one);
+    return { what: one.name, result: 'warning', text: text!, mend: mend.map((line) => line.trim()).join('\n  ') };
   });
 }
 

@@ -173,10 +173,10 @@ function teller(call: Invocation): (event: CycleEvent) => void {
 function show({ screen, verbose }: Invocation, { time, level, text, details }: CycleEvent): void {
   const mark = level === 'info' ? '' : `${level}: `;
   if (screen.json) {
-    if (level !== 'info') screen.problem(`${time} ${mark}${text}`);
+    if (level !== 'info') screen.problem(printable(`${time} ${mark}${text}`));
     return;
   }
-  screen.line(printable(`${time}  ${mark}${text}`));
+  screen.line(`${time}  ${mark}${text}`);
   if (verbose && details !== undefined) screen.line(`      ${JSON.stringify(details)}`);
 }
 

@@ -5,6 +5,8 @@ import {
   DirpostError,
   type Entry,
   type EntryTable,
+  foldedRows,
+  isEdit,
   lookupIn,
   shownBytes,
   type StoreTx,
@@ -57,14 +59,18 @@ async function find(
   limit: number,
 ): Promise<{ found: Entry[]; more: boolean }> {
   const filter = compileFilter(filterText);
+  // Edits are no entries of a directory; who asks for them sees them.
+  const wantsEdits = /\(kind=edit\)/i.test(filterText);
   const found: Entry[] = [];
   for (let after = 0; ; ) {
     const rows = await tx.scanEntries(table, after, BATCH);
     if (rows.length === 0) return { found, more: false };
-    for (const row of rows) {
+    // In the replica with edits folded in, as directories are shown it.
+    const folded = table === 'replica' && !wantsEdits ? await foldedRows(tx, rows) : null;
+    for (const [i, row] of rows.entries()) {
       // What is held is listed as the directories and lists still show it.
-      const bytes = shownBytes(row);
-      if (bytes === null || filter.matches(lookupIn(bytes)) !== true) continue;
+      const bytes = folded === null ? shownBytes(row) : folded[i]!;
+      if (bytes === null || (!wantsEdits && isEdit(bytes)) || filter.matches(lookupIn(bytes)) !== true) continue;
       if (found.length === limit) return { found, more: true };
       found.push(decodeEntry(bytes));
     }

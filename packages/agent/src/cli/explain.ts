@@ -85,7 +85,7 @@ function showOwner(screen: Screen, owner: OwnerStory, server: string): void {
   screen.line();
   screen.line('At its owner, here');
   screen.facts([
-    ['directory', owner.directory],
+    ['directory', owner.kept ? `${owner.directory}, not configured any more; its entries are kept` : owner.directory],
     ['dn', owner.dn],
     ['kind', owner.kindFilter === null ? owner.kind : `${owner.kind}, by ${owner.kindFilter}`],
     ['last read', time(owner.lastReadMs)],
@@ -99,6 +99,7 @@ function showOwner(screen: Screen, owner: OwnerStory, server: string): void {
   if (owner.refused !== null) {
     screen.line(`  REFUSED by the server (${owner.refused.code}): ${owner.refused.reason}. It is on no list.`);
   }
+  for (const { code, reason } of owner.refusedElsewhere) screen.line(`  REFUSED (${code}): ${reason}.`);
   if (owner.maybeRefused) screen.line('  The server refuses more entries than it names: this may be one. Ask there.');
   if (owner.heldAtServer > 0) {
     screen.line(
@@ -241,13 +242,20 @@ function showReceiver(screen: Screen, story: ReceiverStory): void {
   }
 }
 
-function receivedWords({ directory, state, dn, writtenMs, code, reason }: WrittenStory): string {
+function againWords(again: WrittenStory['again'], code: string | null): string {
+  if (again === null) return '';
+  const when = again === 'soon' ? 'after a quarter of an hour' : 'after a day';
+  const right = code === 'insufficientAccessRights' ? ' (which right is lacking: dirpost check)' : '';
+  return `. It is asked again ${when}, or at once by: dirpost dispatch --again${right}`;
+}
+
+function receivedWords({ directory, state, dn, writtenMs, code, reason, again }: WrittenStory): string {
   const because = reason === null ? '' : `: ${reason}`;
   switch (state) {
     case 'written':
       return `written ${time(writtenMs)} as ${dn}${because}`;
     case 'refused':
-      return `REFUSED (${code})${because}`;
+      return `REFUSED (${code})${because}${againWords(again, code)}`;
     case 'waiting':
       return 'comes with the next write (dirpost dispatch)';
     case 'waiting-approval':

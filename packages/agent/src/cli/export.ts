@@ -1,9 +1,17 @@
-/** `dirpost export`: the replica as LDIF, or as JSON, each entry with the DN that it has at its owner. */
+/** `dirpost export`: the replica as LDIF, or as JSON, each entry with the DN that it has at its owner, edits folded in. */
 import { open, rename, rm } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { fileError, writeLdif } from '@dirpost/adapters';
-import { type Attributes, decodeEntry, type DirectoryEntry, type Entry, shownBytes, type Store } from '@dirpost/core';
+import {
+  type Attributes,
+  decodeEntry,
+  type DirectoryEntry,
+  type Entry,
+  foldedRows,
+  shownBytes,
+  type Store,
+} from '@dirpost/core';
 import { counted } from '../events.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { shownValue, textOf } from './entries.ts';
@@ -72,9 +80,13 @@ async function toFile(file: string, entries: AsyncIterable<DirectoryEntry>): Pro
 /** Members that are known stand with the DNs that they have at their owners. */
 async function* replicaEntries(store: Store): AsyncGenerator<DirectoryEntry> {
   for (let after = 0; ; ) {
-    const rows = await store.read((tx) => tx.scanEntries('replica', after, BATCH));
+    const from = after;
+    const { rows, shown } = await store.read(async (tx) => {
+      const batch = await tx.scanEntries('replica', from, BATCH);
+      return { rows: batch, shown: await foldedRows(tx, batch) };
+    });
     if (rows.length === 0) return;
-    for (const row of rows) yield await exported(store, decodeEntry(shownBytes(row)!));
+    for (const bytes of shown) if (bytes !== null) yield await exported(store, decodeEntry(bytes));
     after = rows.at(-1)!.number;
   }
 }

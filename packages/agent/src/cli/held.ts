@@ -31,9 +31,16 @@ import {
   tableOf,
 } from '../held.ts';
 import type { Postoffice } from '../postoffice.ts';
+import {
+  type NamedMatch,
+  namedMatches,
+  type WaitingMatches,
+  waitingMatches,
+  waitingWords,
+} from '../waiting-matches.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { countOf } from './entries.ts';
-import { printableJson, type Screen, time } from './screen.ts';
+import { type Column, printableJson, type Screen, time } from './screen.ts';
 
 export interface HeldOptions {
   place?: Place;
@@ -65,18 +72,20 @@ export async function held(call: Invocation, { place, owner, limit }: HeldOption
     postoffice.store.read(async (tx) => {
       const { screen } = call;
       const firstWrites = await waitingFirstWrites(tx, postoffice);
+      const waiting = await waitingMatches(tx, postoffice);
+      const matches = await namedMatches(tx, postoffice, screen.json ? Infinity : most);
       const groups = (await heldGroups(tx)).filter((group) => places.includes(group.place) && isOf(group, owner));
       const tallies = new Tallies(groups, most);
       const lines = eachLine(tx, places, owner);
-      if (screen.json) await stream(screen, { postoffice, firstWrites, tallies, lines });
+      if (screen.json) await stream(screen, { postoffice, firstWrites, matches, tallies, lines });
       else {
         for await (const line of lines) tallies.add(line);
         const { heldAtServer } = await loadOwn(tx);
         // The server's own requestor would tell it twice.
         const atServer = postoffice.server === null ? heldAtServer : 0;
-        show(screen, tallies, postoffice, { firstWrites, heldAtServer: atServer, owner });
+        show(screen, tallies, postoffice, { firstWrites, waiting, matches, heldAtServer: atServer, owner });
       }
-      return tallies.entries > 0 || firstWrites.length > 0 ? EXIT.held : EXIT.done;
+      return tallies.entries + firstWrites.length + waiting.length > 0 ? EXIT.held : EXIT.done;
     }),
   );
 }
@@ -163,14 +172,15 @@ function keyOf(place: Place, within: string | null): string {
 interface Told {
   postoffice: Postoffice;
   firstWrites: FirstWrite[];
+  matches: NamedMatch[];
   tallies: Tallies;
   lines: AsyncIterable<HeldLine>;
 }
 
 /** One document, in which no more than a line is held in memory. */
-async function stream(screen: Screen, { postoffice, firstWrites, tallies, lines }: Told): Promise<void> {
-  const [name, waiting] = [postoffice.name, firstWrites].map((value) => printableJson(value));
-  screen.raw(`{\n"postoffice": ${name},\n"firstWrites": ${waiting},\n"entries": [`);
+async function stream(screen: Screen, { postoffice, firstWrites, matches, tallies, lines }: Told): Promise<void> {
+  const [name, waiting, linked] = [postoffice.name, firstWrites, matches].map((value) => printableJson(value));
+  screen.raw(`{\n"postoffice": ${name},\n"firstWrites": ${waiting},\n"matches": ${linked},\n"entries": [`);
   let between = '\n';
   for await (const line of lines) {
     tallies.add(line);
@@ -189,9 +199,11 @@ async function stream(screen: Screen, { postoffice, firstWrites, tallies, lines 
 }
 
 function show(screen: Screen, tallies: Tallies, postoffice: Postoffice, more: Shown): void {
-  const { firstWrites, heldAtServer, owner } = more;
+  const { firstWrites, waiting, matches, heldAtServer, owner } = more;
   for (const one of firstWrites) screen.line(firstWriteWords(one));
   if (firstWrites.length > 0) screen.line('  What would be written shows: dirpost preview');
+  for (const line of waiting.flatMap(waitingWords)) screen.line(line);
+  screen.table(matches, matchColumns);
   for (const group of tallies.groups) showGroup(screen, tallies.of(group), group, postoffice, owner);
   if (tallies.approved > 0) {
     screen.line(`Approved, and done with the next read (dirpost sync): effects on ${entryWords(tallies.approved)}.`);
@@ -200,7 +212,7 @@ function show(screen: Screen, tallies: Tallies, postoffice: Postoffice, more: Sh
     screen.line();
     screen.line('If it is a mistake, mend its cause: what is held goes by itself with the next read or update.');
     screen.line('If it is meant: dirpost approve --all, or --owner NAME, or --entry ID-OR-DN');
-  } else if (firstWrites.length === 0 && tallies.approved === 0) {
+  } else if (firstWrites.length + waiting.length === 0 && tallies.approved === 0) {
     screen.line(owner === undefined ? 'Nothing is held here.' : `Nothing of ${owner} is held here.`);
   }
   if (heldAtServer > 0) {
@@ -209,7 +221,18 @@ function show(screen: Screen, tallies: Tallies, postoffice: Postoffice, more: Sh
   }
 }
 
+/** Both sides of what may be one. */
+export const matchColumns: Column<NamedMatch>[] = [
+  { title: 'entry', value: (one) => one.name ?? one.mail ?? one.id },
+  { title: 'of', value: (one) => one.owner },
+  { title: 'may be', value: (one) => one.dn },
+  { title: 'by', value: (one) => one.by },
+  { title: 'but', value: (one) => (one.state === 'ambiguous' ? 'is ambiguous' : 'waits') },
+];
+
 interface Shown {
+  waiting: WaitingMatches[];
+  matches: NamedMatch[];
   firstWrites: FirstWrite[];
   heldAtServer: number;
   owner: string | undefined;

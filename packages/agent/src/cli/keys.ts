@@ -1,8 +1,9 @@
 /** `dirpost keys`: the fingerprints of this postoffice and of those it believes, for people who compare them. */
-import { fingerprint, keyId, publicKeys, recoveryFingerprint } from '@dirpost/message';
+import { fingerprint, isHybrid, keyId, publicKeys, recoveryFingerprint } from '@dirpost/message';
 import { loadKeys } from '../keys.ts';
 import { loadPeers, type Peer } from '../peers.ts';
 import { configurationOf, EXIT, type ExitCode, type Invocation } from './command.ts';
+import { time } from './screen.ts';
 
 export async function keysCommand(call: Invocation): Promise<ExitCode> {
   const { postoffice, role, dataFolder } = await configurationOf(call);
@@ -17,7 +18,10 @@ export async function keysCommand(call: Invocation): Promise<ExitCode> {
     keyIds: [keyIdOf(announced.signing)],
     recipient: announced.recipient,
     recovery: own.recovery === undefined ? null : recoveryFingerprint(own.recovery),
+    postQuantum: isHybrid(announced.recipient),
+    olderUntilMs: own.older?.untilMs ?? null,
   };
+  const shown = (peer: Peer) => shownPeer(peer, own.announced?.serial);
   screen.data({ own: self, peers: peers.map(shown) });
   screen.line(`${postoffice} (this postoffice)`);
   screen.facts([
@@ -27,6 +31,10 @@ export async function keysCommand(call: Invocation): Promise<ExitCode> {
       'recovery key',
       self.recovery ?? (role === 'server' ? 'none: it was made by an older dirpost' : 'only a server has one'),
     ],
+    ['sort', self.postQuantum ? 'post-quantum hybrid' : 'X25519'],
+    ...(self.olderUntilMs === null
+      ? []
+      : ([['older keys', `until ${time(self.olderUntilMs)}`]] satisfies [string, string][])),
   ]);
   for (const peer of peers.map(shown)) {
     screen.line();
@@ -34,6 +42,7 @@ export async function keysCommand(call: Invocation): Promise<ExitCode> {
     screen.facts([
       ['fingerprint', peer.fingerprint],
       ['key id', peer.keyIds.join(', ')],
+      ...(peer.knowsOurs ? [] : ([['knows ours', 'not yet']] satisfies [string, string][])),
       ...(peer.recovery === null ? [] : ([['recovery key', peer.recovery]] satisfies [string, string][])),
     ]);
   }
@@ -42,9 +51,18 @@ export async function keysCommand(call: Invocation): Promise<ExitCode> {
   return EXIT.done;
 }
 
-function shown({ name, role, signing, recoveryKey, suspended = false, fingerprint: print }: Peer) {
+function shownPeer(peer: Peer, serial: number | undefined) {
+  const { name, role, signing, recoveryKey, suspended = false, fingerprint: print, heard } = peer;
   const recovery = recoveryKey === undefined ? null : recoveryFingerprint(recoveryKey);
-  return { name, role, fingerprint: print, keyIds: signing.map(keyIdOf), recovery, suspended };
+  return {
+    name,
+    role,
+    fingerprint: print,
+    keyIds: signing.map(keyIdOf),
+    recovery,
+    suspended,
+    knowsOurs: serial === undefined || heard === serial,
+  };
 }
 
 function keyIdOf(signing: string): string {

@@ -35,6 +35,7 @@ export async function listShow(call: Invocation, name: string | undefined): Prom
       screen.facts([
         ['filter', list.filter],
         ['released', list.attributes.join(', ')],
+        ['edits', (list.edits ?? []).join(', ') || 'none'],
         ['receivers', list.receivers === '*' ? 'all that no other list names' : list.receivers.join(', ')],
         ['followed by', list.followers.join(', ')],
         ['digest', list.digest],

@@ -3,8 +3,19 @@
  * what it says is compared with what stands there.
  */
 import { formatLdif, LdapDirectory } from '@dirpost/adapters';
-import { DirpostError, type PlannedChange, plannedDifferences, type Store } from '@dirpost/core';
+import {
+  approveMatches,
+  type DirectoryChange,
+  DirpostError,
+  type Found,
+  type PlannedChange,
+  plannedDifferences,
+  type Store,
+} from '@dirpost/core';
+import { ContainerWrites } from '../both/container-writes.ts';
+import { decide, lookInto } from '../match-target.ts';
 import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
+import { type NamedMatch, namedMatches } from '../waiting-matches.ts';
 import type { Invocation } from './command.ts';
 import type { WriteCounts } from './preview.ts';
 
@@ -15,7 +26,7 @@ const MOST_NAMED = 1_000;
 
 export async function previewEntries(
   { screen, signal }: Invocation,
-  { store }: Pick<Postoffice, 'store'>,
+  postoffice: Postoffice,
   target: SubscribingDirectory,
   ldif: boolean,
 ): Promise<WriteCounts> {
@@ -23,30 +34,52 @@ export async function previewEntries(
   if (!(directory instanceof LdapDirectory)) {
     throw new DirpostError('wrong-use', `${directory.name} cannot show what would be written.`);
   }
-  const { planned, more } = await planOf(store, target);
+  const found = await lookInto(postoffice, target, signal);
+  const { planned, more, matches } = await planOf(postoffice, target, found);
   const counts: WriteCounts = { directory: directory.name, add: 0, modify: 0, delete: 0, rename: 0, refused: 0, more };
   const changes: NonNullable<WriteCounts['changes']> = [];
-  for await (const { dn, action, records, code, reason } of directory.preview(planned, signal)) {
+  for await (const { dn, action, records, code, reason } of directory.preview(
+    await shown(postoffice, target, planned, signal),
+    signal,
+  )) {
     if (action !== 'nothing') counts[action] = (counts[action] ?? 0) + 1;
     if (action !== 'nothing' && changes.length < MOST_NAMED) {
       changes.push({ dn, action, ...(code !== undefined && { code, reason: reason ?? '' }) });
     }
     if (ldif && records.length > 0) screen.raw(formatLdif(records, { version: false }));
   }
-  return { ...counts, changes };
+  return { ...counts, changes, matches };
+}
+
+/** Of both ways: without what was set by hand and stays. */
+async function shown(
+  { store }: Postoffice,
+  { directory, both }: SubscribingDirectory,
+  planned: PlannedChange[],
+  signal: AbortSignal,
+): Promise<DirectoryChange[]> {
+  return both === undefined ? planned : new ContainerWrites(directory, both, store).withWhatStays(planned, signal);
 }
 
 /** Rolls back what the plan writes down. */
 class PreviewEnds extends Error {}
 
 async function planOf(
-  store: Store,
-  { options, shape = '' }: SubscribingDirectory,
-): Promise<{ planned: PlannedChange[]; more: number }> {
+  postoffice: Postoffice,
+  target: SubscribingDirectory,
+  found: Found | null,
+): Promise<{ planned: PlannedChange[]; more: number; matches: NamedMatch[] }> {
+  const { store } = postoffice;
+  const { options, shape = '' } = target;
+  let matches: NamedMatch[] = [];
   const planned: PlannedChange[] = [];
   let more = 0;
   try {
     await store.transaction(async (tx) => {
+      if (found !== null) await decide(tx, target, found);
+      matches = await namedMatches(tx, { subscribing: [target] }, MOST_NAMED);
+      // As if it were approved, so that it is seen what would be changed.
+      if (found !== null && (await approveMatches(tx, options.name)) > 0) await decide(tx, target, found);
       const scratch: Store = { transaction: (work) => work(tx), read: (work) => work(tx), close: async () => {} };
       for await (const change of plannedDifferences(scratch, { ...options, shape, again: true })) {
         if (planned.length < MOST_COMPARED) planned.push(change);
@@ -57,5 +90,5 @@ async function planOf(
   } catch (error) {
     if (!(error instanceof PreviewEnds)) throw error;
   }
-  return { planned, more };
+  return { planned, more, matches };
 }

@@ -1,12 +1,14 @@
 /** `dirpost preview`: what the next sync would publish, and what would be written. Changes nothing. */
 import { differences, formatLdif } from '@dirpost/adapters';
 import { type DirectoryEntry, DirpostError, isDirpostError, previewedChanges } from '@dirpost/core';
-import { collect } from '../collect.ts';
+import { collect, type Collected } from '../collect.ts';
 import { type DuplicateCount, duplicateWords, findDuplicates } from '../duplicates.ts';
 import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { previewEntries } from './preview-ldap.ts';
+import { matchColumns } from './held.ts';
 import type { Column, Screen } from './screen.ts';
+import type { NamedMatch } from '../waiting-matches.ts';
 
 export interface WriteCounts {
   directory: string;
@@ -22,6 +24,8 @@ export interface WriteCounts {
   problem?: string;
   /** Some of them. */
   changes?: { dn: string; action: string; code?: string; reason?: string }[];
+  /** Entries that may be what is there already. */
+  matches?: NamedMatch[];
 }
 
 export async function preview(call: Invocation, options: { ldif?: boolean }): Promise<ExitCode> {
@@ -52,6 +56,7 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
       { title: 'held', value: (one) => one.summary?.held.entries, align: 'right' },
       { title: 'left out', value: (one) => one.summary?.leftOut, align: 'right' },
       { title: 'refused', value: (one) => one.summary?.refusedCount, align: 'right' },
+      ...(collected.some(({ summary }) => (summary?.recognised ?? 0) > 0) ? [otherKeyColumn] : []),
       { title: 'problem', value: (one) => one.problem ?? 'none' },
     ]);
     screen.table(
@@ -61,11 +66,31 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
         { title: 'because', value: (one) => one.reason },
       ],
     );
+    showAmbiguous(screen, collected);
     showWrites(call, writes);
     showDuplicates(screen, duplicates);
     return [...collected, ...writes].some(({ problem = null }) => problem !== null) ? EXIT.failed : EXIT.done;
   });
 }
+
+/** Who might be an entry that is missing: he is published as a new one, and that one is removed, within the limits. */
+function showAmbiguous(screen: Screen, collected: Collected[]): void {
+  const ambiguous = collected.flatMap((one) => one.summary?.ambiguous ?? []);
+  screen.table(ambiguous, [
+    { title: 'came', value: (one) => (one.cameCount === 1 ? one.came : `${one.came} and ${one.cameCount - 1} more`) },
+    {
+      title: 'may be',
+      value: (one) => (one.missingCount === 1 ? one.missing : `${one.missing} or ${one.missingCount - 1} more`),
+    },
+    { title: 'by', value: (one) => one.attribute },
+  ]);
+}
+
+const otherKeyColumn: Column<Collected> = {
+  title: 'other key',
+  value: (one) => one.summary?.recognised,
+  align: 'right',
+};
 
 const byEntryColumns: Column<WriteCounts>[] = [
   { title: 'rename', value: (one) => one.rename, align: 'right' },
@@ -99,6 +124,10 @@ function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
     { title: 'would be refused', value: (one) => one.dn },
     { title: 'because', value: (one) => one.reason },
   ]);
+  screen.table(
+    writes.flatMap(({ matches = [] }) => matches),
+    matchColumns,
+  );
   for (const { directory, more = 0 } of writes) {
     if (more > 0) screen.line(`${directory}: ${more} more changes are not shown here.`);
   }

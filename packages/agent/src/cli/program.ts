@@ -151,6 +151,7 @@ function addSetUp(program: Command, run: Run): void {
       'also send a message file by mail, and wait for its answer (at the server: until it is back here)',
     )
     .option('--wait <seconds>', 'how long to wait for that', '120')
+    .option('--store', 'also read the whole store, and say whether it is damaged: minutes for a large one')
     .action(run(async () => (await import('./check.ts')).check));
 }
 
@@ -214,10 +215,22 @@ function addJoining(program: Command, run: Run): void {
     .option('--keep-entries', 'its entries stay on the lists')
     .option('--withdraw-entries', 'its entries leave the lists of everybody')
     .action(run(async () => (await import('./requestor.ts')).requestorRemove, always));
-  program
+  const keys = program
     .command('keys')
     .description('show fingerprints: of this postoffice, its recovery key, and those it knows')
     .action(run(async () => (await import('./keys.ts')).keysCommand));
+  keys
+    .command('roll')
+    .description('take new keys, signed for by those before; the others follow by themselves')
+    .option('--overlap <time>', 'how long those before are used, too', '30d')
+    .option('--post-quantum', 'post-quantum hybrid ones')
+    .action(run(async () => (await import('./keys-change.ts')).keysRoll));
+  keys
+    .command('replace')
+    .description('on the server, after its keys were lost or stolen: take new ones by its recovery key')
+    .option('--recovery-key-file <file>', 'file with the recovery key (else it is asked for, or $DIRPOST_RECOVERY_KEY)')
+    .option('--overlap <time>', 'how long what was sealed for the keys before is opened', '30d')
+    .action(run(async () => (await import('./keys-change.ts')).keysReplace));
 }
 
 function addCycle(program: Command, run: Run): void {
@@ -286,8 +299,22 @@ function addLooking(program: Command, run: Run): void {
     .option('--limit <count>', 'at most so many values', '50')
     .action(run(async () => (await import('./duplicates.ts')).duplicates));
   program
+    .command('conflicts')
+    .argument('[number]', 'one conflict')
+    .description('list what was changed by hand or by others on both sides, and settle what waits')
+    .addOption(new Option('--take <side>', 'settle it: that side wins').choices(['directory', 'network']))
+    .option('--forget', 'remove it from the list')
+    .option('--open', 'only those that wait')
+    .option('--limit <count>', 'at most so many, the newest', '50')
+    .action(
+      run(
+        async () => (await import('./conflicts.ts')).conflicts,
+        (_number, { take, forget }) => take !== undefined || forget === true,
+      ),
+    );
+  program
     .command('explain')
-    .argument('<person>', 'entry id, mail address, uid, cn, key, DN or RFC 4515 filter')
+    .argument('<person>', 'entry id, mail address, name, uid, key, DN or RFC 4515 filter')
     .description('tell where the change of a person is, and why it is not where it should be')
     .option('--read', 'read the directories of this postoffice too, and say what the mapping makes of the entry')
     .action(run(async () => (await import('./explain.ts')).explain));
@@ -322,15 +349,56 @@ function addRepair(program: Command, run: Run): void {
     );
   program
     .command('backup')
-    .argument('<folder>', 'new folder to make it in')
-    .description('back up store, keys and configuration; an agent may be running')
+    .argument('<file>', 'new file to make it in')
+    .description('back up store, keys and configuration, sealed for the recovery key; an agent may be running')
+    .option('--passphrase', 'seal it by a passphrase, which is asked for (or $DIRPOST_BACKUP_PASSPHRASE)')
+    .option('--passphrase-file <file>', 'seal it by the passphrase in this file')
+    .option('--passphrase-command <command>', 'seal it by the passphrase that this program prints')
+    .option('--recipient <recipient...>', 'seal it for these age recipients (age1…)')
+    .option('--plain', 'do not seal it: a folder, which holds private keys')
     .action(run(async () => (await import('./backup.ts')).backup));
+  program
+    .command('restore')
+    .argument('<file>', 'a sealed backup')
+    .description('make a postoffice of a sealed backup; it goes on as a new incarnation')
+    .option('--replace', 'take the place of the postoffice that is there, which is kept aside')
+    .option(
+      '--passphrase-file <file>',
+      'file with its passphrase (else it is asked for, or $DIRPOST_BACKUP_PASSPHRASE)',
+    )
+    .option('--passphrase-command <command>', 'program that prints its passphrase')
+    .option('--recovery-key-file <file>', 'file with the recovery key (else it is asked for, or $DIRPOST_RECOVERY_KEY)')
+    .option('--identity <file>', 'file with an age identity, where it was sealed for another recipient')
+    .action(run(async () => (await import('./restore.ts')).restoreCommand));
   program
     .command('unlink')
     .argument('<directory>', 'name of a directory in the configuration')
     .argument('<dn>', 'DN of the entry there')
     .description('forget which entry of the network an entry of a directory is')
+    .option('--entry <id>', 'where it may be several: the entry of the network that it is not')
     .action(run(async () => (await import('./unlink.ts')).unlinkCommand, always));
+  program
+    .command('link')
+    .argument('<directory>', 'name of a directory in the configuration')
+    .argument('<dn>', 'DN of the entry there')
+    .description('take back what unlink said: an entry that was there before may be one of the network again')
+    .action(run(async () => (await import('./unlink.ts')).linkCommand, always));
+  const directory = program.command('directory').description('directories of this postoffice');
+  directory
+    .command('remove')
+    .argument('<name>', 'name that it had in the configuration')
+    .description('say what becomes of what a directory published, or got, that leaves the configuration')
+    .option('--keep', 'what it published stays published; what was written into it stays there')
+    .option(
+      '--withdraw',
+      'what it published leaves the network; what was written into it is removed, while it is configured',
+    )
+    .action(
+      run(
+        async () => (await import('./directory.ts')).directoryRemove,
+        (_name, { keep, withdraw }) => (keep === true) !== (withdraw === true),
+      ),
+    );
   program
     .command('recover')
     .description('go on after this postoffice stopped because of another copy')

@@ -3,6 +3,9 @@
  * without control characters, so that nothing in a directory can speak to the terminal.
  */
 import type { Progress } from '../events.ts';
+import { printable, printableJson } from '../printable.ts';
+
+export { printable, printableJson };
 
 export interface Column<Row> {
   title: string;
@@ -29,11 +32,21 @@ export class Screen {
     readonly json: boolean,
   ) {}
 
-  /** A line for people; nothing with --json. */
+  /** A line for people, and empty ones before it; nothing with --json. A value in it never makes a line of its own. */
   line(text = ''): void {
+    const start = text.search(/[^\n]|$/);
+    this.#write(`${text.slice(0, start)}${printable(text.slice(start))}`);
+  }
+
+  /** Text of this program that has several lines. */
+  lines(text: string): void {
+    this.#write(printable(text, true));
+  }
+
+  #write(text: string): void {
     if (this.json) return;
     this.clearProgress();
-    this.streams.out.write(`${printable(text, true)}\n`);
+    this.streams.out.write(`${text}\n`);
   }
 
   /** The one document of --json; nothing for people. */
@@ -84,14 +97,6 @@ export class Screen {
   }
 }
 
-function replacer(_key: string, value: unknown): unknown {
-  if (value instanceof Map) return Object.fromEntries(value);
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
-  const buffer = value as { type?: unknown; data?: unknown } | null;
-  if (buffer?.type === 'Buffer' && Array.isArray(buffer.data)) return Buffer.from(buffer.data).toString('hex');
-  return value;
-}
-
 /** Columns get what they need; what is too wide for the terminal is cut from the widest column, with an ellipsis. */
 export function formatTable<Row>(rows: Row[], columns: Column<Row>[], width: number): string[] {
   const cells = rows.map((row) => columns.map((column) => printable(String(column.value(row) ?? '–'))));
@@ -122,21 +127,6 @@ function cut(text: string, width: number): string {
 function pad(text: string, width: number, align: 'right' | undefined): string {
   const space = ' '.repeat(Math.max(0, width - [...text].length));
   return align === 'right' ? space + text : text + space;
-}
-
-/** Without control characters, and without marks that change the direction of what follows. */
-export function printable(text: string, keepLines = false): string {
-  const controls = keepLines
-    ? /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
-    : /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-  return text.replace(controls, (character) => `\\x${character.codePointAt(0)!.toString(16).padStart(2, '0')}`);
-}
-
-/** The same characters as JSON escapes: the value stays what it is. */
-export function printableJson(value: unknown, indent?: number): string {
-  const text = JSON.stringify(value, replacer, indent);
-  const escaped = (character: string) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`;
-  return text.replace(/[\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, escaped);
 }
 
 /** "2026-11-20 14:03:11", local time. */

@@ -1,10 +1,13 @@
 /** `dirpost status`: where this postoffice stands, and on the server where every requestor stands. Gathered in status.ts. */
+import { conflictWords } from '../both/conflicts.ts';
 import { said } from '../bounce-words.ts';
 import { clashWords, duplicateWords } from '../duplicates.ts';
 import { counted } from '../events.ts';
 import type { DirectoryState } from '../directory-state.ts';
 import { firstWriteWords } from '../held.ts';
+import { waitingWords } from '../waiting-matches.ts';
 import type { Postoffice } from '../postoffice.ts';
+import { keptLine, removedLines } from '../removed-directories.ts';
 import { type AttentionCode, gatherStatus, type RequestorStatus, type ServerStatus, type Status } from '../status.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { ago, elapsed } from './elapsed.ts';
@@ -20,23 +23,32 @@ export async function status(call: Invocation): Promise<ExitCode> {
     screen.data(gathered);
     showOwn(screen, postoffice, gathered);
     showDirectories(screen, gathered.directories);
+    showRemoved(screen, gathered);
     if (gathered.server !== null) showServer(screen, gathered.server, gathered.nowMs);
     showRefused(screen, gathered);
     const { here, atServer, atRequestors } = gathered.held;
-    return here + atServer + atRequestors + gathered.firstWrites.length > 0 ? EXIT.held : EXIT.done;
+    const waiting = gathered.firstWrites.length + gathered.matches.length;
+    return here + atServer + atRequestors + waiting > 0 ? EXIT.held : EXIT.done;
   });
 }
 
+function entriesAndEdits(all: number, edits: number): string {
+  return edits === 0 ? counted(all, 'entry') : `${counted(all - edits, 'entry')}, ${counted(edits, 'edit')}`;
+}
+
 function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
-  const { own, role, corrupt, held, firstWrites, unsent, bounced, uncollected } = status;
+  const { own, edits, role, corrupt, held, firstWrites, unsent, bounced, uncollected } = status;
   screen.line(
     `${postoffice.name}: ${role === 'server' ? 'directory server' : `requestor of ${postoffice.requestor.server}`}`,
   );
   const answered = own.answeredMs === null ? 'never' : time(own.answeredMs);
   screen.facts([
-    ['published', `${counted(own.live, 'entry')}, seq ${own.seq}, digest ${own.digest}`],
+    ['published', `${entriesAndEdits(own.live, edits.published)}, seq ${own.seq}, digest ${own.digest}`],
     ['accepted by server', `up to seq ${own.accepted}${own.sendFull ? '; it wants everything again' : ''}`],
-    ['replica', `${counted(own.replica.live, 'entry')}, seq ${own.cursor?.seq ?? 0}, digest ${own.replica.digest}`],
+    [
+      'replica',
+      `${entriesAndEdits(own.replica.live, edits.replica)}, seq ${own.cursor?.seq ?? 0}, digest ${own.replica.digest}`,
+    ],
     ['last exchange', `${own.number}, ${time(own.exchangeMs)}; answered ${answered}`],
     ['last verification', time(own.verifiedMs)],
     ['incarnation', own.incarnation],
@@ -61,10 +73,12 @@ function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
   }
   if (held.here > 0) screen.line(`  HELD: ${counted(held.here, 'entry')}. Look, and approve or not: dirpost held`);
   for (const one of firstWrites) screen.line(`  HELD: ${firstWriteWords(one)}`);
+  for (const line of status.matches.flatMap(waitingWords)) screen.line(`  HELD: ${line}`);
   if (held.atServer > 0) {
     const { server } = postoffice.requestor;
     screen.line(`  HELD at the server: ${counted(held.atServer, 'entry')}. Look there, at ${server}: dirpost held`);
   }
+  if (status.conflicts > 0) screen.line(`  ${conflictWords(status.conflicts)}`);
   showDuplicates(screen, status);
   if (corrupt > 0) screen.line(`  ${counted(corrupt, 'message file')} could not be taken; see: dirpost queue`);
 }
@@ -95,6 +109,11 @@ function showDirectories(screen: Screen, directories: DirectoryState[]): void {
     const problem = problemOf(state);
     if (problem !== null) screen.line(`  ${state.name}: ${problem}${sinceWhen(state)}`);
   }
+}
+
+function showRemoved(screen: Screen, { removedDirectories, keptDirectories }: Status): void {
+  for (const one of removedDirectories) for (const line of removedLines(one)) screen.line(`  ${line}`);
+  for (const one of keptDirectories) screen.line(`  ${keptLine(one)}`);
 }
 
 function sinceWhen({ readProblem, readProblemSinceMs, write }: DirectoryState): string {
@@ -230,6 +249,7 @@ function showRefused(screen: Screen, { own, directories, server }: Status): void
   }
   for (const { id, code, reason } of own.refused.entries) lines.push({ where: 'server', entry: id, code, reason });
   for (const { id, code, reason } of own.clashes.entries) lines.push({ where: 'server', entry: id, code, reason });
+  for (const { id, code, reason } of own.refusedElsewhere) lines.push({ where: 'others', entry: id, code, reason });
   for (const one of server?.requestors ?? []) {
     for (const { id, code, reason } of one.flagged)
       lines.push({ where: `server, of ${one.name}`, entry: id, code, reason });
@@ -247,6 +267,9 @@ function showRefused(screen: Screen, { own, directories, server }: Status): void
   ]);
   if (!lines.some(({ where }) => where.startsWith('write of '))) return;
   screen.line(
-    'Who one is, and where it stands: dirpost explain ID. When the reason is mended: dirpost dispatch --again',
+    'Who one is, and where it stands: dirpost explain ID. What may pass by itself is asked again after a quarter of an',
+  );
+  screen.line(
+    'hour, all others after a day, such as those that lack a right. At once, when it is mended: dirpost dispatch --again',
   );
 }

@@ -4,12 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DirpostError, loadOwn } from '@dirpost/core';
+import { conflictWords, countOpenConflicts } from '../both/conflicts.ts';
 import { collectAndSend } from '../cycle.ts';
 import { addDispatched, catchUpOwn, type Dispatched, dispatch } from '../dispatch.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { EXIT, type ExitCode, type Invocation, type Turn, withTurns } from './command.ts';
 import { counted } from '../events.ts';
 import { heldHere, heldLines, isHeld } from '../held.ts';
+import { removedDirectories, removedLines } from '../removed-directories.ts';
 import { bytes } from './screen.ts';
 
 const FIRST_POLL_MS = 50;
@@ -34,7 +36,10 @@ export async function sync(call: Invocation, options: { wait: string; whole?: bo
     const total = { messages: sent.messages + arrived.sent.messages, bytes: sent.bytes + arrived.sent.bytes };
     const inStep = own.cursor !== null && own.accepted === own.seq && !own.sendFull && own.request === 'changes';
     const held = await postoffice.store.read((tx) => heldHere(tx, postoffice));
-    screen.data({ collected, submitted, sent: total, dispatched: arrived, answered, inStep, held });
+    const conflicts = await postoffice.store.read(countOpenConflicts);
+    const removed = await postoffice.store.read((tx) => removedDirectories(tx, postoffice));
+    const came = { collected, submitted, sent: total, dispatched: arrived, answered, inStep, held };
+    screen.data({ ...came, removedDirectories: removed, conflicts });
     if (arrived.corrupt > 0)
       screen.line(`${counted(arrived.corrupt, 'message file')} could not be taken; see: dirpost queue`);
     screen.line();
@@ -45,7 +50,8 @@ export async function sync(call: Invocation, options: { wait: string; whole?: bo
     if (answered && inStep) screen.line(`In step ${whom}: digests agree.`);
     else if (answered) screen.line('Answered; the next sync goes on from here.');
     else screen.line(`No answer of ${postoffice.requestor.server} yet. It comes with a later sync or dispatch.`);
-    for (const line of heldLines(held)) screen.line(line);
+    for (const line of [...heldLines(held), ...removed.flatMap(removedLines)]) screen.line(line);
+    if (conflicts > 0) screen.line(conflictWords(conflicts));
     const failed =
       collected.some(({ problem }) => problem !== null) ||
       sent.failed + arrived.sent.failed + arrived.unwritten + arrived.corrupt > 0;

@@ -85,6 +85,15 @@ export const mapping = z
     'Mapping. Network attribute: the attribute here (renames it), a template ("{givenName} {sn|upper}"), or null (drops it). Attributes that are not named pass as they are, but never passwords and operational attributes.',
   );
 
+/** Network attributes by which an entry that came under another key is known again. */
+export const match = z
+  .array(attributeName)
+  .max(10, 'must name at most 10 attributes')
+  .default(['employeeNumber', 'uid', 'mail'])
+  .describe(
+    'A directory that was restored or reloaded may give its entries other keys. Network attributes, as they are published, by which an entry is then known again, in this order: one value, of one entry that is missing and one that came. Groups are known by their DN too. []: whoever has another key is somebody else.',
+  );
+
 export const name = plainName.describe(
   'A name for screens and commands; unique here. It stands in the store, so do not change it.',
 );

@@ -7,6 +7,7 @@ import {
   firstWrite,
   kinds,
   mapping,
+  match,
   name,
   space,
   templateOf,
@@ -14,6 +15,7 @@ import {
 } from './directory-fields.ts';
 import { attributeName, dn, duration, filter, path, size } from './fields.ts';
 import { publishLdap, subscribeLdap } from './ldap.ts';
+import { bothLdap, type BothLdap } from './ldap-both.ts';
 
 const filePath = path.describe('The file; seen from the folder of this configuration.');
 const publish = z.literal('publish').describe('`publish`: this directory → network.');
@@ -24,6 +26,7 @@ const subscribe = z
 const selection = {
   filter: filter.default('(objectClass=*)').describe('Only entries that match this filter (RFC 4515).'),
   kinds,
+  match,
 };
 
 /** Of directories that give entries with DNs and attributes of their own. */
@@ -262,7 +265,9 @@ const directionError = { error: 'must be publish or subscribe' };
 export const directory = z.discriminatedUnion(
   'type',
   [
-    z.discriminatedUnion('direction', [publishLdap, subscribeLdap], directionError),
+    z.discriminatedUnion('direction', [publishLdap, subscribeLdap, bothLdap], {
+      error: 'must be publish, subscribe or both',
+    }),
     z.discriminatedUnion('direction', [publishLdif, subscribeLdif], directionError),
     z.discriminatedUnion('direction', [publishCsv, subscribeCsv], directionError),
     publishCommand,
@@ -270,6 +275,7 @@ export const directory = z.discriminatedUnion(
   typeError,
 );
 
-export type DirectoryConfiguration = z.output<typeof directory>;
+/** One of both ways is two (twoOfBoth). */
+export type DirectoryConfiguration = Exclude<z.output<typeof directory>, BothLdap>;
 export type PublishDirectory = Extract<DirectoryConfiguration, { direction: 'publish' }>;
 export type SubscribeDirectory = Extract<DirectoryConfiguration, { direction: 'subscribe' }>;

@@ -27,6 +27,7 @@ export function checkLdap(values: unknown): PlacedFault[] {
     return [
       ...earlier.flatMap((other) => readTwice(one, other)),
       ...earlier.flatMap((other) => writtenTwice(one, other)),
+      ...readsContainerOnly(one),
       ...directories.filter((other) => isSameServer(one, other)).flatMap((other) => readBack(one, other)),
     ];
   });
@@ -38,17 +39,23 @@ function ldapDirectories(values: unknown): LdapDirectory[] {
   return given.flatMap((one: unknown, i): LdapDirectory[] => {
     if (textAt(one, ['type']) !== 'ldap') return [];
     const path: FaultPath = ['directories', i];
+    const [direction, container] = [textAt(one, ['direction']), textAt(one, ['container'])];
     return [
       {
         name: textAt(one, ['name']) ?? '?',
         path,
         servers: serversOf(one),
-        bases: textAt(one, ['direction']) === 'publish' ? basesOf(one, path) : [],
-        excluded: listAt(one, ['exclude']).flatMap((exclusion) => textAt(exclusion, ['dn']) ?? []),
-        container: textAt(one, ['direction']) === 'subscribe' ? textAt(one, ['container']) : null,
+        bases: direction === 'publish' || direction === 'both' ? basesOf(one, path) : [],
+        // Of both ways: its own container is left out by itself.
+        excluded: [...excludedBy(one), ...(direction === 'both' ? [container ?? []].flat() : [])],
+        container: direction === 'subscribe' || direction === 'both' ? container : null,
       },
     ];
   });
+}
+
+function excludedBy(one: unknown): string[] {
+  return listAt(one, ['exclude']).flatMap((exclusion) => textAt(exclusion, ['dn']) ?? []);
 }
 
 function serversOf(given: unknown): string[] {
@@ -99,6 +106,14 @@ function writtenTwice(one: LdapDirectory, other: LdapDirectory): PlacedFault[] {
   if (!isWithin(mine, theirs) && !isWithin(theirs, mine)) return [];
   const message = `lies in the same place as that of ${quote(other.name)}; each needs a container of its own`;
   return [{ path: [...one.path, 'container'], message }];
+}
+
+/** Of both ways: nothing that lies in its own container is published. */
+function readsContainerOnly({ bases, container, excluded }: LdapDirectory): PlacedFault[] {
+  if (container === null || !isDn(container) || !excluded.includes(container)) return [];
+  return bases
+    .filter(({ dn }) => isWithin(dn, container))
+    .map(({ path }) => ({ path, message: 'lies in the container, of which nothing is published' }));
 }
 
 /** What is written here would be published again, as if it were of this postoffice. */

@@ -128,8 +128,8 @@ describe('faults are told', () => {
     [people(', method: sync'), 'method: '],
     [people().replace('{ file: secret }', 'secret'), 'a password does not stand in the configuration'],
     [people().replace('method: simple', 'method: plain'), 'must be simple, external, scram, gssapi or anonymous'],
-    [people(', container: "dc=x"'), 'container: is for direction: subscribe only'],
-    [network(', base: "dc=x"'), 'base: is for direction: publish only'],
+    [people(', container: "dc=x"'), 'container: is for direction: subscribe or both only'],
+    [network(', base: "dc=x"'), 'base: is for direction: publish or both only'],
     [network().replace(', container: "ou=network,dc=x"', ''), 'container: is missing'],
     [network(', policies: { title: never }'), 'policies.title: '],
   ])('%s', (line, fault) => {

@@ -14,6 +14,7 @@ import { resolvePath } from './fields.ts';
 import { CONFIGURATION_FILE_NAME } from './file-name.ts';
 import { resolveLdap } from './ldap-connection.ts';
 import { type MailConfiguration, resolveMail } from './mail.ts';
+import { tooDeepAt } from './nesting.ts';
 import { configurationSchema, type ConfigurationValues, type ListConfiguration } from './schema.ts';
 import { MAX_CONFIGURATION_BYTES, sourceOf } from './source.ts';
 
@@ -35,6 +36,7 @@ export interface Configuration {
   retentionMs: number;
   lists: ListConfiguration[];
   unique: ConfigurationValues['unique'];
+  postQuantum: boolean;
   requestors: ConfigurationValues['requestors'];
 }
 
@@ -88,6 +90,10 @@ function readConfiguration(
   folder: string,
 ): { values: ConfigurationValues | undefined; faults: ConfigurationFault[] } {
   const lines = new LineCounter();
+  const line = tooDeepAt(text);
+  if (line !== null) {
+    return { values: undefined, faults: [{ line, column: 1, path: '', message: 'this is nested far too deeply' }] };
+  }
   // `core` of YAML 1.2 and no merge keys: what stands there is what it says.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2', schema: 'core' });
   const yamlFaults = [...document.errors, ...document.warnings].map((error): ConfigurationFault => {

@@ -28,7 +28,8 @@ export function configurationReference(): string {
     'Examples: [the server](../deploy/examples/server.yaml), [a branch](../deploy/examples/branch.yaml), [a branch with a',
     'spreadsheet and a program](../deploy/examples/csv.yaml), [a server](../deploy/examples/mail-server.yaml) and [a',
     'branch](../deploy/examples/mail-branch.yaml) that have nothing in common but mail, [a branch with',
-    'OpenLDAP](../deploy/examples/openldap.yaml), [one with Active Directory](../deploy/examples/ad.yaml).',
+    'OpenLDAP](../deploy/examples/openldap.yaml), [one with Active Directory](../deploy/examples/ad.yaml), [one that is',
+    'published from and written into](../deploy/examples/both.yaml).',
     '',
     ...section('', configurationJsonSchema(), new Map()),
   ];

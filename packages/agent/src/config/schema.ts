@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { publishedKinds } from './directory-fields.ts';
 import { directory } from './directory.ts';
 import { attributeName, count, duration, filter, mailDomain, path, plainName, postofficeName, size } from './fields.ts';
+import { twoOfBoth } from './ldap-both.ts';
 import { holds, log, schedule } from './running.ts';
 import { transports } from './transports.ts';
 
@@ -27,6 +28,8 @@ const limitDescriptions: Record<keyof Limits, string> = {
   maxOutgoing: 'Message files waiting for one peer.',
   checkpointsKept:
     'Checkpoints kept of each stream of changes: how far back a restored store is healed without sending everything.',
+  maxConflicts: 'Conflict records that `dirpost conflicts` lists; of more the oldest go, and those that wait last.',
+  maxConflictDays: 'Settled conflicts are kept for so many days.',
   maxRollbacksTold: 'Announcements of a new incarnation that may fail before this postoffice stops.',
 };
 
@@ -84,6 +87,12 @@ const list = z.strictObject({
     .min(1, 'a list releases at least one attribute; "*" releases all')
     .default(['*'])
     .describe('What is released; `cn` releases `cn;lang-no` too.'),
+  edits: z
+    .array(z.union([z.literal('*'), attributeName], 'must be the name of an attribute, or "*"'))
+    .default([])
+    .describe(
+      'Attributes whose changes its receivers may propose to the owners of entries on it; "*" for all. Default: none.',
+    ),
   receivers: z
     .union(
       [z.literal('*'), z.array(postofficeName)],
@@ -116,6 +125,7 @@ export const configurationSchema = z
     directories: z
       .array(directory)
       .default([])
+      .transform(twoOfBoth)
       .describe('Where the people of this postoffice live, and where those of the others go.'),
     transports,
     schedule,
@@ -135,6 +145,12 @@ export const configurationSchema = z
       .default(['mail'])
       .describe(
         'Server: attributes whose values must be unique on the network. Where entries of several owners have a value, the lists release it of the owner who had it first; `mail` includes `smtp:` addresses in `proxyAddresses`. `[]`: none.',
+      ),
+    postQuantum: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Server: message files are sealed for post-quantum hybrid keys (ML-KEM-768 and X25519). The server takes such keys, and its requestors follow by themselves; meanwhile both sorts are used.',
       ),
     requestors: z
       .record(postofficeName, z.strictObject({ publish: publishRule }))

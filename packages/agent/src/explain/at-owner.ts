@@ -1,5 +1,13 @@
 /** The owner's part of the story: where the entry comes from, how it became published, and what the server said of it. */
-import { type Effect, effectNames, type EntryRow, loadOwn, type OwnRecord, type StoreTx } from '@dirpost/core';
+import {
+  type Effect,
+  effectNames,
+  type EntryRow,
+  keptFrom,
+  loadOwn,
+  type OwnRecord,
+  type StoreTx,
+} from '@dirpost/core';
 import type { PublishDirectory } from '../config/directory.ts';
 import type { Configuration } from '../config/load.ts';
 import { loadDirectoryState } from '../directory-state.ts';
@@ -14,6 +22,8 @@ export type SubmissionState = 'accepted' | 'waiting' | 'sent' | 'next-exchange';
 
 export interface OwnerStory {
   directory: string | null;
+  /** It is no longer in the configuration; an administrator said that this stays published. */
+  kept: boolean;
   dn: string | null;
   kind: string | null;
   /** The filter that gives this kind in the configuration of the directory. */
@@ -37,6 +47,8 @@ export interface OwnerStory {
   lastError: string | null;
   /** Kept from the lists by the server. */
   refused: { code: string; reason: string } | null;
+  /** By directories of other postoffices; known of some. */
+  refusedElsewhere: { code: string; reason: string }[];
   /** The server named fewer than it refused: this entry may be among the others. */
   maybeRefused: boolean;
   heldAtServer: number;
@@ -70,7 +82,8 @@ export async function explainAtOwner(
   const { entries, count } = own.refused;
   const refused = entries.find((one) => one.id === id);
   return {
-    directory: row.note,
+    directory: keptFrom(row.note) ?? row.note,
+    kept: keptFrom(row.note) !== null,
     dn: association?.dn ?? null,
     kind,
     kindFilter: new Map(Object.entries(options?.kinds ?? {})).get(kind ?? '') ?? null,
@@ -85,6 +98,7 @@ export async function explainAtOwner(
     acceptedSeq: own.accepted,
     answeredMs: own.answeredMs,
     refused: refused === undefined ? null : { code: refused.code, reason: refused.reason },
+    refusedElsewhere: own.refusedElsewhere.filter((one) => one.id === id).map(({ code, reason }) => ({ code, reason })),
     maybeRefused: refused === undefined && count > entries.length,
     heldAtServer: own.heldAtServer,
   };

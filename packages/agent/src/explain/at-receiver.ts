@@ -4,9 +4,10 @@ import {
   decodeEntry,
   kindOf,
   loadOwn,
+  mayPassByItself,
   MEMBER_ATTRIBUTE,
   shownBytes,
-  shownReplica,
+  shownToDirectories,
   type StoreTx,
 } from '@dirpost/core';
 import { loadDirectoryState } from '../directory-state.ts';
@@ -54,6 +55,8 @@ export interface WrittenStory {
   writtenMs: number | null;
   code: string | null;
   reason: string | null;
+  /** With `refused`, of a directory that is written entry by entry: when it is asked again by itself. */
+  again: 'soon' | 'after-a-day' | null;
 }
 
 export async function explainAtReceiver(tx: StoreTx, postoffice: Postoffice, id: string): Promise<ReceiverStory> {
@@ -62,7 +65,7 @@ export async function explainAtReceiver(tx: StoreTx, postoffice: Postoffice, id:
   const [row] = await tx.entriesById('replica', [octets]);
   const directories: WrittenStory[] = [];
   for (const target of postoffice.subscribing) {
-    const { digest } = shownReplica(own.replica);
+    const { digest } = await shownToDirectories(tx, own);
     directories.push(await written(tx, target, id, row !== undefined, digest));
   }
   return {
@@ -88,7 +91,13 @@ async function written(
   const known = await loadDirectoryState(tx, directory);
   const { write } = known;
   const [association] = await tx.associationsById(directory, [Buffer.from(id, 'hex')]);
-  const about = { directory, dn: association?.dn ?? null, writtenMs: write?.writtenMs ?? null, code: null };
+  const about = {
+    directory,
+    dn: association?.dn ?? null,
+    writtenMs: write?.writtenMs ?? null,
+    code: null,
+    again: null,
+  };
   const refused = write?.refused.find((one) => one.id === id);
   const upToDate = write !== null && write.digest === digest && write.problem === null;
   if (!shown) {
@@ -96,7 +105,11 @@ async function written(
     return { ...about, state: gone ? 'gone' : 'waiting-removal', reason: write?.problem ?? null };
   }
   if (!(await mayBeWritten(tx, target, known))) return { ...about, state: 'waiting-approval', reason: null };
-  if (refused !== undefined) return { ...about, state: 'refused', code: refused.code, reason: refused.reason };
+  if (refused !== undefined) {
+    const { code, reason } = refused;
+    const again = target.directory.writes === 'whole' ? null : mayPassByItself(code) ? 'soon' : 'after-a-day';
+    return { ...about, state: 'refused', code, reason, again };
+  }
   if (write?.problem != null) return { ...about, state: 'failed', reason: write.problem };
   if (!upToDate || association === undefined) return { ...about, state: 'waiting', reason: null };
   const unnamed = write.refusedCount > write.refused.length;

@@ -20,6 +20,7 @@ import {
   shownBytes,
   type StoreTx,
   timeOfSeq,
+  isEdit,
 } from '@dirpost/core';
 import { fileName } from '../send.ts';
 import { type HeldStory, heldStory } from './at-owner.ts';
@@ -183,6 +184,7 @@ function namesIn(bytes: Uint8Array): string[] {
 function reasonsOf(row: EntryRow, filter: string): string[] {
   const shown = shownBytes(row);
   if (shown === null) return ['its owner removed it, or it was withdrawn here with its owner'];
+  if (isEdit(shown)) return ['what it is of is not on the list, or not all that it changes is released'];
   if (row.note !== null) return ['the publishing rules keep it from all lists'];
   const parts = filterReasons(filter, lookupIn(shown));
   return parts.length > 0 ? parts : ['the definition of the list was changed, and is applied at the next start'];

@@ -3,6 +3,7 @@ import {
   allRequestors,
   ANCHORS_DOCUMENT,
   type AnchorHint,
+  type CompiledFilter,
   decodeEntry,
   DN_ATTRIBUTE,
   type Entry,
@@ -59,7 +60,11 @@ export async function findMatches(tx: StoreTx, postoffice: Postoffice, query: Qu
       ids.map((id) => Buffer.from(id, 'hex')),
     );
     for (const row of rows) if (row !== undefined) found.add(table, row);
-    if (query.filter !== null) await scan(tx, table, query, found);
+    if (query.filter !== null) await scan(tx, table, query.filter, found);
+  }
+  const { looseFilter } = query;
+  if (found.matches.size === 0 && looseFilter !== null) {
+    for (const table of tablesOf(postoffice)) await scan(tx, table, looseFilter, found);
   }
   return { matches: [...found.matches.values()], more: found.more };
 }
@@ -75,13 +80,13 @@ async function idsByDn(tx: StoreTx, { publishing, subscribing }: Postoffice, que
   return ids;
 }
 
-async function scan(tx: StoreTx, table: EntryTable, { filter }: Query, found: Finder): Promise<void> {
+async function scan(tx: StoreTx, table: EntryTable, filter: CompiledFilter, found: Finder): Promise<void> {
   for (let after = 0; !found.more; ) {
     const rows = await tx.scanEntries(table, after, BATCH);
     if (rows.length === 0) return;
     for (const row of rows) {
       const bytes = row.bytes ?? shownBytes(row);
-      if (bytes !== null && filter!.matches(lookupIn(bytes)) === true) found.add(table, row);
+      if (bytes !== null && filter.matches(lookupIn(bytes)) === true) found.add(table, row);
     }
     after = rows.at(-1)!.number;
   }

@@ -14,6 +14,8 @@ export interface Query {
   understood: string;
   /** null where only ids are meant. */
   filter: CompiledFilter | null;
+  /** For when nobody else was found: names that many have. */
+  looseFilter: CompiledFilter | null;
   normalizedDn: string | null;
   /** Given, or derived as if the text were a key; hexadecimal. */
   ids: string[];
@@ -24,7 +26,7 @@ const NAMES = ['uid', 'cn', 'displayName', 'sAMAccountName', 'entryUUID', 'nsUni
 
 /** `anchors`: how ids of entries derive from keys. Throws DirpostError `filter-syntax` for what begins as a filter. */
 export function parseQuery(text: string, anchors: AnchorHint[]): Query {
-  const none = { text, normalizedDn: null, ids: [] };
+  const none = { text, normalizedDn: null, ids: [], looseFilter: null };
   if (text.startsWith('(')) return { ...none, understood: `the filter ${text}`, filter: compileFilter(text) };
   const ids = anchors.map(({ owner, space }) => hex(deriveEntryId(owner, space, Buffer.from(text))));
   if (/^[0-9a-f]{32}$/i.test(text)) {
@@ -38,14 +40,24 @@ export function parseQuery(text: string, anchors: AnchorHint[]): Query {
   }
   return {
     ...none,
-    understood: 'uid, cn or key',
+    understood: 'name, uid or key',
     filter: equal(NAMES, text),
+    looseFilter: givenOrSurname(text),
     ids,
   };
 }
 
 function equal(attributes: string[], value: string): CompiledFilter {
   return compileFilter(`(|${attributes.map((name) => `(${name}=${escapeFilterValue(value)})`).join('')})`);
+}
+
+/** Anna, Berg, Anna Berg: where `cn` is made in another way. */
+function givenOrSurname(text: string): CompiledFilter {
+  const value = escapeFilterValue(text);
+  const [, given, surname] = /^(.+)\s+(\S+)$/.exec(text) ?? [];
+  const both =
+    given === undefined ? '' : `(&(givenName=${escapeFilterValue(given)})(sn=${escapeFilterValue(surname!)}))`;
+  return compileFilter(`(|(givenName=${value})(sn=${value})${both})`);
 }
 
 function dnOrNull(text: string): string | null {

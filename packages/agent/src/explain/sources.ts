@@ -60,8 +60,9 @@ export async function readSources(
       for await (const { entries, certificate } of directory.read(null, signal)) {
         read.entries += entries.length;
         if (certificate?.complete === false) read.problem = certificate.remarks.join(' ');
-        for (const entry of entries) {
-          const entryId = idOf(postoffice.name, options, entry);
+        const ids = await idsOf(postoffice, options, entries);
+        for (const [i, entry] of entries.entries()) {
+          const entryId = ids[i]!;
           if (id === null ? !meant(query, entry, entryId) : entryId !== id) continue;
           if (sources.found.length < MOST_FOUND)
             sources.found.push(sourceEntry(options, entry, entryId, mapping(entry)));
@@ -75,13 +76,27 @@ export async function readSources(
   return sources;
 }
 
-function idOf(owner: string, { key, space }: PublishDirectory, entry: DirectoryEntry): string | null {
-  const anchor = entry.attributes.get(key.toLowerCase())?.[0];
-  return anchor === undefined || anchor.length === 0 ? null : hex(deriveEntryId(owner, space, anchor));
+/** null where one has no key. */
+async function idsOf(
+  { name: owner, store }: Postoffice,
+  { name, key, space }: PublishDirectory,
+  entries: DirectoryEntry[],
+): Promise<(string | null)[]> {
+  const derived = entries.map((entry) => {
+    const anchor = entry.attributes.get(key.toLowerCase())?.[0];
+    return anchor === undefined || anchor.length === 0 ? null : deriveEntryId(owner, space, anchor);
+  });
+  const keys = derived.filter((id) => id !== null);
+  // Who came back under another key has kept his id.
+  const aliases = await store.read((tx) => tx.aliasesByKey(name, keys));
+  let next = 0;
+  return derived.map((id) => (id === null ? null : hex(aliases[next++]?.id ?? id)));
 }
 
-function meant({ filter, ids }: Query, entry: DirectoryEntry, id: string | null): boolean {
-  return (id !== null && ids.includes(id)) || filter?.matches(lookupOf(entry)) === true;
+function meant({ filter, looseFilter, ids }: Query, entry: DirectoryEntry, id: string | null): boolean {
+  if (id !== null && ids.includes(id)) return true;
+  const lookup = lookupOf(entry);
+  return filter?.matches(lookup) === true || looseFilter?.matches(lookup) === true;
 }
 
 function lookupOf(entry: DirectoryEntry): AttributeLookup {

@@ -8,8 +8,10 @@ import { join } from 'node:path';
 import type { PublishRule, PublishRules, Store } from '@dirpost/core';
 import type { PeerKeys, PrivateKeys } from '@dirpost/message';
 import type { Configuration } from '../config/load.ts';
+import { keyFilePath, loadKeys, takeInPlace } from '../keys.ts';
 import { Peers } from '../peers.ts';
 import { loadEnrolment } from './enrolment-record.ts';
+import { FolderChanges } from './folder-changes.ts';
 import { Invitations } from './invitations.ts';
 
 const LOOK_AGAIN_AFTER_MS = 1_000;
@@ -25,15 +27,22 @@ export class Joining {
   readonly applicants = new Map<string, Applicant>();
   #lookedMs = Date.now();
 
+  readonly #keyChanges: FolderChanges;
+
   private constructor(
+    readonly dataFolder: string,
+    /** The same object for ever. */
     readonly keys: PrivateKeys,
     readonly peers: Peers,
     readonly invitations: Invitations,
-  ) {}
+  ) {
+    this.#keyChanges = new FolderChanges(keyFilePath(dataFolder));
+    this.#keyChanges.note();
+  }
 
   /** Throws DirpostError where a file of a peer or an invitation is damaged. */
   static async open(dataFolder: string, keys: PrivateKeys, store: Store): Promise<Joining> {
-    const joining = new Joining(keys, await Peers.load(dataFolder), await Invitations.load(dataFolder));
+    const joining = new Joining(dataFolder, keys, await Peers.load(dataFolder), await Invitations.load(dataFolder));
     const enrolment = await store.read(loadEnrolment);
     joining.enrolling = enrolment?.state === 'waiting' ? enrolment.invitation : null;
     return joining;
@@ -45,6 +54,25 @@ export class Joining {
     if (!now && sinceMs >= 0 && sinceMs < LOOK_AGAIN_AFTER_MS) return;
     this.#lookedMs = Date.now();
     await Promise.all([this.peers.refresh(), this.invitations.refresh()]);
+    if (this.#keyChanges.happened()) await this.reloadKeys();
+  }
+
+  /** A command has written them. */
+  async reloadKeys(): Promise<void> {
+    this.#keyChanges.note();
+    takeInPlace(this.keys, await loadKeys(this.dataFolder));
+  }
+
+  /** Whether that peer has said that it knows what was announced last. */
+  isKnownTo(peer: string): boolean {
+    const { announced } = this.keys;
+    return announced === undefined || this.peers.get(peer)?.heard === announced.serial;
+  }
+
+  /** For the header of what is sealed for that peer. */
+  statementsFor(peer: string): Uint8Array[] {
+    if (this.isKnownTo(peer)) return [];
+    return this.keys.announced!.statements.map((one) => Buffer.from(one, 'base64'));
   }
 
   noteApplicant(name: string, keys: Applicant): void {

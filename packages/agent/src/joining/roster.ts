@@ -68,7 +68,7 @@ export async function roster(
       mail: transports.mail?.peers[name] ?? peer?.mail ?? null,
       joinedMs: peer?.joinedAtMs ?? null,
       lastHeardMs: record?.lastHeardMs ?? null,
-      entries: record?.live ?? 0,
+      entries: (record?.live ?? 0) - (await tx.countEdits('collected', name)),
     });
   }
   return lines;

@@ -54,6 +54,8 @@ export interface DirectoryChange {
   kind?: EntryKind | 'container';
   /** `changes` directories: where it stood after the last write; absent: it was never written there. */
   place?: Place;
+  /** It stood there before dirpost wrote it, outside of the container: it keeps its place, and what the network does not name. */
+  adopted?: true;
 }
 
 /** Where an entry stands in a directory that is written. */
@@ -71,6 +73,33 @@ export interface WriteOutcome {
   /** With `refused`: the LDAP result code's name or the adapter's own, and why. */
   code?: string;
   reason?: string;
+}
+
+/** An entry that a directory has already. */
+export interface TargetEntry extends Place {
+  /** Those that were asked for; names in lower case. */
+  attributes: Attributes;
+  /** The system needs it, or it may more than others: it is left alone. */
+  isProtected: boolean;
+}
+
+export interface TargetQuery {
+  /** The DN below which is looked, and what an entry there has to match (RFC 4515). */
+  base: string;
+  filter: string;
+  /** One of the values of this attribute; at most some hundred. */
+  attribute: string;
+  values: Uint8Array[];
+  /** Attributes that are told of each entry. */
+  attributes: string[];
+}
+
+/** Looks for entries that are there already, over one line. All throw DirpostError `directory-failed`. */
+export interface TargetFinder {
+  /** Entries in the container with a stamp: of these entry ids, or (null) of any. */
+  stamped(ids: Uint8Array[] | null): AsyncIterable<TargetEntry & { id: Uint8Array }>;
+  matching(query: TargetQuery): AsyncIterable<TargetEntry>;
+  close(): void;
 }
 
 export interface Directory {
@@ -96,4 +125,6 @@ export interface Directory {
   watch?(wake: () => void, signal: AbortSignal): Promise<boolean>;
   /** `changes` directories whose outcomes may leave the anchor of a place open (''): where these DNs stand, or (null) all. */
   places?(dns: string[] | null, signal: AbortSignal): AsyncIterable<Place>;
+  /** `changes` directories in which entries may be found that were there before, or whose place was forgotten. */
+  finder?(signal: AbortSignal): Promise<TargetFinder>;
 }

@@ -92,7 +92,7 @@ export interface Outgoing {
   /** 32 hexadecimal digits: the id of the message. */
   id: string;
   to: string;
-  kind: 'exchange' | 'update' | 'verification' | 'enrolment';
+  kind: 'exchange' | 'update' | 'verification' | 'enrolment' | 'announcement';
   /** Incarnation of the receiver that it is for; null where any takes it. */
   forIncarnation: Incarnation | null;
   incarnation: Incarnation;
@@ -141,6 +141,32 @@ export interface Association {
   normalizedDn: string;
 }
 
+/**
+ * An entry came back under another key, and is still the same entry (aliases.ts). `key`: the entry id that would derive from the
+ * key that it has now; `id`: the entry id that it keeps. 16 octets each.
+ */
+export interface Alias {
+  key: Uint8Array;
+  id: Uint8Array;
+}
+
+/**
+ * `found`: waits for an approval. `approved`: is taken with the next write. `adopted`: is written. `ambiguous`: one of several
+ * that it may be, or that may be it. `unlinked`: never again, unless an administrator says so.
+ */
+export type LinkState = 'found' | 'approved' | 'adopted' | 'ambiguous' | 'unlinked';
+
+/** An entry of the network and one that stood in a directory before dirpost wrote it (match-targets.ts). */
+export interface Link {
+  id: Uint8Array;
+  /** See Place. */
+  anchor: string;
+  dn: string;
+  state: LinkState;
+  /** The attribute by which it was found. */
+  by: string;
+}
+
 /** What was last written into a directory that is written entry by entry (`changes`), or tried. */
 export interface Placed {
   id: Uint8Array;
@@ -150,6 +176,15 @@ export interface Placed {
   hash: Uint8Array | null;
   /** Why the directory did not take it the last time; null: it did. */
   refused: { code: string; reason: string } | null;
+}
+
+/** Of an entry in a directory of both ways: its attributes whose changes by hand are seen. */
+export interface Watched {
+  id: Uint8Array;
+  /** Attribute → what stands for the values that were last written there, or found to be as they should; absent: not known. */
+  written: Record<string, string>;
+  /** Attribute → values in base64 that were set by hand, and that writes leave as they are. */
+  kept: Record<string, string[]>;
 }
 
 /** A value that must be unique on the network, as an entry of `collected` that may be shown has it (claims.ts). */
@@ -204,6 +239,11 @@ export interface StoreTx {
     limit: number,
     owner?: string,
   ): Promise<Pick<EntryRow, 'number' | 'id' | 'owner' | 'hash' | 'deleted'>[]>;
+  /** Live edits (edits.ts) of each target, ascending by id. */
+  editsOf(table: EntryTable, targets: Uint8Array[]): Promise<EntryRow[][]>;
+  /** Live edits, those that are malformed too, ascending by number, from numbers > `after`. */
+  scanEdits(table: EntryTable, after: number, limit: number): Promise<EntryRow[]>;
+  countEdits(table: EntryTable, owner?: string): Promise<number>;
   countEntries(table: EntryTable, owner?: string): Promise<{ live: number; deleted: number }>;
   /** Void all peer numbers (of an owner, or all): the other side took a new incarnation. */
   clearPeerNumbers(table: EntryTable, owner: string | null): Promise<void>;
@@ -298,6 +338,18 @@ export interface StoreTx {
   /** In the order of staging, from position > `after`; `position` ascends from 1. */
   stagedEntries(directory: string, after: number, limit: number): Promise<(StagedEntry & { position: number })[]>;
   clearStaged(directory: string): Promise<void>;
+  /** Other `id`, `hash` and `bytes` at these positions. */
+  replaceStaged(directory: string, entries: (StagedEntry & { position: number })[]): Promise<void>;
+
+  aliasesByKey(directory: string, keys: Uint8Array[]): Promise<(Alias | undefined)[]>;
+  /** Two keys never stand for one entry. */
+  aliasesById(directory: string, ids: Uint8Array[]): Promise<(Alias | undefined)[]>;
+  /** Replaces by key and by id. */
+  putAliases(directory: string, aliases: Alias[]): Promise<void>;
+  /** By entry id. */
+  removeAliases(directory: string, ids: Uint8Array[]): Promise<void>;
+  countAliases(directory: string): Promise<number>;
+  clearAliases(directory: string): Promise<void>;
 
   associationsById(directory: string, ids: Uint8Array[]): Promise<(Association | undefined)[]>;
   associationsByDn(directory: string, normalizedDns: string[]): Promise<(Association | undefined)[]>;
@@ -317,6 +369,28 @@ export interface StoreTx {
   refusedPlaced(directory: string, limit: number): Promise<Placed[]>;
   countPlaced(directory: string): Promise<{ placed: number; refused: number }>;
   clearPlaced(directory: string): Promise<void>;
+  watchedById(directory: string, ids: Uint8Array[]): Promise<(Watched | undefined)[]>;
+  /** Replaces by id. */
+  putWatched(directory: string, rows: Watched[]): Promise<void>;
+  removeWatched(directory: string, ids: Uint8Array[]): Promise<void>;
+  clearWatched(directory: string): Promise<void>;
+  /** '' is nobody's. */
+  placedByAnchor(directory: string, anchors: string[]): Promise<(Placed | undefined)[]>;
+
+  /** Of each id, ascending by anchor. */
+  links(directory: string, ids: Uint8Array[]): Promise<Link[][]>;
+  /** Replaces by id and anchor. */
+  putLinks(directory: string, links: Link[]): Promise<void>;
+  removeLinks(directory: string, links: Pick<Link, 'id' | 'anchor'>[]): Promise<void>;
+  /** Ascending by id and anchor, behind `after` (null: from the first). */
+  linksInState(
+    directory: string,
+    state: LinkState,
+    after: Pick<Link, 'id' | 'anchor'> | null,
+    limit: number,
+  ): Promise<Link[]>;
+  countLinks(directory: string, state: LinkState): Promise<number>;
+  clearLinks(directory: string): Promise<void>;
 }
 
 export interface TransactionOptions {

@@ -14,7 +14,7 @@ export interface MessageFile {
 
 /** What may be said in the open of a sealed message. */
 export interface MessageSummary {
-  kind: 'exchange' | 'update' | 'verification' | 'enrolment';
+  kind: 'exchange' | 'update' | 'verification' | 'enrolment' | 'announcement';
   number: number;
   /** From 0. */
   part: number;

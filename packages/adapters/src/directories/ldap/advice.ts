@@ -151,6 +151,79 @@ export function lacksReading(kind: string, base: string, attributes: string[]): 
   };
 }
 
+/** `parent`: of a container that is still to be made; else null. */
+export function lacksWriting(place: {
+  kind: string;
+  vendor: string;
+  container: string;
+  parent: string | null;
+}): Advice {
+  const { kind, vendor, container, parent } = place;
+  return (account) => {
+    const what =
+      parent === null
+        ? `${account} may not write below ${container}.`
+        : `${account} may not make ${container} below ${parent}.`;
+    if (kind === 'openldap') return { what, mend: writingOpenLdap(account, container, parent) };
+    if (kind === '389ds') return { what, mend: [writing389(account, container, parent)] };
+    if (kind !== 'ad') return { what, mend: [] };
+    const name = /samba/i.test(vendor) ? 'Samba' : 'Active Directory';
+    return {
+      what,
+      mend: name === 'Samba' ? writingSamba(account, container, parent) : writingAd(account, container, parent),
+    };
+  };
+}
+
+function writingOpenLdap(account: string, container: string, parent: string | null): Mending[] {
+  const below = `to dn.subtree="${container}" by ${who(account)} write by * break`;
+  const top = parent === null ? [] : [`to dn.base="${parent}" attrs=children by ${who(account)} write by * break`];
+  const lines = [...top, below];
+  return [
+    {
+      where: 'slapd.conf, before the other access lines of the database',
+      lines: lines.map((access) => `access ${access}`),
+    },
+    {
+      where: 'ldapmodify on cn=config',
+      lines: [
+        `dn: ${DATABASE}`,
+        'changetype: modify',
+        'add: olcAccess',
+        ...lines.map((access, i) => `olcAccess: {${i}}${access}`),
+      ],
+    },
+  ];
+}
+
+/** A rule for what is not there yet stands at what is above it. */
+function writing389(account: string, container: string, parent: string | null): Mending {
+  const target = parent === null ? '' : `(target="ldap:///${container}")`;
+  const aci = `aci: ${target}(targetattr="*")(version 3.0; acl "dirpost writes"; allow (all) userdn="ldap:///${account}";)`;
+  return { where: 'ldapmodify', lines: [`dn: ${parent ?? container}`, 'changetype: modify', 'add: aci', aci] };
+}
+
+const MADE_FIRST = 'Make it, give its rights, and say `makeContainer: false`';
+
+function writingAd(account: string, container: string, parent: string | null): Mending[] {
+  const made = parent === null ? [] : [`dsadd ou "${container}"`];
+  const [mending] = inDomain(...made, `dsacls "${container}" /I:T /G "${account}:GA"`);
+  return [parent === null ? mending! : { ...mending!, where: `${MADE_FIRST}; ${mending!.where}` }];
+}
+
+function writingSamba(account: string, container: string, parent: string | null): Mending[] {
+  // As the server, or the configuration, names it: PROBE\dirpost, dirpost@probe.test, a DN.
+  const name = account.includes('=') ? 'NAME' : account.replace(/^.*\\/, '').replace(/@.*$/, '');
+  const made = parent === null ? [] : [`samba-tool ou create "${container}"`];
+  const where = 'on the domain controller; SID is the objectSid that the first line names';
+  const lines = [
+    `samba-tool user show ${name} --attributes=objectSid`,
+    ...made,
+    `samba-tool dsacl set --objectdn="${container}" --sddl="(A;CI;GA;;;SID)"`,
+  ];
+  return [{ where: parent === null ? where : `${MADE_FIRST}; ${where}`, lines }];
+}
+
 /** slapd.access(5): the first line that fits decides, hence `break` in them. */
 function accessLines(access: string): Mending[] {
   return [

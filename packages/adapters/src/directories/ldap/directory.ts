@@ -6,11 +6,13 @@
  *          └──▶ else ───────────────────────────────────▶ whole ─┴─▶ batches, at last the certificate with the new bookmark
  */
 import type { Bookmark, Directory, DirectoryChange, Place, ReadBatch, WriteOutcome } from '@dirpost/core';
+import { type AmendOutcome, amendEntry, type Amendment } from './amend.ts';
 import { Authenticator, defaultLogins, type Login } from './authenticate.ts';
 import { type Bookmarked, type DeltaBookmark, readBookmark, writeBookmark } from './bookmark.ts';
 import { ReadNotes } from './certificate.ts';
 import { type Chosen, chooseMethod } from './choose-method.ts';
 import { type LdapFacts, ldapFacts } from './facts.ts';
+import { LdapFinder } from './find-matches.ts';
 import type { LdapOptions } from './options.ts';
 import { allPlaces, placesOf } from './places.ts';
 import { type PreviewedChange, previewChanges } from './preview.ts';
@@ -18,9 +20,14 @@ import { readDelta, startDelta } from './read-delta.ts';
 import type { ReadContext } from './read-whole.ts';
 import { PAGED_RESULTS, readRootDse } from './root-dse.ts';
 import { LdapServers } from './servers.ts';
+import { readSchema } from './schema.ts';
 import type { Session } from './session.ts';
+import { shapeEntry } from './shape.ts';
 import { watchChanges } from './watch.ts';
 import { type WriteMemory, writeChanges } from './write.ts';
+
+/** Attributes as they stand in a directory, of those of the network. */
+export type Shaping = (entry: Pick<DirectoryChange, 'dn' | 'attributes' | 'kind'>) => DirectoryChange['attributes'];
 
 export class LdapDirectory implements Directory {
   readonly name: string;
@@ -79,6 +86,29 @@ export class LdapDirectory implements Directory {
     return previewChanges(this.#options, this.#servers, changes, signal);
   }
 
+  /** Changes single attributes of entries below the bases; an outcome for each, in their order. Throws DirpostError `directory-failed`. */
+  async *amend(amendments: Amendment[], signal: AbortSignal): AsyncGenerator<AmendOutcome> {
+    const session = await this.#servers.open(signal);
+    try {
+      for (const one of amendments) yield await amendEntry({ session, options: this.#options, signal }, one);
+    } finally {
+      session.close();
+    }
+  }
+
+  /** What of an entry is written here, by the schema as it is now. Throws DirpostError `directory-failed`. */
+  async shaping(signal: AbortSignal): Promise<Shaping> {
+    const { target } = this.#options;
+    if (target === undefined) throw new TypeError(`${this.name} is not written`);
+    const session = await this.#servers.open(signal);
+    try {
+      const schema = await readSchema(session, await readRootDse(session, signal), signal);
+      return (entry) => shapeEntry(entry, target, schema).attributes;
+    } finally {
+      session.close();
+    }
+  }
+
   /** `dns`: null for all in the container. Throws DirpostError `directory-failed`. */
   async *places(dns: string[] | null, signal: AbortSignal): AsyncGenerator<Place> {
     const session = await this.#servers.open(signal);
@@ -88,6 +118,18 @@ export class LdapDirectory implements Directory {
       yield* dns === null ? allPlaces(context) : placesOf(context, dns);
     } finally {
       session.close();
+    }
+  }
+
+  /** The caller closes it. Throws DirpostError `directory-failed`. */
+  async finder(signal: AbortSignal): Promise<LdapFinder> {
+    const session = await this.#servers.open(signal);
+    try {
+      const dse = await readRootDse(session, signal);
+      return new LdapFinder({ session, options: this.#options, pages: dse.controls.has(PAGED_RESULTS), signal });
+    } catch (error) {
+      session.close();
+      throw error;
     }
   }
 

@@ -13,6 +13,7 @@ import { ADMIN_LIMIT_EXCEEDED, SIZE_LIMIT_EXCEEDED, SUCCESS } from './results.ts
 import { readEntry } from './root-dse.ts';
 import { readSchema } from './schema.ts';
 import { type WakeUp, wakeUpOf } from './watch.ts';
+import { type WriteRights, writeRights } from './write-rights.ts';
 
 export interface LdapFacts {
   /** `ldap.example.org:636`. */
@@ -29,10 +30,14 @@ export interface LdapFacts {
   wakeUp: WakeUp | null;
   /** After so many entries the server cuts an answer; null: it was not seen to. */
   sizeLimit: number | null;
-  /** Of a target: attributes that its schema does not know, or null where it does not show it. Else none. */
+  /** Attributes that are asked for, or that others publish, and that its schema does not know; null: it does not show it. */
   unknownAttributes: string[] | null;
   /** Of a target: whether its container is there, can be made, or cannot since nothing is there to make it below. */
   container: 'there' | 'to be made' | 'missing' | null;
+  /** Of a target with a container: whether this account may write there. */
+  writing: { may: WriteRights['may']; how: string; lack: Lack | null } | null;
+  /** Of a target that moves those who are gone: whether the entry to move them below is seen. */
+  leavers: 'there' | 'missing' | null;
   lacks: Lack[];
 }
 
@@ -60,6 +65,7 @@ export async function ldapFacts(context: ReadContext, options: LdapOptions, chos
   // Who sees nothing cannot be told what a better method lacks.
   if (!isBlind) lacks.unshift(...chosen.lacks);
   lacks.push(...(await missingIndexes(context, chosen.method)));
+  const container = await containerOf(context, options);
   return {
     server: session.server,
     vendor: dse.vendor,
@@ -69,8 +75,10 @@ export async function ldapFacts(context: ReadContext, options: LdapOptions, chos
     why: `${chosen.why}.`,
     wakeUp: wakeUpOf(dse),
     sizeLimit,
-    unknownAttributes: options.target === undefined ? [] : await unknownAttributes(context, options.attributes),
-    container: await containerOf(context, options),
+    unknownAttributes: await unknownAttributes(context, options.attributes),
+    container,
+    writing: await writingOf(context, options, account, container),
+    leavers: await leaversOf(context, options),
     lacks: lacks.map((advice) => advice(account)),
   };
 }
@@ -144,6 +152,22 @@ async function containerOf({ session, signal }: ReadContext, { target }: LdapOpt
   if (await isThere(target.container)) return 'there';
   const parent = parentDn(target.container) ?? '';
   return target.makeContainer && parent !== '' && (await isThere(parent)) ? 'to be made' : 'missing';
+}
+
+async function writingOf(
+  context: ReadContext,
+  { target }: LdapOptions,
+  account: string,
+  container: LdapFacts['container'],
+): Promise<LdapFacts['writing']> {
+  if (target === undefined || container === null || container === 'missing') return null;
+  const { may, how, advice } = await writeRights({ context, target, account, container });
+  return { may, how, lack: advice === null ? null : advice(account) };
+}
+
+async function leaversOf({ session, signal }: ReadContext, { target }: LdapOptions): Promise<LdapFacts['leavers']> {
+  if (target === undefined || target.removal === 'delete') return null;
+  return (await readEntry(session, target.removal.moveTo, ['1.1'], { signal })) === null ? 'missing' : 'there';
 }
 
 async function unknownAttributes({ session, dse, signal }: ReadContext, names: string[]): Promise<string[] | null> {

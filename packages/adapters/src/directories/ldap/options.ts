@@ -88,6 +88,10 @@ export interface LdapTarget {
    * not for the few changes of every day. After a line was cut in one there are none for the rest of the process.
    */
   transactions?: 'fill' | 'always' | 'never';
+  /** Attribute, in lower case, that takes the stamp (core's written-here.ts) of what is written into the container. */
+  stamp?: string;
+  /** Entries that stood outside of the container before, and are written too: below this DN. */
+  adopted?: { base: string };
   /** By attribute in lower case; others `force`. */
   policies: Record<string, ValuePolicy>;
   /** Without them the operation is refused for that entry. */

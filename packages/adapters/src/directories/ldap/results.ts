@@ -49,6 +49,7 @@ const names: Record<number, string> = {
   123: 'authorizationDenied',
   4096: 'e-syncRefreshRequired',
   4112: 'assertionFailed',
+  16654: 'noOperation',
 };
 
 export const SUCCESS = 0;
@@ -64,6 +65,8 @@ export const BUSY = 51;
 export const UNAVAILABLE = 52;
 export const UNWILLING_TO_PERFORM = 53;
 export const ENTRY_ALREADY_EXISTS = 68;
+/** OpenLDAP: it would have been done, but for the control that says not to. */
+export const NO_OPERATION = 16654;
 /** RFC 4533 §3: the cookie is too old, or of another server. */
 export const SYNC_REFRESH_REQUIRED = 4096;
 

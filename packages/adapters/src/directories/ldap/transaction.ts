@@ -19,16 +19,31 @@ const END = '1.3.6.1.1.21.3';
  * moment: once in 200 transactions when it comes at once, once in 2,500 after another round trip, never seen after 10 ms.
  */
 const SETTLE_MS = 25;
+/** Until the end the server only collects. */
+const IN_FLIGHT = 256;
 
-/** True: all took effect. False: none did, and they may be tried one by one. Throws DirpostError where the line breaks: unknown. */
-export async function inTransaction(session: Session, operations: Operation[], signal: AbortSignal): Promise<boolean> {
+/**
+ * True: all took effect. False: none did, and they may be tried one by one. Throws DirpostError where the line breaks: unknown.
+ * The server only collects the operations until the end comes, and `turn` is waited for before that: others may take effect
+ * meanwhile, and are then before these.
+ */
+export async function inTransaction(
+  session: Session,
+  operations: Operation[],
+  signal: AbortSignal,
+  turn: () => Promise<void> = async () => {},
+): Promise<boolean> {
   const started = await session.request({ type: 'extended', name: START }, { signal });
   if (started.code !== SUCCESS || started.value === null) return false;
   const identifier = Buffer.from(started.value);
   const controls: LdapControl[] = [{ type: SPECIFICATION, critical: true, value: identifier }];
-  const results = await pipelined(operations, (operation) => session.request(operation, { controls, signal }));
+  const results = await pipelined(
+    operations,
+    (operation) => session.request(operation, { controls, signal }),
+    IN_FLIGHT,
+  );
   const isGood = results.every(({ code }) => code === SUCCESS);
-  await wait(SETTLE_MS);
+  await Promise.all([wait(SETTLE_MS), turn()]);
   const ended = await end(session, identifier, isGood, signal);
   return isGood && ended.code === SUCCESS;
 }

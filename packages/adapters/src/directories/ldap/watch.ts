@@ -24,7 +24,7 @@ import {
 } from './root-dse.ts';
 
 /** Changes of one go, as of a form that is saved, wake once. */
-const TOGETHER_MS = 500;
+const TOGETHER_MS = 100;
 
 interface Watched {
   request: SearchRequest;

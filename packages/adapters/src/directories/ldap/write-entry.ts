@@ -15,6 +15,7 @@ import { findEntries, readEntry } from './root-dse.ts';
 import type { Schema } from './schema.ts';
 import type { Session } from './session.ts';
 import { shapeEntry } from './shape.ts';
+import { shapeAdopted, stamped } from './shape-others.ts';
 
 export interface WriteContext {
   session: Session;
@@ -32,7 +33,7 @@ export interface Draft {
   outcome: WriteOutcome | null;
 }
 
-const UNTOUCHABLE = ['admincount', 'iscriticalsystemobject'];
+export const UNTOUCHABLE = ['admincount', 'iscriticalsystemobject'];
 
 export class EntryWriter {
   readonly session: Session;
@@ -75,6 +76,7 @@ export class EntryWriter {
 
   async #draft(change: DirectoryChange): Promise<Draft> {
     const { place } = change;
+    if (change.adopted === true) return this.#adopted(change);
     if (!isWithin(change.dn, this.#target.container)) {
       return refusal(change, 'outsideContainer', `"${change.dn}" is not below "${this.#target.container}"`);
     }
@@ -145,13 +147,26 @@ export class EntryWriter {
     const moves = normalizeDn(found.dn) !== normalizeDn(change.dn);
     if (moves && !allowed.rename) return refusal(change, 'notAllowed', 'renaming is switched off');
     if (moves) operations.push(renameTo(found.dn, change.dn));
-    const { attributes } = this.#shaped(change);
-    const present = moves ? renamed(found, change.dn) : found.attributes;
+    const isAdopted = change.adopted === true;
+    const { attributes } = isAdopted ? shapeAdopted(change, found, this.#target, this.#schema) : this.#shaped(change);
+    const has = moves ? renamed(found, change.dn) : found.attributes;
+    // What the network does not name is its own.
+    const present = isAdopted ? new Map([...has].filter(([name]) => attributes.has(name))) : has;
     const changes = modificationsFor(present, attributes, { policies, rdn: rdnValues(change.dn) });
     if (changes.length > 0 && !allowed.update) return refusal(change, 'notAllowed', 'changing is switched off');
     if (changes.length > 0) operations.push({ type: 'modify', dn: change.dn, changes });
     const place = { dn: change.dn, anchor: this.#anchorOf(found) };
     return operations.length === 0 ? nothing(change, place) : { change, operations, place, outcome: null };
+  }
+
+  /** It stood there before: it is changed where it stands, or is left alone. */
+  async #adopted(change: DirectoryChange): Promise<Draft> {
+    const { place } = change;
+    const found = place === undefined ? null : await this.#find(place, this.#target.adopted?.base);
+    if (change.action === 'remove') return this.#remove(change, found);
+    if (found !== null) return this.#update({ ...change, dn: dnOfAdopted(change, found.dn) }, found);
+    const reason = 'the entry that was there before is gone, or this account may not see it; see dirpost unlink';
+    return refusal(change, resultWord(NO_SUCH_OBJECT), reason);
   }
 
   #remove(change: DirectoryChange, found: FoundEntry | null): Draft {
@@ -163,7 +178,7 @@ export class EntryWriter {
       return refusal(change, 'notAllowed', 'it is an entry that the system needs');
     }
     const operation: Operation =
-      removal === 'delete'
+      removal === 'delete' || change.kind === 'container'
         ? { type: 'delete', dn: found.dn }
         : { type: 'rename', dn: found.dn, rdn: rdnOf(found.dn), keepOldRdn: true, superior: removal.moveTo };
     return { change, operations: [operation], place: null, outcome: null };
@@ -174,16 +189,15 @@ export class EntryWriter {
   }
 
   #shaped(change: DirectoryChange): { attributes: Attributes } {
-    return shapeEntry(change, this.#target, this.#schema);
+    return stamped(shapeEntry(change, this.#target, this.#schema), change, this.#target, this.#schema);
   }
 
   /** By the DN of the last write, if it is still the same entry; else wherever its anchor is now. */
-  async #find({ dn, anchor }: Place): Promise<FoundEntry | null> {
+  async #find({ dn, anchor }: Place, base = this.#target.container): Promise<FoundEntry | null> {
     const found = await this.#look(dn);
     if (found !== null && (anchor === '' || this.#anchorOf(found) === anchor)) return found;
     if (anchor === '') return null;
     const filter = `(${this.#options.anchor}=${escapedOctets(Buffer.from(anchor, 'hex'))})`;
-    const base = this.#target.container;
     const attributes = ['*', this.#options.anchor];
     const [moved] = await findEntries(
       this.session,
@@ -210,6 +224,13 @@ export class EntryWriter {
   #anchorOf({ attributes }: FoundEntry): string {
     return attributes.get(this.#options.anchor)?.[0]?.toString('hex') ?? '';
   }
+}
+
+/** Where an administrator put it, with another RDN only where that is wanted. */
+function dnOfAdopted({ dn, place }: DirectoryChange, stands: string): string {
+  const above = parentDn(stands);
+  const isNamedSo = place !== undefined && normalizeDn(rdnOf(place.dn)) === normalizeDn(rdnOf(dn));
+  return isNamedSo || above === null ? stands : `${rdnOf(dn)},${above}`;
 }
 
 function renameTo(from: string, to: string): Operation {
@@ -261,7 +282,7 @@ function refused({ id }: DirectoryChange, { code, message }: LdapResult): WriteO
   return { id, result: 'refused', code: resultWord(code), reason: reason || (REASONS[code] ?? '') };
 }
 
-function isTrue(values: Buffer[] | undefined): boolean {
+export function isTrue(values: Buffer[] | undefined): boolean {
   const [value] = values ?? [];
   return value !== undefined && value.toString() !== '0' && value.toString().toUpperCase() !== 'FALSE';
 }

@@ -3,14 +3,16 @@
  * renames, containers, persons, groups).
  *
  *   changes ─▶ batch ─▶ drafts (write-entry.ts: what is there, what has to be done) ─┬─▶ one by one, pipelined
- *                                                                                    └─▶ a fill: one transaction (RFC 5805)
+ *                                                                                    └─▶ one transaction (RFC 5805)
  *
- * A batch takes about 200 ms, since a transaction holds the server's only writer. One entry that is refused stops no
- * other. Everything may be done twice: after a cut line nobody knows what has taken effect.
+ * A batch takes about 200 ms, since a transaction holds the server's only writer. While one takes effect, a second line brings
+ * the operations of the next. One entry that is refused stops no other. Everything may be done twice: after a cut line nobody
+ * knows what has taken effect.
  */
 import type { DirectoryChange, WriteOutcome } from '@dirpost/core';
 import type { LdapOptions } from './options.ts';
 import { pipelined } from './pipelined.ts';
+import { settleRenames } from './rename-rings.ts';
 import { readRootDse, TRANSACTIONS } from './root-dse.ts';
 import { readSchema } from './schema.ts';
 import type { LdapServers } from './servers.ts';
@@ -24,7 +26,9 @@ const AIM_MS = 200;
 /** Operations of which a transaction is worth its three round trips. */
 const LEAST_TOGETHER = 16;
 /** Changes after which a write is a large one. */
-const FILL_AFTER = 2_000;
+const FILL_AFTER = 64;
+/** One brings operations while what another brought takes effect. */
+const LINES = 2;
 
 /** Kept as long as the directory is open. */
 export interface WriteMemory {
@@ -32,6 +36,7 @@ export interface WriteMemory {
   transactionsFailed: boolean;
 }
 
+/** In the order of the changes. */
 export async function* writeChanges(
   options: LdapOptions,
   servers: LdapServers,
@@ -39,48 +44,92 @@ export async function* writeChanges(
   memory: WriteMemory,
   signal: AbortSignal,
 ): AsyncGenerator<WriteOutcome> {
-  const { transactions = 'fill' } = options.target ?? {};
-  let written = 0;
-  let line: Line | null = null;
-  let size = FIRST_BATCH;
-  const write = async (batch: DirectoryChange[]): Promise<WriteOutcome[]> => {
-    // Most writes have nothing to say, and need no line.
-    line ??= await openLine(options, servers, signal);
-    const { writer, offersTransactions } = line;
-    const isWanted = transactions === 'always' || (transactions === 'fill' && written >= FILL_AFTER);
-    const beganMs = performance.now();
-    const outcomes = await writeBatch(writer, batch, offersTransactions && isWanted ? memory : null);
-    written += outcomes.length;
-    const tookMs = Math.max(1, performance.now() - beganMs);
-    size = clamp(Math.round((batch.length * AIM_MS) / tookMs), Math.ceil(size / 2), size * 2);
-    return outcomes;
-  };
-  // While the server works on a batch, the outcomes of the one before are recorded and the next is made.
-  let underWay: Promise<WriteOutcome[]> = Promise.resolve([]);
-  const begin = (batch: DirectoryChange[]): void => {
-    underWay = write(batch);
-    // It is told when it is waited for.
-    underWay.catch(() => {});
-  };
+  const writing = new Writing(options, servers, memory, signal);
+  const underWay: Promise<WriteOutcome[]>[] = [];
   try {
     let batch: DirectoryChange[] = [];
     for await (const change of changes) {
       batch.push(change);
       // What others lie below is there before them.
-      if (batch.length < size && change.kind !== 'container') continue;
-      const outcomes = await underWay;
-      begin(batch);
+      if (batch.length < writing.size && change.kind !== 'container') continue;
+      if (underWay.length === LINES) yield* await underWay.shift()!;
+      underWay.push(writing.begin(batch));
       batch = [];
-      yield* outcomes;
     }
-    yield* await underWay;
-    if (batch.length > 0) yield* await write(batch);
+    if (batch.length > 0) underWay.push(writing.begin(batch));
+    while (underWay.length > 0) yield* await underWay.shift()!;
   } finally {
-    const close = () => line?.writer.session.close();
-    close();
-    // Whoever stops early may do so while the line is being opened.
-    await underWay.catch(() => {});
-    close();
+    writing.close();
+    // Whoever stops early may do so while a line is being opened.
+    await Promise.allSettled(underWay);
+    writing.close();
+  }
+}
+
+/** Batches of one write: begun in their order, they take effect in that order. */
+class Writing {
+  /** Of the next batch. */
+  size = FIRST_BATCH;
+  readonly #lines: (Promise<Line> | undefined)[] = [];
+  #open: Line[] = [];
+  #batches = 0;
+  #begun = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly options: LdapOptions,
+    private readonly servers: LdapServers,
+    private readonly memory: WriteMemory,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  begin(batch: DirectoryChange[]): Promise<WriteOutcome[]> {
+    const before = this.#last;
+    const outcomes = this.#write(
+      batch,
+      before.then(() => {}),
+    );
+    this.#last = outcomes;
+    // It is told when it is waited for.
+    outcomes.catch(() => {});
+    return outcomes;
+  }
+
+  close(): void {
+    for (const { writer } of this.#open) writer.session.close();
+  }
+
+  async #write(batch: DirectoryChange[], before: Promise<void>): Promise<WriteOutcome[]> {
+    before.catch(() => {});
+    const { transactions = 'fill' } = this.options.target ?? {};
+    const isWanted = transactions === 'always' || (transactions === 'fill' && this.#begun >= FILL_AFTER);
+    this.#begun += batch.length;
+    // Most writes have nothing to say, and need no line.
+    const { writer, offersTransactions } = await this.#line(isWanted);
+    let beganMs = 0;
+    const turn = async () => {
+      await before;
+      beganMs ||= performance.now();
+    };
+    const outcomes = await writeBatch(writer, batch, {
+      memory: offersTransactions && isWanted ? this.memory : null,
+      turn,
+    });
+    const tookMs = Math.max(1, performance.now() - beganMs);
+    this.size = clamp(Math.round((batch.length * AIM_MS) / tookMs), Math.ceil(this.size / 2), this.size * 2);
+    return outcomes;
+  }
+
+  /** Without transactions a second one would be of no use. */
+  #line(isWanted: boolean): Promise<Line> {
+    const at = isWanted ? this.#batches++ % LINES : 0;
+    return (this.#lines[at] ??= this.#opened());
+  }
+
+  async #opened(): Promise<Line> {
+    const line = await openLine(this.options, this.servers, this.signal);
+    this.#open.push(line);
+    return line;
   }
 }
 
@@ -107,31 +156,54 @@ function clamp(size: number, least: number, most: number): number {
   return Math.max(SMALLEST_BATCH, Math.min(LARGEST_BATCH, Math.max(least, Math.min(most, size))));
 }
 
+interface Together {
+  /** null: no transactions. */
+  memory: WriteMemory | null;
+  /** Resolves when all batches before have taken effect. */
+  turn(): Promise<void>;
+}
+
 async function writeBatch(
   writer: EntryWriter,
   changes: DirectoryChange[],
-  memory: WriteMemory | null,
+  { memory, turn }: Together,
 ): Promise<WriteOutcome[]> {
+  // What stands there is looked at when it is as it will be; what is simply made needs no look.
+  if (changes.some(({ action, place }) => action === 'remove' || place !== undefined)) await turn();
   const drafts = await pipelined(changes, (change) => writer.draft(change));
   const outcomes: WriteOutcome[] = [];
   for (const run of runsOf(drafts)) {
     const mayBeTogether = memory !== null && deedOf(run[0]!) !== 'rename';
-    const isTogether = mayBeTogether && (await together(writer, run, memory));
+    const isTogether = mayBeTogether && (await together(writer, run, { memory, turn }));
+    await turn();
     // There are many: their anchors are left open, and learnt in one search (`places`).
     if (isTogether) outcomes.push(...run.map((draft) => draft.outcome ?? done(draft)));
-    else outcomes.push(...(await writer.withAnchors(await pipelined(run, (draft) => writer.carryOut(draft)))));
+    else {
+      const tried = await pipelined(run, (draft) => writer.carryOut(draft));
+      outcomes.push(...(await writer.withAnchors(await settleRenames(writer, run, tried))));
+    }
   }
   return outcomes;
 }
 
 /** True: all took effect. */
-async function together({ session, signal }: EntryWriter, drafts: Draft[], memory: WriteMemory): Promise<boolean> {
+async function together(
+  { session, signal }: EntryWriter,
+  drafts: Draft[],
+  { memory, turn }: { memory: WriteMemory; turn(): Promise<void> },
+): Promise<boolean> {
   const operations = drafts.flatMap((draft) => (draft.outcome === null ? draft.operations : []));
   if (memory.transactionsFailed || operations.length < LEAST_TOGETHER) return false;
+  let failedBefore = false;
+  const own = () =>
+    turn().catch((error) => {
+      failedBefore = true;
+      throw error;
+    });
   try {
-    return await inTransaction(session, operations, signal);
+    return await inTransaction(session, operations, signal, own);
   } catch (error) {
-    if (!signal.aborted) memory.transactionsFailed = true;
+    if (!signal.aborted && !failedBefore) memory.transactionsFailed = true;
     throw error;
   }
 }

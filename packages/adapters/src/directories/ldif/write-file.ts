@@ -2,12 +2,12 @@
 import { type DirectoryChange, isDirpostError, type Limits, normalizeDn, type WriteOutcome } from '@dirpost/core';
 import { DnTable } from '../../dn-table.ts';
 import { LdifEncoder } from '../../ldif/encoder.ts';
-import { isAttributeName } from '../../ldif/names.ts';
+import { isAttributeName, RECORD_WORDS } from '../../ldif/names.ts';
 import { replaceFile } from '../../replace-file.ts';
 
 const FLUSH_BYTES = 1 << 18;
 /** Names that mean something else in LDIF. */
-const reserved: ReadonlySet<string> = new Set(['dn', 'changetype', 'control', 'version']);
+const reserved: ReadonlySet<string> = new Set([...RECORD_WORDS, 'version']);
 
 export function writeLdifFile(
   path: string,

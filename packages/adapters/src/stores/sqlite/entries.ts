@@ -3,14 +3,14 @@
  * 1,000 changes cost the same in a small table and in a large one.
  */
 import assert from 'node:assert';
-import type { EntryRow, EntryTable } from '@dirpost/core';
+import { type EntryRow, type EntryTable, targetOf } from '@dirpost/core';
 import type { Connection, RawRow, RawStatement, Statement } from './connection.ts';
 import type { Operations } from './operations.ts';
 
 const PLAIN_COLUMNS = 'id owner seq deleted hash peer_number introduced changed note bytes'.split(' ');
 const HELD_COLUMNS = ['held', 'held_members', 'held_since', 'held_approved', 'shown'];
 /** NULL in almost all rows. */
-const RARE_COLUMNS = [...HELD_COLUMNS, 'withheld'];
+const RARE_COLUMNS = [...HELD_COLUMNS, 'withheld', 'target'];
 
 export const ENTRY_COLUMNS = [...PLAIN_COLUMNS, ...RARE_COLUMNS, 'number'];
 
@@ -20,14 +20,14 @@ const NOTHING_HELD = HELD_COLUMNS.map(() => null);
 const HELD_AT = PLAIN_COLUMNS.length;
 const SHORT_COLUMN_LIST = 'number, id, owner, hash, deleted';
 
-type WatchedColumn = 'id' | 'owner' | 'seq' | 'peer_number' | 'held' | 'withheld';
-
-/** Those with an index, and `held` and `withheld` at the end: see updater. */
-const watchedColumns: Record<EntryTable, readonly WatchedColumn[]> = {
-  published: ['id', 'owner', 'seq', 'held', 'withheld'],
-  replica: ['id', 'owner', 'peer_number', 'held', 'withheld'],
-  collected: ['id', 'owner', 'seq', 'peer_number', 'held', 'withheld'],
+/** Those that have an index and are not rare: see updater. */
+const watchedColumns: Record<EntryTable, readonly string[]> = {
+  published: ['id', 'owner', 'seq'],
+  replica: ['id', 'owner', 'peer_number'],
+  collected: ['id', 'owner', 'seq', 'peer_number'],
 };
+/** One that stands for each group of rare columns that come together. */
+const RARE_WATCHED = ['held', 'withheld', 'target'];
 
 /** Of an owner with fewer rows the index is read and sorted for each batch; of others the table is passed over. */
 const FEW_ROWS = 20_000;
@@ -64,8 +64,9 @@ export function entryOperations(db: Connection) {
       const update = updater(db, table);
       return rows.map((row) => {
         if (row.number !== 0) return update(row);
-        const inserted = isRare(row)
-          ? insertRare.run(...values(db, row), ...rareValues(row))
+        const target = targetIn(row);
+        const inserted = isRare(row, target)
+          ? insertRare.run(...values(db, row), ...rareValues(row, target))
           : insert.run(...values(db, row));
         return inserted.lastInsertRowid as number;
       });
@@ -96,6 +97,32 @@ export function entryOperations(db: Connection) {
         hash: row[3] as Buffer,
         deleted: row[4] === 1,
       }));
+    },
+
+    editsOf(table, targets) {
+      const any = db.query(`SELECT 1 FROM ${table} INDEXED BY ${table}_target WHERE target IS NOT NULL LIMIT 1`);
+      if (any.get() === undefined) return targets.map(() => []);
+      const all = db.query(
+        `SELECT ${COLUMN_LIST} FROM ${table} INDEXED BY ${table}_target WHERE target = ? AND target <> x'' ORDER BY id`,
+      );
+      return targets.map((target) => all.all(target).map((row) => entryRow(db, row)));
+    },
+
+    scanEdits(table, after, limit) {
+      return db
+        .query(
+          `SELECT ${COLUMN_LIST} FROM ${table} INDEXED BY ${table}_edit
+           WHERE target IS NOT NULL AND number > ? ORDER BY number LIMIT ?`,
+        )
+        .all(after, limit)
+        .map((row) => entryRow(db, row));
+    },
+
+    countEdits(table, owner) {
+      const condition = owner === undefined ? '' : 'AND owner = ?';
+      const args = owner === undefined ? [] : [db.owners.find(owner)];
+      const query = `SELECT count(*) FROM ${table} INDEXED BY ${table}_edit WHERE target IS NOT NULL ${condition}`;
+      return Number(db.query(query).get(...args)?.[0]);
     },
 
     countEntries(table, owner) {
@@ -149,9 +176,9 @@ function insertStatement(db: Connection, table: EntryTable, columns: string[]): 
  */
 function updater(db: Connection, table: EntryTable): (row: EntryRow) => number {
   const watched = watchedColumns[table];
-  const watchedAt = watched.slice(0, -2).map((column) => ENTRY_COLUMNS.indexOf(column));
-  const rareBit = watchedAt.length;
-  const old = db.query(`SELECT ${watched.join(', ')} FROM ${table} WHERE number = ?`);
+  const watchedAt = watched.map((column) => ENTRY_COLUMNS.indexOf(column));
+  const rareBit = watched.length;
+  const old = db.query(`SELECT ${[...watched, ...RARE_WATCHED].join(', ')} FROM ${table} WHERE number = ?`);
   const variants: (UpdateVariant | undefined)[] = [];
   return (row) => {
     const before = old.get(row.number);
@@ -161,8 +188,10 @@ function updater(db: Connection, table: EntryTable): (row: EntryRow) => number {
     for (let bit = 0; bit < rareBit; bit++) {
       if (equal(before[bit], after[watchedAt[bit]!])) same |= 1 << bit;
     }
-    if (before[rareBit] === null && before[rareBit + 1] === null && !isRare(row)) same |= 1 << rareBit;
-    else after.push(...rareValues(row));
+    const target = targetIn(row);
+    const wasRare = RARE_WATCHED.some((_, at) => before[rareBit + at] !== null);
+    if (!wasRare && !isRare(row, target)) same |= 1 << rareBit;
+    else after.push(...rareValues(row, target));
     const { written, statement } = (variants[same] ??= updateVariant(db, table, same));
     statement.run(...written.map((at) => after[at]), row.number);
     return row.number;
@@ -177,8 +206,9 @@ interface UpdateVariant {
 
 /** `same`: one bit for each watched column that keeps its value; one for all rare columns together. */
 function updateVariant(db: Connection, table: EntryTable, same: number): UpdateVariant {
-  const kept = watchedColumns[table].filter((_, bit) => (same & (1 << bit)) !== 0) as string[];
-  if (kept.includes('held')) kept.push(...RARE_COLUMNS);
+  const watched = watchedColumns[table];
+  const kept = watched.filter((_, bit) => (same & (1 << bit)) !== 0);
+  if ((same & (1 << watched.length)) !== 0) kept.push(...RARE_COLUMNS);
   const columns = ENTRY_COLUMNS.filter((column) => column !== 'number' && !kept.includes(column));
   const set = columns.map((column) => `${column} = ?`).join(', ');
   return {
@@ -207,15 +237,20 @@ function values(db: Connection, row: EntryRow): unknown[] {
   ];
 }
 
-function isRare({ held, withheld }: EntryRow): boolean {
-  return Boolean(held ?? withheld);
+/** Of an edit; else null. */
+function targetIn({ bytes }: EntryRow): Uint8Array | null {
+  return bytes === null ? null : targetOf(bytes);
+}
+
+function isRare({ held, withheld }: EntryRow, target: Uint8Array | null): boolean {
+  return Boolean(held ?? withheld ?? target);
 }
 
 /** In the order of RARE_COLUMNS. */
-function rareValues({ held, withheld }: EntryRow): unknown[] {
+function rareValues({ held, withheld }: EntryRow, target: Uint8Array | null): unknown[] {
   const ofHeld =
     held === null ? NOTHING_HELD : [held.effects, held.lostMembers, held.sinceMs, held.approved ? 1 : 0, held.shown];
-  return [...ofHeld, withheld];
+  return [...ofHeld, withheld, target];
 }
 
 function scan(

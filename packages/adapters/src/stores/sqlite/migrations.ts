@@ -180,7 +180,48 @@ const fourth = `
   CREATE INDEX claim_holder ON claim (holder) WHERE holder IS NOT NULL;
   ${['published', 'replica', 'collected'].map((name) => `ALTER TABLE ${name} ADD COLUMN withheld BLOB;`).join('')}`;
 
-export const migrations: readonly string[] = [first, second, third, fourth];
+/** Associations: keys that stand for entries of other keys (T0), and entries of a directory that were there before dirpost (T3). */
+const associations = `
+  CREATE TABLE alias (
+    directory INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    id BLOB NOT NULL,
+    PRIMARY KEY (directory, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE UNIQUE INDEX alias_id ON alias (directory, id);
+  CREATE TABLE link (
+    directory INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    anchor TEXT NOT NULL,
+    dn TEXT NOT NULL,
+    state TEXT NOT NULL,
+    found_by TEXT NOT NULL,
+    PRIMARY KEY (directory, id, anchor)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX link_state ON link (directory, state, id);
+  CREATE INDEX placed_anchor ON placed (anchor) WHERE anchor IS NOT NULL AND anchor <> '';`;
+
+/** Directories of both ways: attributes whose changes by hand are seen. */
+const watchedTable = `
+  CREATE TABLE watched (
+    directory INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    written TEXT NOT NULL,
+    kept TEXT,
+    PRIMARY KEY (directory, id)
+  ) STRICT, WITHOUT ROWID;`;
+
+/** Edits by their targets (core/src/edits.ts): the column says of an edit what it is of, and is NULL in all other rows. */
+const editTargets = ['published', 'replica', 'collected']
+  .map(
+    (name) => `
+  ALTER TABLE ${name} ADD COLUMN target BLOB;
+  CREATE INDEX ${name}_target ON ${name} (target, id) WHERE target IS NOT NULL;
+  CREATE INDEX ${name}_edit ON ${name} (number) WHERE target IS NOT NULL;`,
+  )
+  .join('');
+
+export const migrations: readonly string[] = [first, second, third, fourth, associations, watchedTable, editTargets];
 
 /** Brings an empty or an older store to the present tables, in one transaction. */
 export function migrate(db: Database.Database, steps: readonly string[] = migrations): void {

@@ -3,14 +3,17 @@
  * worker thread. One file per group of tables.
  */
 import type { StoreTx } from '@dirpost/core';
+import { aliasOperations } from './aliases.ts';
 import { claimOperations } from './claims.ts';
 import type { Connection } from './connection.ts';
 import { documentOperations } from './documents.ts';
 import { entryOperations } from './entries.ts';
+import { linkOperations } from './links.ts';
 import { listOperations } from './lists.ts';
 import { outgoingOperations } from './outgoing.ts';
 import { placedOperations } from './placed.ts';
 import { stagingOperations } from './staging.ts';
+import { watchedOperations } from './watched.ts';
 
 export type Method = keyof StoreTx;
 
@@ -20,13 +23,16 @@ export type Operations = {
 
 export function operations(db: Connection): Operations {
   return {
+    ...aliasOperations(db),
     ...claimOperations(db),
     ...documentOperations(db),
     ...entryOperations(db),
+    ...linkOperations(db),
     ...listOperations(db),
     ...outgoingOperations(db),
     ...placedOperations(db),
     ...stagingOperations(db),
+    ...watchedOperations(db),
   };
 }
 
@@ -44,6 +50,9 @@ export const access: Record<Method, 'reads' | 'writes'> = {
   entriesSince: 'reads',
   scanEntries: 'reads',
   scanHashes: 'reads',
+  editsOf: 'reads',
+  scanEdits: 'reads',
+  countEdits: 'reads',
   countEntries: 'reads',
   clearPeerNumbers: 'writes',
   clearEntries: 'writes',
@@ -89,6 +98,13 @@ export const access: Record<Method, 'reads' | 'writes'> = {
   stageEntries: 'writes',
   stagedEntries: 'reads',
   clearStaged: 'writes',
+  replaceStaged: 'writes',
+  aliasesByKey: 'reads',
+  aliasesById: 'reads',
+  putAliases: 'writes',
+  removeAliases: 'writes',
+  countAliases: 'reads',
+  clearAliases: 'writes',
   associationsById: 'reads',
   associationsByDn: 'reads',
   putAssociations: 'writes',
@@ -102,6 +118,17 @@ export const access: Record<Method, 'reads' | 'writes'> = {
   refusedPlaced: 'reads',
   countPlaced: 'reads',
   clearPlaced: 'writes',
+  watchedById: 'reads',
+  putWatched: 'writes',
+  removeWatched: 'writes',
+  clearWatched: 'writes',
+  placedByAnchor: 'reads',
+  links: 'reads',
+  putLinks: 'writes',
+  removeLinks: 'writes',
+  linksInState: 'reads',
+  countLinks: 'reads',
+  clearLinks: 'writes',
 };
 
 export const methods = Object.keys(access) as Method[];

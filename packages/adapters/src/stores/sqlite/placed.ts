@@ -52,6 +52,17 @@ export function placedOperations(db: Connection) {
         .map(placed);
     },
 
+    placedByAnchor(directory, anchors) {
+      const number = db.directories.find(directory);
+      const get = db.query(
+        `SELECT ${COLUMNS} FROM placed INDEXED BY placed_anchor WHERE anchor = ? AND anchor <> '' AND directory = ?`,
+      );
+      return anchors.map((anchor) => {
+        const row = get.get(anchor, number);
+        return row === undefined ? undefined : placed(row);
+      });
+    },
+
     countPlaced(directory) {
       const number = db.directories.find(directory);
       const all = db.query('SELECT count(*) FROM placed WHERE directory = ? AND dn IS NOT NULL').get(number);

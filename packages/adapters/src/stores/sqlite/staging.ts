@@ -33,6 +33,12 @@ export function stagingOperations(db: Connection) {
         .map((row) => stagedEntry(row, base));
     },
 
+    replaceStaged(directory, entries) {
+      const base = db.directories.find(directory) * SPAN;
+      const update = db.statement('UPDATE staged SET id = ?, hash = ?, bytes = ? WHERE key = ?');
+      for (const { position, id, hash, bytes } of entries) update.run(id, hash, bytes, base + position);
+    },
+
     clearStaged(directory) {
       const base = db.directories.find(directory) * SPAN;
       db.statement('DELETE FROM staged WHERE key > ? AND key < ?').run(base, base + SPAN);

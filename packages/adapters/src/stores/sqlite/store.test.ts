@@ -96,7 +96,7 @@ describe('opening', () => {
     await closed(store);
     const bytes = readFileSync(path);
     // The first pages stay: they hold the schema, without which the store does not open.
-    bytes.fill(0xa5, 4096 * 40);
+    bytes.fill(0xa5, 4096 * 60);
     writeFileSync(path, bytes);
     const damaged = await open();
     const damage = { code: 'store-damaged', retry: 'operator' };

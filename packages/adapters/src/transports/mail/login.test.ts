@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash, createPublicKey, generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { verify as verifySignature, constants } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
@@ -14,7 +14,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { clientAssertion, clientKeyOf } from './assertion.ts';
 import { type LoginDeps, openLogin } from './login.ts';
 import type { LoginOptions, Secret } from './options.ts';
-import { isReadableByOthers, readSecret, secretFilesOf } from './secret.ts';
+import { readSecret, secretFilesOf } from './secret.ts';
 import { outputOf } from './secret-command.ts';
 
 const user = 'oslo@example.org';
@@ -128,16 +128,6 @@ describe('a secret', () => {
     expect(missing.message).toContain(join(folder, 'none'));
     expect((await failure(read({ env: 'DIRPOST_TEST_NONE' }))).message).toContain('DIRPOST_TEST_NONE');
     expect(await failure(read({ file: folder }))).toMatchObject({ retry: 'operator' });
-  });
-
-  it('in a file that others can read is noticed', async () => {
-    const path = await fileWith(secret);
-    expect(await isReadableByOthers(path)).toBe(false);
-    await chmod(path, 0o640);
-    expect(await isReadableByOthers(path)).toBe(false);
-    await chmod(path, 0o644);
-    expect(await isReadableByOthers(path)).toBe(true);
-    await expect(isReadableByOthers(join(folder, 'none'))).rejects.toMatchObject({ code: 'file-missing' });
   });
 
   it('lies in files that a login names', () => {

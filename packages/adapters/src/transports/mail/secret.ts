@@ -2,7 +2,7 @@
  * Secrets of the mail transport, read from a file, the environment or a program each time that they are needed. A secret
  * is one line of UTF-8; the line break at its end, and a byte order mark before it, are not part of it.
  */
-import { realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { fileError, readBounded } from '../../durable-file.ts';
 import { loginFailed } from './login-failures.ts';
 import type { LoginOptions, Secret } from './options.ts';
@@ -61,19 +61,6 @@ export function secretFilesOf(login: LoginOptions): string[] {
       return [login.keyFile];
     case 'token-command':
       return [];
-  }
-}
-
-/**
- * Whether every account of this machine can read it. Its group may: that is how a service account is let at a file of
- * root's. False where that cannot be told: Windows keeps rights elsewhere. Throws DirpostError as fileError says.
- */
-export async function isReadableByOthers(path: string): Promise<boolean> {
-  if (process.platform === 'win32') return false;
-  try {
-    return ((await stat(path)).mode & 0o004) !== 0;
-  } catch (error) {
-    throw fileError(error, `look at ${path}`);
   }
 }
 

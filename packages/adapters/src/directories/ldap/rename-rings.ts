@@ -1,0 +1,63 @@
+/**
+ * Renames that wait for each other: two who change their names with each other, or each takes the name of the next. What is only
+ * a row is tried again from its end; of a ring one entry steps aside, under a name that nothing else has, until the others went.
+ *
+ *   a ─▶ b ─▶ c         c is free: b first, then a
+ *   a ─▶ b ─▶ a         a steps aside, b ─▶ a, then a ─▶ b
+ */
+import { normalizeDn, parentDn, parseDn, type WriteOutcome } from '@dirpost/core';
+import type { Operation } from './requests.ts';
+import { ENTRY_ALREADY_EXISTS, resultWord, SUCCESS } from './results.ts';
+import type { Draft, EntryWriter } from './write-entry.ts';
+
+type Rename = Extract<Operation, { type: 'rename' }>;
+
+/** `outcomes` of a run of renames, each tried once; gives how they ended. */
+export async function settleRenames(
+  writer: EntryWriter,
+  run: Draft[],
+  outcomes: WriteOutcome[],
+): Promise<WriteOutcome[]> {
+  const settled = [...outcomes];
+  const drafts = [...run];
+  const left = new Set(run.flatMap((draft) => renameOf(draft)?.dn ?? []).map(normalizeDn));
+  // What anybody else has stays refused.
+  const waitsForOne = (i: number) => left.has(normalizeDn(drafts[i]!.change.dn));
+  const isTaken = (i: number) => settled[i]!.code === resultWord(ENTRY_ALREADY_EXISTS);
+  let open = drafts.flatMap((_, i) => (isTaken(i) && renameOf(drafts[i]!) !== null && waitsForOne(i) ? [i] : []));
+  while (open.length > 0) {
+    for (const i of open) settled[i] = await writer.carryOut(drafts[i]!);
+    const still = open.filter(isTaken);
+    if (still.length === open.length) {
+      const leaving = new Set(still.map((i) => normalizeDn(renameOf(drafts[i]!)!.dn)));
+      const one = still.find((i) => leaving.has(normalizeDn(drafts[i]!.change.dn)));
+      const aside = one === undefined ? null : await stepAside(writer, drafts[one]!);
+      if (aside === null) return settled;
+      drafts[one!] = aside;
+      settled[one!] = { ...settled[one!]!, place: placeOf(aside) };
+    }
+    open = still;
+  }
+  return settled;
+}
+
+function renameOf({ operations }: Draft): Rename | null {
+  const [first] = operations;
+  return first?.type === 'rename' ? first : null;
+}
+
+/** null: the server does not let it. Should everything end here it is found again by its anchor. */
+async function stepAside({ session, signal }: EntryWriter, draft: Draft): Promise<Draft | null> {
+  const [first, ...rest] = draft.operations;
+  const rename = first as Rename;
+  const { type } = parseDn(draft.change.dn)[0]![0]!;
+  const rdn = `${type}=dirpost-${Buffer.from(draft.change.id).toString('hex')}`;
+  const step: Rename = { type: 'rename', dn: rename.dn, rdn, keepOldRdn: false, superior: null };
+  const { code } = await session.request(step, { signal });
+  if (code !== SUCCESS) return null;
+  return { ...draft, operations: [{ ...rename, dn: `${rdn},${parentDn(rename.dn) ?? ''}` }, ...rest] };
+}
+
+function placeOf(draft: Draft): { dn: string; anchor: string } {
+  return { dn: renameOf(draft)!.dn, anchor: draft.place?.anchor ?? '' };
+}

@@ -1,0 +1,40 @@
+/** T3: what is different about entries with a stamp, and about those that stood in a target before (core's match-targets.ts). */
+import { type Attributes, type DirectoryChange, stampOf } from '@dirpost/core';
+import type { LdapTarget } from './options.ts';
+import type { FoundEntry } from './responses.ts';
+import type { Schema } from './schema.ts';
+import { shapeEntry } from './shape.ts';
+
+/** With the stamp by which the entry is found again, where the schema has a place for it. */
+export function stamped(
+  { attributes }: { attributes: Attributes },
+  { id, kind }: DirectoryChange,
+  { stamp }: LdapTarget,
+  schema: Schema | null,
+): { attributes: Attributes } {
+  if (stamp === undefined || kind === 'container') return { attributes };
+  if (schema !== null && !schema.isAllowed(stamp, schema.allowedBy(classesIn(attributes)))) return { attributes };
+  const others = schema?.isSingleValued(stamp) === true ? [] : (attributes.get(stamp) ?? []);
+  return { attributes: new Map([...attributes, [stamp, [...others, stampOf(id)]]]) };
+}
+
+/** Only what an entry of these classes may have; the classes are its own. */
+export function shapeAdopted(
+  change: DirectoryChange,
+  found: FoundEntry,
+  target: LdapTarget,
+  schema: Schema | null,
+): { attributes: Attributes } {
+  const { attributes } = shapeEntry(change, target, schema);
+  const allowed = schema?.allowedBy(classesIn(found.attributes));
+  const fits = (name: string) => allowed === undefined || schema!.isAllowed(name, allowed);
+  // What shapeEntry adds because its classes demand it is nothing that the network says.
+  const isSaid = (name: string) => change.attributes.has(name);
+  return {
+    attributes: new Map([...attributes].filter(([name]) => name !== 'objectclass' && isSaid(name) && fits(name))),
+  };
+}
+
+function classesIn(attributes: ReadonlyMap<string, Uint8Array[]>): string[] {
+  return (attributes.get('objectclass') ?? []).map((value) => Buffer.from(value).toString());
+}

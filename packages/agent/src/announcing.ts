@@ -1,0 +1,228 @@
+/**
+ * T1 and T3 of announcements: telling the others of new keys and addresses, and hearing of theirs. What is to be told
+ * stands beside the own keys; whoever has not said to know it is told with each exchange, by the ordinary outbox.
+ *
+ *   keys.json: serial 7 ──announcement 7, asks──▶ saved in peers/<name>.json ──announcement, heard 7──▶ peers/<name>.json
+ *        └─ not heard: again, and a statement in the header of every message file proves the new keys (key-statement.ts)
+ *
+ * The newest one alone counts; one by the recovery key counts whatever was announced before, since that may have been a
+ * thief's.
+ */
+import { type Announcement, DirpostError, loadOwn, loadServer, type PostofficeName, type StoreTx } from '@dirpost/core';
+import {
+  type Announced,
+  announcement,
+  fingerprint,
+  isHybrid,
+  type OpenedMessage,
+  publicKeys,
+  readAnnouncement,
+} from '@dirpost/message';
+import type { Joining } from './joining/joining.ts';
+import { announceAnew, forgetOlderKeys, rollKeys } from './keys.ts';
+import type { Moved, Peer } from './peers.ts';
+import type { Postoffice } from './postoffice.ts';
+
+/** How long keys are used beside those that take their place, where nobody says otherwise. */
+export const OVERLAP_MS = 30 * 24 * 3_600_000;
+/** Older keys of one peer that are kept beside the newest. */
+const MAX_OLDER = 3;
+
+/** Puts an announcement into the outbox for everybody who has not said to know it, or for one of them; how many. */
+export async function announceWhereDue(postoffice: Postoffice, only?: PostofficeName): Promise<number> {
+  const { joining } = postoffice;
+  const serial = joining?.keys.announced?.serial;
+  // Who is joining is not believed yet, and the answer makes it so.
+  if (joining === undefined || serial === undefined || joining.enrolling !== null) return 0;
+  const due = unaware(postoffice, joining).filter((name) => only === undefined || name === only);
+  if (due.length === 0) return 0;
+  const said = await stateOf(postoffice, joining);
+  return postoffice.store.transaction(async (tx) => {
+    let told = 0;
+    for (const name of due) {
+      const waiting = await tx.outgoing({ to: name, kind: 'announcement', undelivered: true });
+      if (waiting.some(({ number }) => number === serial)) continue;
+      await put(tx, postoffice, name, { ...said, heard: joining.peers.get(name)?.serial ?? 0, asks: true });
+      told++;
+    }
+    return told;
+  });
+}
+
+/** Those who have to be told, and have not said yet that they know. */
+export function unaware({ server, requestor }: Pick<Postoffice, 'server' | 'requestor'>, joining: Joining): string[] {
+  const others =
+    server === null ? joining.peers.all().filter(({ name }) => name === requestor.server) : joining.peers.all();
+  return others.filter(({ name, suspended }) => suspended !== true && !joining.isKnownTo(name)).map(({ name }) => name);
+}
+
+type State = Omit<Announced, 'heard' | 'asks'>;
+
+async function stateOf({ server }: Postoffice, { keys }: Joining): Promise<State> {
+  const { serial = 0, overlapMs = 0, hybrid = false, addresses } = keys.announced ?? {};
+  const told = server === null || addresses === undefined ? {} : { addresses: withCertificate(addresses) };
+  return { serial, overlapMs, hybrid, ...(await publicKeys(keys)), ...told };
+}
+
+function withCertificate({ certificate, ...rest }: Moved): NonNullable<Announced['addresses']> {
+  return certificate === undefined ? rest : { ...rest, certificate: Buffer.from(certificate, 'base64') };
+}
+
+async function put(tx: StoreTx, postoffice: Postoffice, to: PostofficeName, said: Announced): Promise<void> {
+  const { server, requestor, random, clock } = postoffice;
+  const { incarnation } = server === null ? await loadOwn(tx) : await loadServer(tx);
+  const waiting = await tx.outgoing({ to, kind: 'announcement' });
+  await tx.removeOutgoing(waiting.map(({ id }) => id));
+  await tx.putOutgoing({
+    id: Buffer.from(random(16)).toString('hex'),
+    to,
+    kind: 'announcement',
+    // For whatever life of it is there.
+    forIncarnation: null,
+    incarnation,
+    number: said.serial,
+    part: 0,
+    parts: 1,
+    payload: requestor.codec.encode(announcement(incarnation, said), []),
+    createdMs: clock.now(),
+    deliveredMs: null,
+    attempts: 0,
+    nextAttemptMs: clock.now(),
+    lastError: null,
+  });
+}
+
+/** Throws DirpostError `message-mismatch` for keys that are not those of the signature, `message-payload`. */
+export async function receiveAnnouncement(
+  postoffice: Postoffice,
+  { envelope: { from }, signedBy }: OpenedMessage,
+  head: Announcement,
+): Promise<void> {
+  const { joining, store } = postoffice;
+  const before = joining?.peers.get(from);
+  if (joining === undefined || before === undefined) {
+    throw new DirpostError(
+      'message-recipient',
+      `The announcement of ${from} is not for here: it is no other postoffice.`,
+    );
+  }
+  const said = readAnnouncement(head);
+  if (said.signing !== signedBy.signing) {
+    throw new DirpostError('message-mismatch', `The announcement of ${from} is not signed by the key that it names.`);
+  }
+  const after = peerAfter(postoffice, joining, before, said, signedBy.recovered);
+  if (after !== before) await joining.peers.save(after);
+  tellWhatIsNew(postoffice, before, after, signedBy.recovered !== null);
+  // What waits sealed for keys that are gone is sealed anew.
+  if (after.fingerprint !== before.fingerprint) await forgetSealed(postoffice);
+  if (said.hybrid && postoffice.server === null) await followNetwork(postoffice, joining);
+  if (!said.asks) {
+    // The keys of this postoffice may just have been rolled over.
+    await announceWhereDue(postoffice, from);
+    return;
+  }
+  const state = await stateOf(postoffice, joining);
+  const asks = !joining.isKnownTo(from);
+  await store.transaction((tx) => put(tx, postoffice, from, { ...state, heard: after.serial ?? 0, asks }));
+}
+
+function peerAfter(
+  { clock, server }: Postoffice,
+  { keys }: Joining,
+  before: Peer,
+  said: Announced,
+  recovered: number | null,
+): Peer {
+  const ownSerial = keys.announced?.serial ?? 0;
+  // A word on what was never announced says nothing.
+  const heard = said.heard <= ownSerial ? Math.max(before.heard ?? 0, said.heard) : (before.heard ?? 0);
+  const isHeard = heard !== (before.heard ?? 0);
+  const isOld = before.signing.indexOf(said.signing) > 0;
+  if (recovered === null && (said.serial <= (before.serial ?? 0) || isOld))
+    return isHeard ? { ...before, heard } : before;
+  const { olderUntilMs, moved, ...rest } = before;
+  const isSame = before.signing[0] === said.signing;
+  const keeps = recovered === null && (isSame || said.overlapMs > 0);
+  const older = keeps ? (isSame ? 1 : 0) : Infinity;
+  const signing = [said.signing, ...before.signing.slice(older, older + MAX_OLDER)];
+  const recipients = [said.recipient, ...before.recipients.slice(older, older + MAX_OLDER)];
+  const untilMs = isSame ? olderUntilMs : clock.now() + said.overlapMs;
+  const nowAt = server === null ? movedTo(said, moved) : undefined;
+  return {
+    ...rest,
+    signing,
+    recipients,
+    fingerprint: fingerprint({ signing: said.signing, recipient: said.recipient }),
+    ...(signing.length > 1 && untilMs !== undefined ? { olderUntilMs: untilMs } : {}),
+    serial: said.serial,
+    ...(heard > 0 ? { heard } : {}),
+    ...(recovered === null ? {} : { recoveredSerial: recovered }),
+    ...(nowAt === undefined ? {} : { moved: nowAt }),
+  };
+}
+
+/** It tells where it is reached now as a whole, or nothing of it. */
+function movedTo({ addresses }: Announced, before: Moved | undefined): Moved | undefined {
+  if (addresses === undefined) return before;
+  const { certificate, ...rest } = addresses;
+  return certificate === undefined ? rest : { ...rest, certificate: Buffer.from(certificate).toString('base64') };
+}
+
+function tellWhatIsNew({ tell }: Postoffice, before: Peer, after: Peer, isRecovered: boolean): void {
+  const { name } = after;
+  if (after.fingerprint !== before.fingerprint) {
+    const prints = `fingerprint ${after.fingerprint}, before ${before.fingerprint}`;
+    const by = isRecovered
+      ? 'has other keys, by its recovery key; those before are refused from now on'
+      : 'has rolled its keys over, and signed for it with those before';
+    const details = { name, fingerprint: after.fingerprint, before: before.fingerprint, recovered: isRecovered };
+    tell({ time: 'T3', level: isRecovered ? 'warning' : 'info', text: `${name} ${by}: ${prints}`, details });
+  }
+  if (JSON.stringify(after.moved) !== JSON.stringify(before.moved)) {
+    const to = [after.moved?.http, after.moved?.mail].filter((one) => one !== undefined).join(', ');
+    tell({ time: 'T3', level: 'info', text: `${name} is reached at ${to} from now on`, details: { name, to } });
+  }
+  if (after.heard !== before.heard) {
+    const text = `${name} knows the present keys and addresses of this postoffice`;
+    tell({ time: 'T3', level: 'info', text, details: { name, serial: after.heard } });
+  }
+}
+
+async function forgetSealed({ spool }: Postoffice): Promise<void> {
+  for (const { name } of await spool.list('outgoing')) await spool.remove('outgoing', name);
+}
+
+/** The switch of the network: this requestor takes a key of that sort, as in any roll-over. */
+async function followNetwork(postoffice: Postoffice, joining: Joining): Promise<void> {
+  if (isHybrid(joining.keys.identities[0]!)) return;
+  await rollHere(postoffice, joining, true);
+  const text = 'the network uses post-quantum keys: this postoffice has rolled its keys over to such ones';
+  postoffice.tell({ time: 'T3', level: 'info', text });
+}
+
+async function rollHere({ name, clock }: Postoffice, joining: Joining, hybrid: boolean): Promise<void> {
+  await rollKeys(joining.dataFolder, { name, overlapMs: OVERLAP_MS, nowMs: clock.now(), hybrid });
+  await joining.reloadKeys();
+}
+
+/** At the server: `postQuantum` in its configuration was switched. */
+export async function switchNetwork(postoffice: Postoffice, hybrid: boolean): Promise<void> {
+  const { joining, clock } = postoffice;
+  if (joining === undefined) return;
+  const { keys, dataFolder } = joining;
+  if (hybrid && !isHybrid(keys.identities[0]!)) await rollHere(postoffice, joining, true);
+  if ((keys.announced?.hybrid ?? false) === hybrid) return;
+  await announceAnew(dataFolder, { hybrid }, clock.now());
+  await joining.reloadKeys();
+}
+
+/** Destroys keys whose overlap is over: not those by which alone the server knows this requestor. */
+export async function destroyOlderKeys(postoffice: Postoffice): Promise<void> {
+  const { joining, server, requestor, clock, tell } = postoffice;
+  const older = joining?.keys.older;
+  if (joining === undefined || older === undefined || older.untilMs > clock.now()) return;
+  if (server === null && !joining.isKnownTo(requestor.server)) return;
+  await forgetOlderKeys(joining.dataFolder);
+  await joining.reloadKeys();
+  tell({ time: 'T3', level: 'info', text: 'the keys before the last roll-over are destroyed' });
+}

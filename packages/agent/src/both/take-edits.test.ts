@@ -1,0 +1,245 @@
+/** Edits by others of own entries, at the owner: with a real store, and a directory that answers as it is told. */
+import { type Amendment, type AmendOutcome, createMemoryStore } from '@dirpost/adapters';
+import {
+  approveDirectory,
+  type Attributes,
+  baseOf,
+  createRequestor,
+  decodeEntry,
+  defaultLimits,
+  deriveEntryId,
+  type Directory,
+  DirpostError,
+  EDIT_SERIAL_BYTES,
+  encodeEdit,
+  encodeEntry,
+  type Entry,
+  type EntryRow,
+  entryHash,
+  type Mapping,
+  normalizeDn,
+  settledIn,
+  type Store,
+} from '@dirpost/core';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { BothWays } from '../config/both-ways.ts';
+import { saveDirectoryState } from '../directory-state.ts';
+import type { CycleEvent } from '../events.ts';
+import type { OwnWrites, Postoffice } from '../postoffice.ts';
+import { loadConflicts } from './conflicts.ts';
+import { settleConflict } from './settle-conflict.ts';
+import { takeEdits } from './take-edits.ts';
+
+const NAME = 'people';
+const DN = 'cn=Anna,dc=x';
+const KEY = Buffer.from('anna');
+const id = deriveEntryId('hq', 'x', KEY);
+const signal = new AbortController().signal;
+const random = (count: number) => Buffer.alloc(count, 7);
+const of = (...texts: string[]): Uint8Array[] => texts.map((text) => Buffer.from(text));
+
+let store: Store;
+let told: CycleEvent[];
+let asked: Amendment[];
+let answer: AmendOutcome | Error;
+
+beforeEach(async () => {
+  store = createMemoryStore();
+  [told, asked, answer] = [[], [], { result: 'written' }];
+  await store.transaction((tx) => createRequestor(tx, random));
+  await put('published', anna({ title: ['Clerk'], mobile: ['1'] }), NAME);
+  await store.transaction(async (tx) => {
+    await tx.putAssociations(NAME, [{ id, dn: DN, normalizedDn: normalizeDn(DN) }]);
+  });
+});
+
+afterEach(() => store.close());
+
+const attributesOf = (values: Record<string, string[]>): Attributes =>
+  new Map(Object.entries(values).map(([name, given]) => [name, of(...given)]));
+
+const anna = (values: Record<string, string[]>): Entry => ({
+  id,
+  owner: 'hq',
+  kind: 'person',
+  attributes: attributesOf({ cn: ['Anna'], ...values }),
+});
+
+async function put(table: 'published' | 'replica', entry: Entry, note: string | null = null): Promise<void> {
+  const bytes = encodeEntry(entry);
+  await store.transaction(async (tx) => {
+    const [before] = await tx.entriesById(table, [entry.id]);
+    const row: EntryRow = {
+      number: before?.number ?? 0,
+      id: entry.id,
+      owner: entry.owner,
+      seq: 1,
+      deleted: false,
+      hash: entryHash(bytes),
+      bytes,
+      peerNumber: table === 'replica' ? 1 : null,
+      introduced: 1,
+      changed: null,
+      note,
+      held: null,
+      withheld: null,
+    };
+    await tx.putEntries(table, [row]);
+  });
+}
+
+/** oslo proposes that, and saw this. */
+async function proposed(values: Record<string, string[]>, saw: Record<string, string[]>): Promise<void> {
+  const bases = [baseOf(attributesOf(saw), Object.keys(values))];
+  const edit = { target: id, bases, values: attributesOf(values), serial: random(EDIT_SERIAL_BYTES) };
+  await put('replica', encodeEdit('oslo', edit));
+}
+
+/** `takes` null: it is only published from. */
+function office(takes: BothWays['takes'] | null = { default: 'owner-wins', attributes: {} }): Postoffice {
+  const own: OwnWrites | null = takes && {
+    takes,
+    sourceOf: (attribute) => (attribute === 'cn' ? { reason: 'cn is made' } : { attribute: `x-${attribute}` }),
+    async *amend(amendments) {
+      for (const one of amendments) {
+        asked.push(one);
+        if (answer instanceof Error) throw answer;
+        yield answer;
+      }
+    },
+  };
+  const mapping = { idOfAnchor: (anchor: Uint8Array) => deriveEntryId('hq', 'x', anchor) } as Mapping;
+  return {
+    name: 'hq',
+    store,
+    requestor: { name: 'hq', random, clock: { now: () => 1_000 } },
+    limits: defaultLimits,
+    clock: { now: () => 1_000 },
+    publishing: [{ directory: { name: NAME } as Directory, mapping, ...(own && { own }) }],
+    subscribing: [],
+    tell: (event: CycleEvent) => told.push(event),
+  } as unknown as Postoffice;
+}
+
+async function published(): Promise<{ title: string | undefined; settled: number }> {
+  const [row] = await store.read((tx) => tx.entriesById('published', [id]));
+  const [title] = decodeEntry(row!.bytes!).attributes.get('title') ?? [];
+  return { title: title && Buffer.from(title).toString(), settled: settledIn(row!.bytes!).length };
+}
+
+const conflicts = () => store.read(loadConflicts);
+
+it('what is as the editor saw it is written, by its name there, and published as settled', async () => {
+  await proposed({ title: ['Boss'] }, { title: ['Clerk'] });
+  expect(await takeEdits(office(), signal)).toBe(1);
+  const [{ dn, changes, isEntry }] = asked as [Amendment];
+  expect({ dn, changes }).toEqual({
+    dn: DN,
+    changes: [{ attribute: 'x-title', before: of('Clerk'), after: of('Boss') }],
+  });
+  expect([isEntry(KEY), isEntry(Buffer.from('bob'))]).toEqual([true, false]);
+  expect(await published()).toEqual({ title: 'Boss', settled: 1 });
+  expect(await conflicts()).toEqual([]);
+  expect(await takeEdits(office(), signal)).toBe(0);
+  expect(asked).toHaveLength(1);
+  expect(JSON.stringify(told)).not.toMatch(/Boss|Clerk|Anna/);
+});
+
+it('nothing is written before the first write into that directory is approved', async () => {
+  await proposed({ title: ['Boss'] }, { title: ['Clerk'] });
+  const target = { directory: { name: NAME }, firstWrite: 'held' } as Postoffice['subscribing'][number];
+  const held = { ...office(), subscribing: [target] };
+  expect(await takeEdits(held, signal)).toBe(0);
+  expect(asked).toEqual([]);
+  await store.transaction((tx) => approveDirectory(tx, NAME));
+  expect(await takeEdits(held, signal)).toBe(1);
+});
+
+it('what the directory has already is settled as taken: an agent died before it could say so', async () => {
+  answer = { result: 'already' };
+  await proposed({ title: ['Boss'] }, { title: ['Clerk'] });
+  expect(await takeEdits(office(), signal)).toBe(1);
+  expect(await published()).toEqual({ title: 'Boss', settled: 1 });
+});
+
+it('where a directory is only published from, an edit is settled as not taken, and the record says why', async () => {
+  await proposed({ title: ['Boss'] }, { title: ['Clerk'] });
+  expect(await takeEdits(office(null), signal)).toBe(1);
+  expect(await published()).toEqual({ title: 'Clerk', settled: 1 });
+  const [one] = await conflicts();
+  expect(one).toMatchObject({ about: 'own', editor: 'oslo', name: 'Anna', attribute: 'title', decided: 'directory' });
+  expect(one!.because).toMatch(/people is only published from/);
+});
+
+it('what the directory refuses is settled as not taken, with its code', async () => {
+  answer = { result: 'refused', code: 'constraintViolation', reason: 'too long' };
+  await proposed({ title: ['Boss'] }, { title: ['Clerk'] });
+  expect(await takeEdits(office(), signal)).toBe(1);
+  expect(await published()).toEqual({ title: 'Clerk', settled: 1 });
+  expect(await conflicts()).toMatchObject([{ decided: 'directory', because: 'constraintViolation: too long' }]);
+});
+
+it('of an edit of several attributes those are taken that may be', async () => {
+  await proposed({ title: ['Boss'], cn: ['Eve'] }, { title: ['Clerk'], cn: ['Anna'] });
+  expect(await takeEdits(office(), signal)).toBe(1);
+  expect(asked[0]!.changes.map(({ attribute }) => attribute)).toEqual(['x-title']);
+  expect(await published()).toEqual({ title: 'Boss', settled: 1 });
+  expect(await conflicts()).toMatchObject([{ attribute: 'cn', because: 'cn is made' }]);
+});
+
+it.each([
+  ['a server that is busy', { result: 'later', code: 'busy' } as const],
+  ['one that does not answer', new DirpostError('directory-failed', 'Nobody answers.', { retry: 'later' })],
+])('%s is asked again, and nothing is settled before', async (_, given) => {
+  answer = given;
+  await proposed({ title: ['Boss'] }, { title: ['Clerk'] });
+  expect(await takeEdits(office(), signal)).toBe(0);
+  expect(await published()).toEqual({ title: 'Clerk', settled: 0 });
+  answer = { result: 'written' };
+  expect(await takeEdits(office(), signal)).toBe(1);
+});
+
+it('a directory that has another value than is published is read first; if that changes nothing, the edit is not taken', async () => {
+  answer = { result: 'differs', attributes: ['x-title'] };
+  const read = (lastCompleteMs: number) =>
+    store.transaction((tx) =>
+      saveDirectoryState(tx, { name: NAME, lastReadMs: 1, lastCompleteMs, read: null, readProblem: null, write: null }),
+    );
+  await read(1);
+  await proposed({ title: ['Boss'] }, { title: ['Clerk'] });
+  expect(await takeEdits(office(), signal)).toBe(0);
+  expect(await takeEdits(office(), signal)).toBe(0);
+  await read(2);
+  expect(await takeEdits(office(), signal)).toBe(1);
+  expect(await published()).toEqual({ title: 'Clerk', settled: 1 });
+});
+
+it('where the owner changed it too his policy decides, for each attribute', async () => {
+  const takes = { default: 'owner-wins', attributes: { title: 'editor-wins' } } as const;
+  await proposed({ title: ['Boss'], mobile: ['2'] }, { title: ['Poet'], mobile: ['0'] });
+  expect(await takeEdits(office(takes), signal)).toBe(1);
+  expect(asked[0]!.changes).toEqual([{ attribute: 'x-title', before: null, after: of('Boss') }]);
+  expect(await published()).toEqual({ title: 'Boss', settled: 1 });
+  expect((await conflicts()).map(({ attribute, decided, because }) => [attribute, decided, because])).toEqual([
+    ['mobile', 'directory', 'owner-wins'],
+    ['title', 'network', 'editor-wins'],
+  ]);
+});
+
+it.each([
+  ['network', 'Boss'],
+  ['directory', 'Clerk'],
+] as const)('what waits is settled when an administrator takes the %s', async (side, title) => {
+  const takes = { default: 'no-change', attributes: {} } as const;
+  await proposed({ title: ['Boss'] }, { title: ['Poet'] });
+  expect(await takeEdits(office(takes), signal)).toBe(0);
+  expect(await takeEdits(office(takes), signal)).toBe(0);
+  const [{ number, decided }] = (await conflicts()) as [{ number: number; decided: null }];
+  expect(decided).toBeNull();
+  expect(asked).toEqual([]);
+  await store.transaction((tx) => settleConflict(tx, office(takes), number, side));
+  await expect(store.transaction((tx) => settleConflict(tx, office(takes), number, side))).rejects.toThrow(/settled/);
+  expect(await takeEdits(office(takes), signal)).toBe(1);
+  expect(await published()).toEqual({ title, settled: 1 });
+  expect((await conflicts()).map((one) => [one.decided, one.wanted])).toEqual([[side, undefined]]);
+});

@@ -1,0 +1,277 @@
+/**
+ * T3 at the owner: what others propose for his entries is taken into the directory that they come from, and only then told to be
+ * settled, in one change with the new values (core's settle.ts). What is not taken is told to be settled as well, and recorded.
+ *
+ *   pendingEdits ─▶ directory of both ways? attribute of one's own? policy? ─▶ amend ─▶ settleEdit (+ conflict record)
+ *
+ * After a crash between directory and store the same is done once more: the directory says that it is so already.
+ */
+import type { AmendOutcome, Amendment } from '@dirpost/adapters';
+import {
+  compareBytes,
+  decodeEntry,
+  DirpostError,
+  type Entry,
+  loadOwn,
+  pendingEdits,
+  type PendingEdit,
+  settleEdit,
+  type StoreTx,
+  sweepSettled,
+} from '@dirpost/core';
+import { policyFor } from '../config/both-ways.ts';
+import { loadDirectoryState } from '../directory-state.ts';
+import { counted } from '../events.ts';
+import { describe } from '../explain/find.ts';
+import { mayBeWritten } from '../first-write.ts';
+import type { Postoffice, PublishingDirectory } from '../postoffice.ts';
+import { type Conflict, loadConflicts, type NewConflict, recordConflicts, saveConflict } from './conflicts.ts';
+import { recorded } from './values.ts';
+
+/** Edits in one step; the others come with the next dispatch. */
+const MOST_AT_ONCE = 500;
+
+/** One edit, and what is to become of each of its attributes. */
+interface Judged {
+  pending: PendingEdit;
+  entry: Entry;
+  directory: string;
+  dn: string | null;
+  source: PublishingDirectory | undefined;
+  /** By network attribute: where it goes, and what has to stand there now (null: whatever does). */
+  take: { attribute: string; source: string; before: Uint8Array[] | null }[];
+  lost: { attribute: string; because: string }[];
+  /** Attributes that wait for an administrator. */
+  waiting: string[];
+  /** He has spoken. */
+  isWanted: boolean;
+}
+
+/** How many edits were settled. */
+export async function takeEdits(postoffice: Postoffice, signal: AbortSignal): Promise<number> {
+  const { store, requestor } = postoffice;
+  const judged = await store.read(async (tx) => {
+    // An older copy of this postoffice knows nothing of what is published.
+    const { stopped } = await loadOwn(tx);
+    return stopped === null ? judgeAll(tx, postoffice) : [];
+  });
+  let taken = 0;
+  let lost = 0;
+  let settled = 0;
+  for (const source of new Set(judged.map((one) => one.source))) {
+    const ofThis = judged.filter((one) => one.source === source);
+    const outcomes = await amendAll(postoffice, source, ofThis, signal);
+    for (const [i, one] of ofThis.entries()) {
+      const came = await settle(postoffice, one, outcomes[i]!);
+      if (came === null) continue;
+      settled++;
+      taken += came.taken;
+      lost += came.lost;
+    }
+  }
+  await store.transaction((tx) => sweepSettled(tx, requestor));
+  if (settled > 0) tell(postoffice, { settled, taken, lost });
+  return settled;
+}
+
+function tell(postoffice: Postoffice, counts: { settled: number; taken: number; lost: number }): void {
+  const words = [
+    counts.taken > 0 ? `${counted(counts.taken, 'attribute')} taken` : '',
+    counts.lost > 0 ? `${counted(counts.lost, 'attribute')} not taken (dirpost conflicts)` : '',
+  ];
+  const text = `${counted(counts.settled, 'edit')} of own entries by others settled: ${words.filter((one) => one !== '').join(', ') || 'nothing to be changed'}`;
+  postoffice.tell({ time: 'T3', level: counts.lost > 0 ? 'warning' : 'info', text, details: counts });
+}
+
+async function judgeAll(tx: StoreTx, postoffice: Postoffice): Promise<Judged[]> {
+  const pending = await pendingEdits(tx, MOST_AT_ONCE);
+  if (pending.length === 0) return [];
+  const wanted = (await loadConflicts(tx)).filter((one) => one.about === 'own' && one.wanted !== undefined);
+  const rows = await tx.entriesById(
+    'published',
+    pending.map(({ edit }) => edit.target),
+  );
+  const judged: Judged[] = [];
+  for (const [i, one] of pending.entries()) {
+    const row = rows[i];
+    if (row?.bytes == null) continue;
+    const directory = row.note ?? '';
+    const [association] = await tx.associationsById(directory, [row.id]);
+    const source = postoffice.publishing.find((known) => known.directory.name === directory);
+    if (source?.own !== undefined && !(await isApproved(tx, postoffice, directory))) continue;
+    const about = { pending: one, entry: decodeEntry(row.bytes), directory, dn: association?.dn ?? null, source };
+    judged.push({ ...about, ...judge(one, about, wanted) });
+  }
+  return judged;
+}
+
+/** As the first write: whoever named the wrong directory shall lose nothing. */
+async function isApproved(tx: StoreTx, { subscribing }: Postoffice, name: string): Promise<boolean> {
+  const target = subscribing.find(({ directory }) => directory.name === name);
+  return target === undefined || mayBeWritten(tx, target, await loadDirectoryState(tx, name));
+}
+
+/** By configuration and policies; the directory has not been asked yet. */
+function judge(
+  { verdict, hash, present, take, lost }: PendingEdit,
+  { directory, dn, source }: Pick<Judged, 'directory' | 'dn' | 'source'>,
+  wanted: Conflict[],
+): Pick<Judged, 'take' | 'lost' | 'waiting' | 'isWanted'> {
+  const ofThis = wanted.filter((one) => one.edit === hex(hash));
+  const judged: ReturnType<typeof judge> = { take: [], lost: [], waiting: [], isWanted: ofThis.length > 0 };
+  if (verdict === 'already') return judged;
+  const refuse = (attribute: string, because: string) => void judged.lost.push({ attribute, because });
+  for (const attribute of [...take, ...lost]) {
+    const own = source?.own;
+    if (own === undefined || dn === null) {
+      refuse(attribute, `${directory} is only published from; direction: both would take it`);
+      continue;
+    }
+    const place = own.sourceOf(attribute);
+    if ('reason' in place) {
+      refuse(attribute, place.reason);
+      continue;
+    }
+    const before = present.get(attribute) ?? [];
+    const asBefore = { attribute, source: place.attribute, before };
+    if (verdict === 'take') {
+      judged.take.push(asBefore);
+      continue;
+    }
+    const settled = ofThis.find((one) => one.attribute === attribute)?.wanted;
+    const policy = settled === undefined ? policyFor(own.takes, attribute) : wantedPolicy[settled];
+    if (policy === 'editor-wins') judged.take.push({ ...asBefore, before: null });
+    else if (policy === 'owner-wins') refuse(attribute, settled === undefined ? 'owner-wins' : 'an administrator');
+    else judged.waiting.push(attribute);
+  }
+  // One answer for the whole edit.
+  if (judged.waiting.length > 0) judged.take = [];
+  return judged;
+}
+
+const wantedPolicy = { directory: 'owner-wins', network: 'editor-wins' } as const;
+
+/** null: nothing was asked. An outcome for each, in their order. */
+async function amendAll(
+  postoffice: Postoffice,
+  source: PublishingDirectory | undefined,
+  judged: Judged[],
+  signal: AbortSignal,
+): Promise<(AmendOutcome | null)[]> {
+  const outcomes: (AmendOutcome | null)[] = judged.map(() => null);
+  const asked = judged.flatMap((one, i) => (one.take.length > 0 ? [{ one, i }] : []));
+  if (source?.own === undefined || asked.length === 0) return outcomes;
+  const { name } = source.directory;
+  const ids = asked.map(({ one }) => one.entry.id);
+  const aliases = await postoffice.store.read((tx) => tx.aliasesById(name, ids));
+  const amendments = asked.map(({ one }, i): Amendment => {
+    const key = aliases[i]?.key ?? one.entry.id;
+    const isEntry = (anchor: Uint8Array) => compareBytes(source.mapping.idOfAnchor(anchor), key) === 0;
+    const changes = one.take.map(({ attribute, source: to, before }) => {
+      return { attribute: to, before, after: one.pending.edit.values.get(attribute) ?? [] };
+    });
+    return { dn: one.dn ?? '', isEntry, changes };
+  });
+  let next = 0;
+  try {
+    for await (const outcome of source.own.amend(amendments, signal)) outcomes[asked[next++]!.i] = outcome;
+  } catch (error) {
+    if (!(error instanceof DirpostError) || error.code !== 'directory-failed' || signal.aborted) throw error;
+    const text = `${name}: edits by others could not be taken, and will be tried again: ${error.message}`;
+    postoffice.tell({ time: 'T3', level: 'warning', text, details: { directory: name } });
+  }
+  // Of those nothing is known; they are tried again.
+  for (; next < asked.length; next++) outcomes[asked[next]!.i] = { result: 'later', code: 'unavailable' };
+  return outcomes;
+}
+
+/** null: it waits. */
+async function settle(
+  postoffice: Postoffice,
+  judged: Judged,
+  outcome: AmendOutcome | null,
+): Promise<{ taken: number; lost: number } | null> {
+  const { store, requestor, limits, clock } = postoffice;
+  return store.transaction(async (tx) => {
+    const about = { limits, nowMs: clock.now() };
+    if (judged.waiting.length > 0) {
+      const open = judged.waiting.map((attribute) => conflictOf(judged, attribute, null, 'no-change'));
+      await recordConflicts(tx, open, about);
+      return null;
+    }
+    if (outcome?.result === 'later') return null;
+    if (outcome?.result === 'differs' && (await mayBeReadStill(tx, judged))) return null;
+    const isTaken = outcome?.result === 'written' || outcome?.result === 'already';
+    const because = isTaken || outcome === null ? '' : reasonOf(outcome);
+    const lost = isTaken
+      ? judged.lost
+      : [...judged.lost, ...judged.take.map(({ attribute }) => ({ attribute, because }))];
+    const take = isTaken ? judged.take.map(({ attribute }) => attribute) : [];
+    const { pending } = judged;
+    await settleEdit(tx, requestor, { target: pending.edit.target, hash: pending.hash, take });
+    await tx.removeDocument(differsDocument(judged));
+    const overruled = judged.take.filter(({ before }) => before === null && isTaken);
+    await recordConflicts(
+      tx,
+      [
+        ...lost.map((one) => conflictOf(judged, one.attribute, 'directory', one.because)),
+        ...overruled.map(({ attribute }) => conflictOf(judged, attribute, 'network', 'editor-wins')),
+      ],
+      about,
+    );
+    if (judged.isWanted) await closeWanted(tx, judged);
+    return { taken: take.length, lost: lost.length };
+  });
+}
+
+function reasonOf(outcome: AmendOutcome): string {
+  if (outcome.result === 'refused') return `${outcome.code}: ${outcome.reason}`;
+  return 'what stands in the directory is not what is published of it';
+}
+
+const differsDocument = ({ pending }: Judged) => `edit differs/${hex(pending.hash)}`;
+
+/**
+ * The directory has another value than is published: the next complete read publishes it, and then the edit is a conflict. If
+ * one has not, nothing will.
+ */
+async function mayBeReadStill(tx: StoreTx, judged: Judged): Promise<boolean> {
+  const { lastCompleteMs } = await loadDirectoryState(tx, judged.directory);
+  const since = await tx.getDocument<number>(differsDocument(judged));
+  if (since === undefined) await tx.putDocument(differsDocument(judged), lastCompleteMs ?? 0);
+  return since === undefined || since === (lastCompleteMs ?? 0);
+}
+
+function conflictOf(
+  { pending, entry, directory }: Judged,
+  attribute: string,
+  decided: 'directory' | 'network' | null,
+  because: string,
+): NewConflict {
+  return {
+    about: 'own',
+    directory,
+    entry: hex(entry.id),
+    name: describe(entry).name,
+    owner: entry.owner,
+    editor: pending.editor,
+    attribute,
+    here: recorded(pending.present.get(attribute) ?? []),
+    network: recorded(pending.edit.values.get(attribute) ?? []),
+    decided,
+    because,
+    edit: hex(pending.hash),
+  };
+}
+
+/** What an administrator has settled is done. */
+async function closeWanted(tx: StoreTx, { pending }: Judged): Promise<void> {
+  for (const { wanted, ...one } of await loadConflicts(tx)) {
+    if (wanted === undefined || one.edit !== hex(pending.hash)) continue;
+    await saveConflict(tx, { ...one, decided: wanted, because: 'an administrator' });
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}

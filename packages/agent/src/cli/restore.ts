@@ -1,0 +1,93 @@
+/** `dirpost restore`: a sealed backup becomes a postoffice again, which goes on as a new incarnation. */
+import { resolve } from 'node:path';
+import { readBounded } from '@dirpost/adapters';
+import { DirpostError } from '@dirpost/core';
+import { type AgeKey, ParsedKeys, parseRecoveryKey, recoveryIdentity } from '@dirpost/message';
+import { needsPassphrase, restore, type Restored } from '../restore.ts';
+import { PASSPHRASE_ENV } from './backup.ts';
+import { EXIT, type ExitCode, type Invocation } from './command.ts';
+import { time } from './screen.ts';
+import { secretFor } from './typed-secret.ts';
+
+export const RECOVERY_KEY_ENV = 'DIRPOST_RECOVERY_KEY';
+const MAX_IDENTITY_FILE_BYTES = 64 * 1024;
+
+interface RestoreCommandOptions {
+  replace?: boolean;
+  passphraseFile?: string;
+  passphraseCommand?: string;
+  recoveryKeyFile?: string;
+  identity?: string;
+}
+
+export async function restoreCommand(
+  call: Invocation,
+  file: string,
+  options: RestoreCommandOptions,
+): Promise<ExitCode> {
+  const { screen, configFile, signal, cwd } = call;
+  const path = resolve(cwd, file);
+  const key = await keyFor(call, path, options);
+  const restored = await restore(path, key, {
+    configFile,
+    replace: options.replace === true,
+    signal,
+    progress: (done) => screen.progress({ what: 'restoring, kB', done: Math.round(done / 1_000) }),
+  });
+  const { manifest, configuration, aside, life, kept } = restored;
+  screen.data({
+    postoffice: manifest.postoffice,
+    madeMs: manifest.madeMs,
+    dataFolder: configuration.dataFolder,
+    configuration: configFile,
+    aside,
+    incarnation: life.own,
+    serverIncarnation: life.server,
+    kept,
+  });
+  show(call, restored);
+  return EXIT.done;
+}
+
+async function keyFor(call: Invocation, path: string, options: RestoreCommandOptions): Promise<AgeKey> {
+  if (await needsPassphrase(path)) {
+    const source = { file: options.passphraseFile, command: options.passphraseCommand, env: PASSPHRASE_ENV };
+    const hint = `Give it by --passphrase-file, --passphrase-command or $${PASSPHRASE_ENV}.`;
+    return { passphrase: await secretFor(call, 'the passphrase of the backup', source, hint) };
+  }
+  if (options.identity !== undefined) return identitiesIn(resolve(call.cwd, options.identity));
+  const source = { file: options.recoveryKeyFile, env: RECOVERY_KEY_ENV };
+  const hint = `It is on paper, where the server was made. Give it by --recovery-key-file FILE or $${RECOVERY_KEY_ENV}; where the backup was sealed for another age recipient: --identity FILE.`;
+  const typed = await secretFor(call, 'the recovery key of the server', source, hint);
+  return { identities: [recoveryIdentity(parseRecoveryKey(typed))] };
+}
+
+/** As age-keygen writes them: a line each, and comments. */
+async function identitiesIn(path: string): Promise<AgeKey> {
+  const text = (await readBounded(path, MAX_IDENTITY_FILE_BYTES)).toString('utf8');
+  const lines = text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
+  const identities = lines.length === 0 ? null : new ParsedKeys().identities(lines);
+  if (identities !== null) return { identities };
+  throw new DirpostError('wrong-use', `${path} holds no age identity (AGE-SECRET-KEY-1…).`);
+}
+
+function show({ screen, configFile }: Invocation, { manifest, configuration, ...restored }: Restored): void {
+  const { postoffice, role, madeMs } = manifest;
+  screen.line(`${postoffice} is restored as it was on ${time(madeMs)}, and its store is whole.`);
+  screen.facts([
+    ['data folder', configuration.dataFolder],
+    ['configuration', restored.wroteConfiguration ? `${configFile}, from the backup` : `${configFile}, as it was here`],
+    ['incarnation', restored.life.server ?? restored.life.own],
+    ...(restored.aside === null ? [] : ([['kept aside', restored.aside]] satisfies [string, string][])),
+  ]);
+  for (const path of restored.kept) screen.line(`${path} was there already, and stays as it is.`);
+  screen.line();
+  screen.line(
+    'See that no other copy of it runs anywhere. Next: dirpost check; then start the agent, or dirpost sync.',
+  );
+  screen.line(
+    role === 'server'
+      ? 'It asks its branches for what the backup does not know. Until a branch has answered nobody of that branch is removed anywhere. After two cycles of every branch all is as it was.'
+      : 'It reads its directories and submits everything once; what it lacks of the others comes with the answer.',
+  );
+}

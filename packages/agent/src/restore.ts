@@ -1,0 +1,302 @@
+/**
+ * `dirpost restore`: a sealed backup becomes a postoffice again. Everything is checked in a folder of its own first; then a
+ * new life begins in that store (core's restored.ts), before anything can be sent; then it is put in its place, the keys
+ * last, so that what was broken off in between is no postoffice.
+ *
+ *   open ─▶ manifest ─▶ small files ─▶ <data>/.restore.tmp/store.db ─▶ checksums, integrity ─▶ new incarnation ─▶ in place
+ */
+import { randomBytes } from 'node:crypto';
+import { createReadStream, existsSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import {
+  acquireLock,
+  checkStoreFile,
+  errnoOf,
+  fileError,
+  openSqliteStore,
+  readBounded,
+  syncFolder,
+  writeDurably,
+} from '@dirpost/adapters';
+import { beginNewLife, DirpostError, isDirpostError, type NewLife } from '@dirpost/core';
+import { type AgeKey, asksForPassphrase, openAge, parsePrivateKeys } from '@dirpost/message';
+import { type ArchivedFile, damaged, type Manifest, readArchive, STORE_NAME } from './backup-archive.ts';
+import { type Configuration, parseConfiguration } from './config/load.ts';
+import { MAX_CONFIGURATION_BYTES } from './config/source.ts';
+
+const MAX_SMALL_FILE_BYTES = 16 * 1024 * 1024;
+const MAX_SMALL_BYTES = 256 * 1024 * 1024;
+const WORK_FOLDER_NAME = '.restore.tmp';
+const KEY_FILE_NAME = 'keys.json';
+/** What belongs to one life of a postoffice, and must not be mixed with another. */
+const OF_ONE_LIFE = [
+  KEY_FILE_NAME,
+  STORE_NAME,
+  'store.db-wal',
+  'store.db-shm',
+  'peers',
+  'invitations',
+  'spool',
+  'http',
+  'mail',
+];
+
+export interface RestoreOptions {
+  configFile: string;
+  /** What is in the data folder is kept aside there. */
+  replace: boolean;
+  signal: AbortSignal;
+  progress?: (doneBytes: number) => void;
+}
+
+export interface Restored {
+  manifest: Manifest;
+  configuration: Configuration;
+  /** Whether the configuration came from the backup; otherwise the one that is there counts. */
+  wroteConfiguration: boolean;
+  /** Where what was there before is kept; null: nothing was there. */
+  aside: string | null;
+  life: NewLife;
+  /** Of files/ in the backup: what was there already, and stays as it is. */
+  kept: string[];
+}
+
+/** Whether a passphrase opens it. Throws DirpostError `store-damaged` for what is no sealed backup, and as files are read. */
+export async function needsPassphrase(file: string): Promise<boolean> {
+  let start: Buffer;
+  try {
+    const handle = await open(file, 'r');
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(16_384), 0, 16_384, 0);
+      start = buffer.subarray(0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw fileError(error, `read ${file}`);
+  }
+  try {
+    return asksForPassphrase(start);
+  } catch (cause) {
+    throw damaged('it does not begin as an age file', cause);
+  }
+}
+
+/**
+ * Throws DirpostError `already-initialized`, `locked`, `wrong-use` (another postoffice; a key that does not open it),
+ * `store-damaged`, `disk-full` and as files are read and written. Then what was there is as before.
+ */
+export async function restore(file: string, key: AgeKey, options: RestoreOptions): Promise<Restored> {
+  const sealed = await open(file, 'r').catch((error: unknown) => {
+    throw fileError(error, `read ${file}`);
+  });
+  await sealed.close();
+  const taken = new Taking(options);
+  try {
+    const manifest = await readArchive(
+      opened(file, key, options.signal),
+      (first) => taken.begin(first),
+      (one) => taken.take(one),
+    );
+    return await taken.finish(manifest);
+  } finally {
+    await taken.close();
+  }
+}
+
+async function* opened(file: string, key: AgeKey, signal: AbortSignal): AsyncGenerator<Buffer> {
+  let isOpen = false;
+  try {
+    for await (const piece of openAge(createReadStream(file, { highWaterMark: 1024 * 1024 }), key)) {
+      signal.throwIfAborted();
+      isOpen = true;
+      yield piece;
+    }
+  } catch (cause) {
+    if (cause instanceof DirpostError || signal.aborted) throw cause;
+    if (isOpen || errnoOf(cause)?.startsWith('E') === true) throw damaged('it was cut or altered', cause);
+    const secret = 'passphrase' in key ? 'passphrase' : 'key';
+    throw new DirpostError('wrong-use', `The backup is not opened by this ${secret}.`, {
+      retry: 'operator',
+      hint: 'Or its first octets were altered. Nothing was changed here.',
+      cause,
+    });
+  }
+}
+
+class Taking {
+  readonly #options: RestoreOptions;
+  readonly #small = new Map<string, Buffer>();
+  #smallBytes = 0;
+  #configuration: Configuration | null = null;
+  #wroteConfiguration = false;
+  #lock: { release(): void } | null = null;
+  #work: string | null = null;
+
+  constructor(options: RestoreOptions) {
+    this.#options = options;
+  }
+
+  /** A configuration that is there counts: it says where the data folder is on this machine. */
+  async begin(manifest: Manifest): Promise<void> {
+    const { configFile } = this.#options;
+    let text: string | null = null;
+    try {
+      text = (await readBounded(configFile, MAX_CONFIGURATION_BYTES)).toString('utf8');
+    } catch (error) {
+      if (!isDirpostError(error, 'file-missing')) throw error;
+    }
+    if (text === null) return;
+    this.#configuration = parseConfiguration(text, dirname(configFile));
+    const { postoffice } = this.#configuration;
+    if (postoffice !== manifest.postoffice)
+      throw ofAnother(manifest.postoffice, `${configFile} is that of ${postoffice}`);
+    await this.#prepare(this.#configuration);
+  }
+
+  async take(file: ArchivedFile): Promise<void> {
+    if (file.name !== STORE_NAME) return this.#takeSmall(file);
+    if (this.#configuration === null) {
+      const text = this.#small.get('dirpost.yaml')!.toString('utf8');
+      this.#configuration = parseConfiguration(text, dirname(this.#options.configFile));
+      this.#wroteConfiguration = true;
+      await this.#prepare(this.#configuration);
+    }
+    const handle = await open(join(this.#work!, STORE_NAME), 'wx', 0o600);
+    try {
+      await this.#write(handle, file);
+    } catch (error) {
+      throw fileError(error, `write ${join(this.#work!, STORE_NAME)}`);
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async #takeSmall({ name, bytes, content }: ArchivedFile): Promise<void> {
+    this.#smallBytes += bytes;
+    if (bytes > MAX_SMALL_FILE_BYTES || this.#smallBytes > MAX_SMALL_BYTES) throw damaged(`${name} is far too large`);
+    const pieces: Buffer[] = [];
+    for await (const piece of content) pieces.push(Buffer.from(piece));
+    this.#small.set(name, Buffer.concat(pieces));
+  }
+
+  async #write(handle: FileHandle, { content }: ArchivedFile): Promise<void> {
+    let done = 0;
+    for await (const piece of content) {
+      await handle.writeFile(piece);
+      done += piece.length;
+      this.#options.progress?.(done);
+    }
+    await handle.sync();
+  }
+
+  async #prepare({ dataFolder }: Configuration): Promise<void> {
+    try {
+      await mkdir(dataFolder, { recursive: true, mode: 0o700 });
+      const there = (await readdir(dataFolder)).filter((name) => name === KEY_FILE_NAME || name === STORE_NAME);
+      if (there.length > 0 && !this.#options.replace) throw occupied(dataFolder, there[0]!);
+      // Nothing runs here any more, and nothing begins to.
+      this.#lock = acquireLock(dataFolder);
+      const work = join(dataFolder, WORK_FOLDER_NAME);
+      await rm(work, { recursive: true, force: true });
+      await mkdir(work, { mode: 0o700 });
+      this.#work = work;
+    } catch (error) {
+      throw fileError(error, `restore into ${dataFolder}`);
+    }
+  }
+
+  async finish(manifest: Manifest): Promise<Restored> {
+    const configuration = this.#configuration!;
+    if (configuration.postoffice !== manifest.postoffice || configuration.role !== manifest.role) {
+      throw ofAnother(manifest.postoffice, `its configuration is that of ${configuration.postoffice}`);
+    }
+    parsePrivateKeys(this.#small.get(KEY_FILE_NAME)!.toString('utf8'));
+    const store = join(this.#work!, STORE_NAME);
+    const faults = checkStoreFile(store);
+    if (faults.length > 0) throw damaged(`its store has faults: ${faults[0]!}`);
+    const life = await beginAnew(store, configuration.role === 'server');
+    this.#options.signal.throwIfAborted();
+    const { configFile } = this.#options;
+    try {
+      const aside = await setAside(configuration.dataFolder);
+      const kept = await this.#putSmall(configuration.dataFolder);
+      if (this.#wroteConfiguration) {
+        await writeDurably(dirname(configFile), configName(configFile), this.#small.get('dirpost.yaml')!, {
+          mode: 0o600,
+        });
+      }
+      await rename(store, join(configuration.dataFolder, STORE_NAME));
+      await syncFolder(configuration.dataFolder);
+      const keys = this.#small.get(KEY_FILE_NAME)!;
+      await writeDurably(configuration.dataFolder, KEY_FILE_NAME, keys, { mode: 0o600 });
+      return { manifest, configuration, wroteConfiguration: this.#wroteConfiguration, aside, life, kept };
+    } catch (error) {
+      throw fileError(error, `restore into ${configuration.dataFolder}`);
+    }
+  }
+
+  /** Peers and invitations; and files that the configuration names, where there are none: beside the configuration. */
+  async #putSmall(dataFolder: string): Promise<string[]> {
+    const kept: string[] = [];
+    for (const [name, octets] of this.#small) {
+      if (name === KEY_FILE_NAME || name === 'dirpost.yaml') continue;
+      const isNamed = name.startsWith('files/');
+      const path = isNamed
+        ? join(dirname(this.#options.configFile), name.slice('files/'.length))
+        : join(dataFolder, name);
+      if (isNamed && existsSync(path)) {
+        kept.push(path);
+        continue;
+      }
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await writeDurably(dirname(path), configName(path), octets, { mode: 0o600 });
+    }
+    return kept;
+  }
+
+  async close(): Promise<void> {
+    if (this.#work !== null) await rm(this.#work, { recursive: true, force: true }).catch(() => {});
+    this.#lock?.release();
+  }
+}
+
+function configName(path: string): string {
+  return path.slice(dirname(path).length).replace(/^[/\\]/, '');
+}
+
+/** Folds the log of the store into its file when it is closed, so that the file alone is the store. */
+async function beginAnew(path: string, isServer: boolean): Promise<NewLife> {
+  const store = await openSqliteStore({ path });
+  try {
+    return await store.transaction((tx) => beginNewLife(tx, randomBytes, isServer), { large: true });
+  } finally {
+    await store.close();
+  }
+}
+
+/** The keys first: from here on until the end there is no postoffice here. */
+async function setAside(dataFolder: string): Promise<string | null> {
+  const there = OF_ONE_LIFE.filter((name) => existsSync(join(dataFolder, name)));
+  if (there.length === 0) return null;
+  const aside = join(dataFolder, `replaced-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}`);
+  await mkdir(aside, { mode: 0o700 });
+  for (const name of there) await rename(join(dataFolder, name), join(aside, name));
+  await syncFolder(aside);
+  return aside;
+}
+
+function occupied(dataFolder: string, name: string): DirpostError {
+  return new DirpostError('already-initialized', `There is a postoffice in ${dataFolder} already (${name}).`, {
+    retry: 'operator',
+    hint: 'Restore into an empty folder; or take its place with --replace, which keeps what is there aside.',
+  });
+}
+
+function ofAnother(postoffice: string, why: string): DirpostError {
+  return new DirpostError('wrong-use', `The backup is that of ${postoffice}; ${why}.`, {
+    retry: 'operator',
+    hint: 'Name the configuration of that postoffice with --config, or one that is not there yet.',
+  });
+}

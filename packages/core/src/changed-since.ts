@@ -1,0 +1,74 @@
+/**
+ * T3, for plan-changes.ts: what differs between the replica and a directory when only what changed lately can (planned-state.ts),
+ * as compare-placed.ts tells it after passing over everything.
+ */
+import { type Compared, compareRow, dropClaims, type Seal } from './compare-placed.ts';
+import { IdSet } from './id-set.ts';
+import { isEditRow } from './list.ts';
+import type { PlanChangesOptions } from './plan-changes.ts';
+import { replicaChangesSince } from './replica-changes.ts';
+import type { EntryRow, Placed, Store, StoreTx } from './seams/store.ts';
+
+/** Of more the whole comparison is no dearer. */
+const MAX_REFUSED = 500;
+
+export interface ChangedSince {
+  found: Compared;
+  /** Who stands in the directory, and is not in the replica any more. */
+  gone: Uint8Array[];
+}
+
+/** null: everything has to be looked at. `position`: see PlannedState. */
+export async function changedSince(
+  store: Store,
+  { name }: PlanChangesOptions,
+  seal: Seal,
+  position: number,
+): Promise<ChangedSince | null> {
+  const known = await store.read((tx) => loadChanged(tx, name, position));
+  if (known === null) return null;
+  await dropClaims(store, name, known.placed);
+  const found: Compared = { numbers: [], fresh: [], ids: new IdSet(), owners: new Set() };
+  const gone: Uint8Array[] = [];
+  for (const [i, row] of known.rows.entries()) {
+    const stands = known.placed[i];
+    if (row !== undefined && isEditRow(row)) continue;
+    // Of one over which edits are folded the hash does not tell whether it stands as it should.
+    if (row !== undefined && stands !== undefined && known.isEdited[i] === true) found.numbers.push(row.number);
+    else if (row !== undefined) compareRow(found, row, stands, { seal, lookAtGroups: false, again: false });
+    else if (stands !== undefined) gone.push(stands.id);
+  }
+  found.numbers.sort((a, b) => a - b);
+  found.fresh.sort((a, b) => a - b);
+  return { found, gone };
+}
+
+interface Changed {
+  rows: (EntryRow | undefined)[];
+  placed: (Placed | undefined)[];
+  /** Edits are folded over it. */
+  isEdited: boolean[];
+}
+
+/** Who changed, and who was refused and may be taken now. */
+async function loadChanged(tx: StoreTx, directory: string, position: number): Promise<Changed | null> {
+  const changed = await replicaChangesSince(tx, position);
+  const refused = await tx.refusedPlaced(directory, MAX_REFUSED + 1);
+  if (changed === null || refused.length > MAX_REFUSED) return null;
+  const known = new Set(changed.map(hex));
+  const again = refused.map(({ id }) => id).filter((id) => !known.has(hex(id)));
+  const refusedRows = await tx.entriesById('replica', again);
+  // Containers, and removals.
+  if (refusedRows.includes(undefined)) return null;
+  const rows = [...(await tx.entriesById('replica', changed)), ...refusedRows];
+  if (rows.some((row) => row !== undefined && (row.held !== null || row.deleted))) return null;
+  const ids = [...changed, ...again];
+  const others = await tx.editsOf('replica', ids);
+  const own = await tx.editsOf('published', ids);
+  const isEdited = ids.map((_, i) => others[i]!.length + own[i]!.length > 0);
+  return { rows, placed: await tx.placedById(directory, ids), isEdited };
+}
+
+function hex(id: Uint8Array): string {
+  return Buffer.from(id).toString('hex');
+}

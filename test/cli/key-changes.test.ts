@@ -1,0 +1,219 @@
+/** Other keys take the place of those that are there: rolled over, replaced by the recovery key, post-quantum ones. */
+import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { contentFaults } from '../demo/contents.ts';
+import { cycle, Office } from '../demo/office.ts';
+import { makePerson } from '../demo/people.ts';
+import { expectInStep } from './branches.ts';
+import { runHere, smallStaff } from './network.ts';
+import { withRecoveryKey } from './with-recovery-key.ts';
+
+interface Keys {
+  own: { fingerprint: string; recovery: string | null; postQuantum: boolean; olderUntilMs: number | null };
+  peers: { name: string; fingerprint: string; keyIds: string[]; knowsOurs: boolean }[];
+}
+
+const keysOf = (office: Office): Promise<Keys> => office.json<Keys>('keys');
+
+async function knownAt(office: Office, name: string) {
+  return (await keysOf(office)).peers.find((peer) => peer.name === name)!;
+}
+
+async function identitiesOf(office: Office): Promise<string[]> {
+  const { identities } = JSON.parse(await readFile(join(office.data, 'keys.json'), 'utf8')) as { identities: string[] };
+  return identities;
+}
+
+async function corruptCodes(office: Office): Promise<string[]> {
+  const folder = join(office.data, 'spool', 'corrupt');
+  const notes = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+  return Promise.all(
+    notes.map(async (name) => (JSON.parse(await readFile(join(folder, name), 'utf8')) as { code: string }).code),
+  );
+}
+
+/** As cycle, where some message files cannot be opened. */
+async function roughly(...offices: Office[]): Promise<void> {
+  const [server, ...branches] = offices as [Office, ...Office[]];
+  for (const branch of branches) await branch.run('sync', '--wait', '0');
+  await server.run('sync');
+  for (const branch of branches) await branch.run('dispatch');
+  await server.run('dispatch');
+}
+
+/** As if its time had passed: at the server, and at a branch that has heard of it. */
+async function overlapIsOver(server: Office, branch: Office): Promise<void> {
+  const own = join(server.data, 'keys.json');
+  const there = join(branch.data, 'peers', `${server.name}.json`);
+  await replaceIn(own, /"untilMs": \d+/, '"untilMs": 1');
+  await replaceIn(there, /"olderUntil": "[^"]*"/, '"olderUntil": "2001-01-01T00:00:00.000Z"');
+}
+
+async function replaceIn(path: string, pattern: RegExp, text: string): Promise<void> {
+  const before = await readFile(path, 'utf8');
+  expect(before).toMatch(pattern);
+  await writeFile(path, before.replace(pattern, text));
+}
+
+describe('keys that are rolled over', () => {
+  it('at the server: what is under way is opened, all follow by themselves, and the older ones are destroyed', async () => {
+    const { hq, oslo, bergen } = await withRecoveryKey();
+    const before = await keysOf(hq);
+    const staff = smallStaff('oslo');
+    staff.people.push(makePerson('oslo', 9_001));
+    await oslo.writePeople(staff);
+    // Sealed for the keys before, and under way.
+    await oslo.run('sync', '--wait', '0');
+    const rolled = await hq.json<{ fingerprint: string; unaware: string[] }>('keys', 'roll');
+    expect(rolled.fingerprint).not.toBe(before.own.fingerprint);
+    expect(rolled.unaware).toEqual(['bergen', 'oslo']);
+    await hq.must('sync');
+    expect(await corruptCodes(hq)).toEqual([]);
+    await cycle([hq, oslo, bergen]);
+    expect((await knownAt(oslo, 'hq')).fingerprint).toBe(rolled.fingerprint);
+    expect(await knownAt(hq, 'oslo')).toMatchObject({ knowsOurs: true });
+    await expectInStep(hq, oslo, bergen);
+    expect(await identitiesOf(hq)).toHaveLength(2);
+    await overlapIsOver(hq, oslo);
+    await expectInStep(hq, oslo, bergen);
+    expect(await identitiesOf(hq)).toHaveLength(1);
+    expect((await keysOf(hq)).own.olderUntilMs).toBeNull();
+    expect((await knownAt(oslo, 'hq')).keyIds).toHaveLength(1);
+    expect(await corruptCodes(oslo)).toEqual([]);
+    // Cursors are sealed with what stays.
+    const { server } = await hq.status();
+    expect(server!.requestors.map(({ counts }) => counts.repairs)).toEqual(server!.requestors.map(() => 0));
+  });
+
+  it('at a branch: both are taken meanwhile, and a second time waits until the server knows', async () => {
+    const { hq, oslo, bergen } = await withRecoveryKey();
+    await hq.must('sync');
+    // An update for the keys before waits for oslo.
+    const { fingerprint } = await oslo.json<{ fingerprint: string }>('keys', 'roll');
+    expect(await oslo.run('keys', 'roll')).toMatchObject({ code: 2, err: expect.stringContaining('has not said yet') });
+    await expectInStep(hq, oslo, bergen);
+    expect(await knownAt(hq, 'oslo')).toMatchObject({ fingerprint });
+    expect((await knownAt(hq, 'oslo')).keyIds).toHaveLength(2);
+    expect(await identitiesOf(oslo)).toHaveLength(2);
+    await oslo.must('keys', 'roll');
+    await expectInStep(hq, oslo, bergen);
+    expect(await corruptCodes(hq)).toEqual([]);
+  });
+
+  it('while a branch is away, twice: it follows when it is back', async () => {
+    const { hq, oslo, bergen } = await withRecoveryKey();
+    await hq.must('keys', 'roll', '--overlap', '0s');
+    await cycle([hq, oslo]);
+    const { fingerprint } = await hq.json<{ fingerprint: string }>('keys', 'roll', '--overlap', '0s');
+    await cycle([hq, oslo]);
+    // Nothing of what was sent to it arrives but what is sent from now on.
+    for (const file of await bergen.waiting()) await rm(file);
+    await roughly(hq, oslo, bergen);
+    await roughly(hq, oslo, bergen);
+    await expectInStep(hq, oslo, bergen);
+    expect((await knownAt(bergen, 'hq')).fingerprint).toBe(fingerprint);
+  });
+});
+
+describe('keys of a server that were stolen', () => {
+  it('are replaced by the recovery key: no branch believes the thief any more, and none is visited', async () => {
+    const { root, hq, oslo, bergen, paper } = await withRecoveryKey();
+    await cp(hq.data, join(root, 'thief'), { recursive: true });
+    const thief = new Office(root, 'thief', runHere);
+    const replaced = await hq.json<{ fingerprint: string }>('keys', 'replace', '--recovery-key-file', paper);
+    await roughly(hq, oslo, bergen);
+    await expectInStep(hq, oslo, bergen);
+    for (const branch of [oslo, bergen]) {
+      expect((await knownAt(branch, 'hq')).fingerprint).toBe(replaced.fingerprint);
+      expect((await knownAt(branch, 'hq')).keyIds).toHaveLength(1);
+    }
+
+    // The thief answers an exchange of oslo in place of the server: everybody in hq is gone, and others are there.
+    const standing = (await oslo.status()).own;
+    const staff = smallStaff('hq');
+    staff.people.splice(0, staff.people.length, makePerson('hq', 6_666));
+    await mkdir(join(root, 'directories', 'thief'), { recursive: true });
+    const config = (await readFile(thief.config, 'utf8')).replaceAll('directories/hq', 'directories/thief');
+    await writeFile(thief.config, config.replace('../exchange', '../dark'));
+    await thief.writePeople(staff);
+    await mkdir(join(root, 'dark'));
+    await thief.must('keys', 'roll', '--overlap', '90d');
+    await thief.run('sync');
+    const forged = await readdir(join(root, 'dark', 'oslo'));
+    expect(forged.length).toBeGreaterThan(0);
+    for (const file of forged) await cp(join(root, 'dark', 'oslo', file), join(oslo.inbox, file));
+    expect(await oslo.run('dispatch')).toMatchObject({ code: 1 });
+    const codes = await corruptCodes(oslo);
+    expect(codes).toHaveLength(forged.length);
+    expect(new Set(codes)).toEqual(new Set(['message-sender']));
+    expect((await oslo.status()).own.digest).toBe(standing.digest);
+    expect((await knownAt(oslo, 'hq')).fingerprint).toBe(replaced.fingerprint);
+    expect(await contentFaults(oslo, [hq, oslo, bergen])).toEqual([]);
+  });
+
+  it('count no more where the thief was believed before, even where he has rolled them over', async () => {
+    const { root, hq, oslo, bergen, paper } = await withRecoveryKey();
+    await cp(hq.data, join(root, 'thief'), { recursive: true });
+    const thief = new Office(root, 'thief', runHere);
+    const { fingerprint: his } = await thief.json<{ fingerprint: string }>('keys', 'roll', '--overlap', '0s');
+    await oslo.must('dispatch');
+    expect((await knownAt(oslo, 'hq')).fingerprint).toBe(his);
+    const { fingerprint } = await hq.json<{ fingerprint: string }>('keys', 'replace', '--recovery-key-file', paper);
+    await oslo.must('dispatch');
+    expect((await knownAt(oslo, 'hq')).fingerprint).toBe(fingerprint);
+    await roughly(hq, oslo, bergen);
+    await expectInStep(hq, oslo, bergen);
+  });
+
+  it('that are lost are replaced too; a branch that hears of it after a later roll-over follows both', async () => {
+    const { hq, oslo, bergen, paper } = await withRecoveryKey();
+    await rm(join(hq.data, 'keys.json'));
+    expect(await hq.run('sync')).toMatchObject({ code: 2 });
+    await hq.must('keys', 'replace', '--recovery-key-file', paper);
+    await roughly(hq, oslo);
+    const { fingerprint } = await hq.json<{ fingerprint: string }>('keys', 'roll', '--overlap', '0s');
+    await roughly(hq, oslo);
+    for (const file of await bergen.waiting()) await rm(file);
+    // Sealed for keys that nobody has: it is asked again by itself.
+    for (let round = 0; round < 3; round++) await roughly(hq, oslo, bergen);
+    await expectInStep(hq, oslo, bergen);
+    expect((await knownAt(bergen, 'hq')).fingerprint).toBe(fingerprint);
+  });
+
+  it('are not replaced by another recovery key, at a branch, or where nobody types it', async () => {
+    const { root, hq, oslo, paper } = await withRecoveryKey();
+    const before = await readFile(join(hq.data, 'keys.json'));
+    const other = new Office(root, 'other', runHere);
+    const { recoveryKey } = await other.json<{ recoveryKey: string }>('init', 'other', '--role', 'server');
+    await writeFile(join(root, 'paper2'), recoveryKey);
+    const wrong = await hq.run('keys', 'replace', '--recovery-key-file', join(root, 'paper2'));
+    expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('not the recovery key of hq') });
+    expect(await hq.run('keys', 'replace')).toMatchObject({ code: 2, err: expect.stringContaining('Nobody is here') });
+    const branch = await oslo.run('keys', 'replace', '--recovery-key-file', paper);
+    expect(branch).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/Only a directory server[^]*dirpost invite oslo/),
+    });
+    expect(await readFile(join(hq.data, 'keys.json'))).toEqual(before);
+  });
+});
+
+it('a network is switched to post-quantum keys at the server, and works while only some have them', async () => {
+  const { hq, oslo, bergen } = await withRecoveryKey();
+  await appendFile(hq.config, '\npostQuantum: true\n');
+  await cycle([hq, oslo]);
+  await cycle([hq, oslo]);
+  expect((await keysOf(oslo)).own.postQuantum).toBe(true);
+  expect((await keysOf(bergen)).own.postQuantum).toBe(false);
+  const staff = smallStaff('oslo');
+  staff.people.push(makePerson('oslo', 9_001));
+  await oslo.writePeople(staff);
+  await expectInStep(hq, oslo, bergen);
+  await expectInStep(hq, oslo, bergen);
+  expect((await keysOf(bergen)).own.postQuantum).toBe(true);
+  const { identities } = JSON.parse(await readFile(join(bergen.data, 'keys.json'), 'utf8')) as { identities: string[] };
+  expect(identities[0]).toMatch(/^AGE-SECRET-KEY-PQ-1/);
+  for (const office of [oslo, bergen]) expect(await corruptCodes(office)).toEqual([]);
+  expect(await corruptCodes(hq)).toEqual([]);
+});

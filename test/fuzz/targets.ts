@@ -1,0 +1,23 @@
+/** All that is fuzzed. */
+import type { Target } from './target.ts';
+import { fileTargets } from './targets/files.ts';
+import { ldapTargets } from './targets/ldap.ts';
+import { lineTargets } from './targets/lines.ts';
+import { mailTargets } from './targets/mail.ts';
+import { messageTargets } from './targets/messages.ts';
+import { nameTargets } from './targets/names.ts';
+import { textTargets } from './targets/texts.ts';
+
+export const targets: readonly Target[] = [
+  ...messageTargets,
+  ...fileTargets,
+  ...textTargets,
+  ...ldapTargets,
+  ...mailTargets,
+  ...lineTargets,
+  ...nameTargets,
+];
+
+export function targetNamed(name: string): Target | undefined {
+  return targets.find((target) => target.name === name);
+}
