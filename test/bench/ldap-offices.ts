@@ -25,7 +25,7 @@ export async function openLdapOffices(source: Slapd, target: Slapd, publish: obj
   const root = mkdtempSync(join(tmpdir(), 'dirpost-bench-'));
   const [hq, oslo, lima] = ['hq', 'oslo', 'lima'].map((name) => new Office(root, name)) as [Office, Office, Office];
   const close = async () => {
-    await hq.stop();
+    await Promise.all([hq, oslo, lima].map((office) => office.stop()));
     rmSync(root, { recursive: true, force: true });
   };
   try {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { contentFaults } from '../demo/contents.ts';
 import { cycle, Office } from '../demo/office.ts';
 import { makePerson } from '../demo/people.ts';
-import { expectInStep } from './branches.ts';
+import { asks, expectInStep } from './branches.ts';
 import { runHere, smallStaff } from './network.ts';
 import { withRecoveryKey } from './with-recovery-key.ts';
 
@@ -60,6 +60,8 @@ describe('keys that are rolled over', () => {
   it('at the server: what is under way is opened, all follow by themselves, and the older ones are destroyed', async () => {
     const { hq, oslo, bergen } = await withRecoveryKey();
     const before = await keysOf(hq);
+    const repairs = async () => (await hq.status()).server!.requestors.map(({ counts }) => counts?.repairs);
+    const repaired = await repairs();
     const staff = smallStaff('oslo');
     staff.people.push(makePerson('oslo', 9_001));
     await oslo.writePeople(staff);
@@ -82,8 +84,7 @@ describe('keys that are rolled over', () => {
     expect((await knownAt(oslo, 'hq')).keyIds).toHaveLength(1);
     expect(await corruptCodes(oslo)).toEqual([]);
     // Cursors are sealed with what stays.
-    const { server } = await hq.status();
-    expect(server!.requestors.map(({ counts }) => counts.repairs)).toEqual(server!.requestors.map(() => 0));
+    expect(await repairs()).toEqual(repaired);
   });
 
   it('at a branch: both are taken meanwhile, and a second time waits until the server knows', async () => {
@@ -197,6 +198,34 @@ describe('keys of a server that were stolen', () => {
     });
     expect(await readFile(join(hq.data, 'keys.json'))).toEqual(before);
   });
+});
+
+it('stolen keys of a branch that was removed, and then joined anew, let nobody in, whatever they sign for', async () => {
+  const { root, hq, oslo, bergen } = await withRecoveryKey();
+  await cp(oslo.data, join(root, 'thief'), { recursive: true });
+  const thief = new Office(root, 'thief', runHere);
+  await cp(join(root, 'directories', 'oslo'), join(root, 'directories', 'thief'), { recursive: true });
+  await hq.must('requestor', 'remove', 'oslo', '--keep-entries');
+  await thief.must('keys', 'roll');
+  await thief.run('sync', '--wait', '0');
+  expect(await hq.run('dispatch')).toMatchObject({ code: 1 });
+  const refused = (await corruptCodes(hq)).length;
+  expect(new Set(await corruptCodes(hq))).toEqual(new Set(['message-sender']));
+
+  const { invitation } = await hq.json<{ invitation: string }>('invite', 'oslo');
+  await rm(oslo.data, { recursive: true });
+  await mkdir(oslo.data);
+  expect(await asks(oslo, invitation)).toMatchObject({ code: 0 });
+  await hq.run('dispatch');
+  await oslo.must('dispatch');
+  await expectInStep(hq, oslo, bergen);
+  const { fingerprint } = await knownAt(hq, 'oslo');
+  await thief.run('sync', '--wait', '0');
+  expect(await hq.run('dispatch')).toMatchObject({ code: 1 });
+  expect((await corruptCodes(hq)).length).toBeGreaterThan(refused);
+  expect(new Set(await corruptCodes(hq))).toEqual(new Set(['message-sender']));
+  expect((await knownAt(hq, 'oslo')).fingerprint).toBe(fingerprint);
+  await expectInStep(hq, oslo, bergen);
 });
 
 it('a network is switched to post-quantum keys at the server, and works while only some have them', async () => {

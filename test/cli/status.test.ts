@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { openSqliteStore } from '@dirpost/adapters';
 import { noteSeqTime, type RequestorRecord, requestorDocument, type StoreTx } from '@dirpost/core';
 import { describe, expect, it } from 'vitest';
-import type { RequestorStatus, Status } from '../../packages/agent/src/status.ts';
+import type { RequestorStatus } from '../../packages/agent/src/requestor-status.ts';
+import type { Status } from '../../packages/agent/src/status.ts';
 import { cycle, Office } from '../demo/office.ts';
 import { freshNetwork, runHere, smallStaff } from './network.ts';
 

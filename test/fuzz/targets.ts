@@ -1,5 +1,6 @@
 /** All that is fuzzed. */
 import type { Target } from './target.ts';
+import { backupTargets } from './targets/backups.ts';
 import { fileTargets } from './targets/files.ts';
 import { ldapTargets } from './targets/ldap.ts';
 import { lineTargets } from './targets/lines.ts';
@@ -16,6 +17,7 @@ export const targets: readonly Target[] = [
   ...mailTargets,
   ...lineTargets,
   ...nameTargets,
+  ...backupTargets,
 ];
 
 export function targetNamed(name: string): Target | undefined {

@@ -107,21 +107,27 @@ export async function bothOffices(
 }
 
 export async function setBoth(office: Office, server: Slapd, settings: BothSettings): Promise<void> {
-  await writeFile(join(office.data, 'ldap-password'), `${server.admin.password}\n`, { mode: 0o600 });
-  const both = {
-    name: 'people',
-    type: 'ldap',
-    direction: 'both',
-    profile: 'openldap',
-    servers: [server.url],
-    tls: 'none',
-    bind: { method: 'simple', dn: server.admin.dn, password: { file: 'ldap-password' } },
-    base: 'dc=example,dc=com',
-    filter: '(mail=*)',
-    container: NETWORK,
-    firstWrite: 'allowed',
-    edits: ['telephoneNumber', 'title'],
-    ...settings,
-  };
+  const line = await lineTo(office, server);
+  const edits = ['telephoneNumber', 'title'];
+  const both = { name: 'people', direction: 'both', ...line, ...published, ...written, edits, ...settings };
   await setDirectories(office, [both]);
+}
+
+/** The same as two directories. */
+export async function setTwo(office: Office, server: Slapd): Promise<void> {
+  const line = await lineTo(office, server);
+  const exclude = [{ dn: NETWORK }];
+  await setDirectories(office, [
+    { name: 'people', direction: 'publish', ...line, ...published, exclude },
+    { name: 'network', direction: 'subscribe', ...line, ...written },
+  ]);
+}
+
+const published = { base: 'dc=example,dc=com', filter: '(mail=*)' };
+const written = { container: NETWORK, firstWrite: 'allowed' };
+
+async function lineTo(office: Office, server: Slapd): Promise<object> {
+  await writeFile(join(office.data, 'ldap-password'), `${server.admin.password}\n`, { mode: 0o600 });
+  const bind = { method: 'simple', dn: server.admin.dn, password: { file: 'ldap-password' } };
+  return { type: 'ldap', profile: 'openldap', servers: [server.url], tls: 'none', bind };
 }

@@ -2,7 +2,7 @@
 import { afterEach, expect, it } from 'vitest';
 import { describeSlapd } from '../servers/ldap/presence.ts';
 import { NETWORK, PEOPLE } from './ldap-directory.ts';
-import { type BothOffices, bothOffices, NAMES, PHONE } from './ldap-both-offices.ts';
+import { type BothOffices, bothOffices, NAMES, PHONE, setBoth, setTwo } from './ldap-both-offices.ts';
 
 interface Line {
   number: number;
@@ -69,6 +69,25 @@ describeSlapd('a directory of both ways', () => {
     expect((await oslo.run('conflicts')).out).toBe('No conflicts.\n');
     expect((await oslo.run('conflicts', '7')).err).toMatch(/There is no conflict 7/);
     expect((await oslo.run('conflicts', '--forget')).code).toBe(2);
+  });
+
+  it('takes the place of two directories: nothing is removed, made anew or published twice', async () => {
+    const here = (network = await bothOffices());
+    const { oslo } = here.offices;
+    await setTwo(oslo, here.servers.oslo);
+    await here.cycles(2);
+    const standing = () => here.servers.oslo.search('(objectClass=inetOrgPerson)', ['entryUUID'], NETWORK);
+    const before = [await standing(), await here.seqs()];
+    expect(before[0]).toMatch(/hq1/);
+    await setBoth(oslo, here.servers.oslo, {});
+    await here.cycles(2);
+    expect([await standing(), await here.seqs()]).toEqual(before);
+    expect((await oslo.run('status')).out).toMatch(/network.* directory remove network/);
+    await oslo.must('directory', 'remove', 'network', '--keep');
+    await here.set('oslo', hq1At(), 'telephoneNumber', NEW);
+    await here.cycles(3);
+    expect(await here.own('hq', 'hq1')).toBe(NEW);
+    expect(await standing()).toEqual(before[0]);
   });
 
   it('an edit by hand reaches the owner and everybody, is withdrawn, and nothing goes to and fro', async () => {
@@ -246,7 +265,7 @@ describeSlapd('a directory of both ways', () => {
     for (const name of NAMES) expect(await conflicts(here, name)).toEqual([]);
   });
 
-  it('an edit of what a template makes, or of what is only published, is not taken, and says why', async () => {
+  it('an edit of what a template makes is not taken, and both sides say why', async () => {
     const here = await start({ hq: { attributes: { title: '{cn}', telephoneNumber: 'telephoneNumber' } } });
     await here.set('oslo', hq1At(), 'title', 'Boss');
     await here.cycles(3);

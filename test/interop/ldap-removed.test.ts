@@ -95,6 +95,19 @@ newsuperior: ou=aside,${NETWORK}
     expect((await offices.hq.json<Status>('status')).removedDirectories).toEqual([]);
   });
 
+  it('leaves those who stood there before dirpost came', async () => {
+    const staff = `ou=staff,${SUFFIX}`;
+    const anna = `dn: cn=Anna,${staff}\nobjectClass: inetOrgPerson\ncn: Anna\nsn: x\nmail: p0@example.com\n`;
+    await target.modify(ldif([`dn: ${staff}\nobjectClass: organizationalUnit\nou: staff\n`, anna]));
+    const offices = await ldapOffices(source, target, { subscribe: { adopt: { by: ['mail'], base: staff } } });
+    await ldapCycle(offices).catch(() => {});
+    await offices.hq.must('approve', 'network');
+    expect((await standing()).filter((dn) => dn.startsWith('cn=p0,'))).toEqual([]);
+    await offices.hq.must('directory', 'remove', 'network', '--withdraw');
+    expect(await standing()).toEqual([NETWORK]);
+    expect(await standing(staff)).toEqual([staff, `cn=Anna,${staff}`]);
+  });
+
   it('that dies on the way goes on with the next call, and nothing is written meanwhile', async () => {
     const offices = await ldapOffices(source, target);
     await ldapCycle(offices);

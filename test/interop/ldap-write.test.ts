@@ -87,6 +87,15 @@ describeSlapd('a directory that is written on slapd', () => {
     expect(placeOf(outcomes, 9)).toEqual({ dn: p7.dn, anchor });
   });
 
+  it('gets many in transactions, of which one is brought while another takes effect', async () => {
+    const outcomes = await writeAll(open(), [base[0]!, ...range(1_500).map((i) => person(`p${i}`))]);
+    expect(counted(outcomes)).toEqual(all(1_501));
+    // In a transaction the server says nothing of what an entry keeps for life; the first and the last few are made without one.
+    const alone = outcomes.slice(40).filter(({ place }) => place?.anchor !== '');
+    expect(alone.length).toBeLessThan(16);
+    expect((await stands()).entries).toHaveLength(1_500);
+  });
+
   it('is not touched where nothing differs, and changed only in what does', async () => {
     const directory = open();
     const changes = range(20).map((i) => person(`p${i}`, { title: 'first', mail: [`a${i}@x.test`, `b${i}@x.test`] }));

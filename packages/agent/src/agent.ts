@@ -46,6 +46,7 @@ import { admission } from './joining/admission.ts';
 import { Joining, livePublishRules } from './joining/joining.ts';
 import { RefusedRequests } from './joining/refused-requests.ts';
 import { loadKeys } from './keys.ts';
+import { requireHere } from './moved-away.ts';
 import type { Postoffice } from './postoffice.ts';
 import { Probes } from './probes.ts';
 import { configurationOfRead, openLdap, shapeOf, stampsIn, writtenHere } from './open-ldap.ts';
@@ -76,12 +77,15 @@ export interface OpenOptions {
   tell?: (event: CycleEvent) => void;
   /** For commands that only look: no lock is taken, nothing is made or changed, an agent may be running. */
   readOnly?: boolean;
+  /** This server has moved away: it only tells so. */
+  isAnswering?: boolean;
 }
 
 /** Throws DirpostError `locked`, `not-initialized` and what keys, peers and store have to say. */
 export async function openAgent(configuration: Configuration, options: OpenOptions = {}): Promise<Agent> {
   const { dataFolder } = configuration;
-  const { readOnly = false } = options;
+  const { readOnly = false, isAnswering = false } = options;
+  if (!readOnly && !isAnswering) requireHere(dataFolder);
   const keys = await loadKeys(dataFolder);
   const lock = readOnly ? null : acquireLock(dataFolder);
   const tell = options.tell ?? (() => {});
@@ -100,6 +104,7 @@ export async function openAgent(configuration: Configuration, options: OpenOptio
     store = await openSqliteStore({ path: join(dataFolder, 'store.db'), readOnly });
     const joining = await Joining.open(dataFolder, keys, store);
     const isServer = configuration.role === 'server';
+    joining.configured = configuredAt(configuration);
     const { mail } = configuration.transports;
     const addressOf = (peer: string) => (mail === undefined ? null : mailAddressOf(mail, joining, peer));
     const { retry } = configuration;
@@ -127,6 +132,12 @@ export async function openAgent(configuration: Configuration, options: OpenOptio
     await close();
     throw error;
   }
+}
+
+/** Where a requestor reaches its server, as its own configuration says. */
+function configuredAt({ transports: { http, mail }, server }: Configuration): { http?: string; mail?: string } {
+  const told = mail !== undefined && Object.hasOwn(mail.peers, server) ? mail.peers[server] : undefined;
+  return { ...(http?.url && { http: http.url }), ...(told && { mail: told }) };
 }
 
 interface Opened {

@@ -8,10 +8,13 @@
  * The newest one alone counts; one by the recovery key counts whatever was announced before, since that may have been a
  * thief's.
  */
+import { X509Certificate } from 'node:crypto';
+import { writeDurably } from '@dirpost/adapters';
 import { type Announcement, DirpostError, loadOwn, loadServer, type PostofficeName, type StoreTx } from '@dirpost/core';
 import {
   type Announced,
   announcement,
+  type AnnouncedKeys,
   fingerprint,
   isHybrid,
   type OpenedMessage,
@@ -21,6 +24,7 @@ import {
 import type { Joining } from './joining/joining.ts';
 import { announceAnew, forgetOlderKeys, rollKeys } from './keys.ts';
 import type { Moved, Peer } from './peers.ts';
+import { movedCertificateFile } from './transports.ts';
 import type { Postoffice } from './postoffice.ts';
 
 /** How long keys are used beside those that take their place, where nobody says otherwise. */
@@ -64,7 +68,10 @@ async function stateOf({ server }: Postoffice, { keys }: Joining): Promise<State
   return { serial, overlapMs, hybrid, ...(await publicKeys(keys)), ...told };
 }
 
-function withCertificate({ certificate, ...rest }: Moved): NonNullable<Announced['addresses']> {
+function withCertificate({
+  certificate,
+  ...rest
+}: NonNullable<AnnouncedKeys['addresses']>): NonNullable<Announced['addresses']> {
   return certificate === undefined ? rest : { ...rest, certificate: Buffer.from(certificate, 'base64') };
 }
 
@@ -111,6 +118,7 @@ export async function receiveAnnouncement(
     throw new DirpostError('message-mismatch', `The announcement of ${from} is not signed by the key that it names.`);
   }
   const after = peerAfter(postoffice, joining, before, said, signedBy.recovered);
+  if (after.moved !== before.moved) await keepCertificate(joining.dataFolder, after.moved);
   if (after !== before) await joining.peers.save(after);
   tellWhatIsNew(postoffice, before, after, signedBy.recovered !== null);
   // What waits sealed for keys that are gone is sealed anew.
@@ -128,7 +136,7 @@ export async function receiveAnnouncement(
 
 function peerAfter(
   { clock, server }: Postoffice,
-  { keys }: Joining,
+  { keys, configured }: Joining,
   before: Peer,
   said: Announced,
   recovered: number | null,
@@ -147,7 +155,7 @@ function peerAfter(
   const signing = [said.signing, ...before.signing.slice(older, older + MAX_OLDER)];
   const recipients = [said.recipient, ...before.recipients.slice(older, older + MAX_OLDER)];
   const untilMs = isSame ? olderUntilMs : clock.now() + said.overlapMs;
-  const nowAt = server === null ? movedTo(said, moved) : undefined;
+  const nowAt = server === null ? movedTo(said, moved, configured) : undefined;
   return {
     ...rest,
     signing,
@@ -162,10 +170,41 @@ function peerAfter(
 }
 
 /** It tells where it is reached now as a whole, or nothing of it. */
-function movedTo({ addresses }: Announced, before: Moved | undefined): Moved | undefined {
+function movedTo(
+  { addresses }: Announced,
+  before: Moved | undefined,
+  configured: Joining['configured'],
+): Moved | undefined {
   if (addresses === undefined) return before;
   const { certificate, ...rest } = addresses;
-  return certificate === undefined ? rest : { ...rest, certificate: Buffer.from(certificate).toString('base64') };
+  const vouches = certificate === undefined ? undefined : Buffer.from(certificate).toString('base64');
+  const isSame = before?.http === rest.http && before?.mail === rest.mail && before?.certificate === vouches;
+  if (isSame) return before;
+  const worked = before?.works === true ? placeOf(before) : before?.before;
+  return {
+    ...rest,
+    ...(vouches === undefined ? {} : { certificate: vouches }),
+    ...(configured.http === undefined ? {} : { insteadOf: configured.http }),
+    ...(configured.mail === undefined ? {} : { insteadOfMail: configured.mail }),
+    ...(worked === undefined ? {} : { before: worked }),
+  };
+}
+
+function placeOf({ http, certificate }: Moved): Moved['before'] {
+  if (http === undefined) return undefined;
+  return { http, ...(certificate === undefined ? {} : { certificate }) };
+}
+
+/** Where http reads it. Throws DirpostError `message-payload` for what is no certificate. */
+async function keepCertificate(dataFolder: string, moved: Moved | undefined): Promise<void> {
+  if (moved?.certificate === undefined) return;
+  let pem: string;
+  try {
+    pem = new X509Certificate(Buffer.from(moved.certificate, 'base64')).toString();
+  } catch (cause) {
+    throw new DirpostError('message-payload', 'The announcement holds a certificate that is none.', { cause });
+  }
+  await writeDurably(dataFolder, movedCertificateFile(moved.certificate), Buffer.from(pem), { mode: 0o600 });
 }
 
 function tellWhatIsNew({ tell }: Postoffice, before: Peer, after: Peer, isRecovered: boolean): void {

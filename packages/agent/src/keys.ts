@@ -11,7 +11,7 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, fileError, readBounded, writeDurably } from '@dirpost/adapters';
+import { errnoOf, fileError, readBounded, type Secret, writeDurably } from '@dirpost/adapters';
 import { DirpostError, type PostofficeName } from '@dirpost/core';
 import {
   type AnnouncedKeys,
@@ -27,6 +27,7 @@ import {
   type RecoveryKey,
   rolledStatement,
 } from '@dirpost/message';
+import { openKeys, readSealedKeys, sealKeys } from './sealed-keys.ts';
 
 const KEY_FILE_NAME = 'keys.json';
 const MAX_KEY_FILE_BYTES = 64 * 1024;
@@ -52,9 +53,24 @@ export async function createKeys(dataFolder: string, recovery?: string, { hybrid
   return keys;
 }
 
-/** Durable when it resolves. */
-async function saveKeys(dataFolder: string, keys: PrivateKeys): Promise<void> {
-  await writeDurably(dataFolder, KEY_FILE_NAME, Buffer.from(formatPrivateKeys(keys)), { mode: 0o600 });
+/** Sealed where the file that is there is. Durable when it resolves. */
+async function saveKeys(dataFolder: string, keys: PrivateKeys, unlock?: Secret | null): Promise<void> {
+  const how = unlock === undefined ? await unlockOf(dataFolder) : unlock;
+  const text = how === null ? formatPrivateKeys(keys) : await sealKeys(keys, how);
+  await writeDurably(dataFolder, KEY_FILE_NAME, Buffer.from(text), { mode: 0o600 });
+}
+
+/** How the key file is opened; null: it is plain, or not there. */
+export async function unlockOf(dataFolder: string): Promise<Secret | null> {
+  if (!(await haveKeys(dataFolder))) return null;
+  return (
+    readSealedKeys((await readBounded(keyFilePath(dataFolder), MAX_KEY_FILE_BYTES)).toString('utf8'))?.unlock ?? null
+  );
+}
+
+/** Seals the key file by what `unlock` gives; null: it is plain from now on. Durable when it resolves. */
+export async function protectKeys(dataFolder: string, unlock: Secret | null): Promise<void> {
+  await saveKeys(dataFolder, await loadKeys(dataFolder), unlock);
 }
 
 export interface NewKeys {
@@ -166,7 +182,10 @@ export function takeInPlace(held: PrivateKeys, keys: PrivateKeys): void {
   Object.assign(held, keys);
 }
 
-/** Throws DirpostError `not-initialized`, `file-denied` where others could read them, `config-invalid` where they are damaged. */
+/**
+ * Throws DirpostError `not-initialized`, `file-denied` where others could read them, `config-invalid` where they are damaged
+ * or not opened by their passphrase, and as the passphrase is read.
+ */
 export async function loadKeys(dataFolder: string): Promise<PrivateKeys> {
   const path = keyFilePath(dataFolder);
   const mode = await modeOf(path);
@@ -183,7 +202,9 @@ export async function loadKeys(dataFolder: string): Promise<PrivateKeys> {
       hint: `chmod 600 ${path}; if others may have read it, this postoffice needs new keys.`,
     });
   }
-  return parsePrivateKeys((await readBounded(path, MAX_KEY_FILE_BYTES)).toString('utf8'));
+  const text = (await readBounded(path, MAX_KEY_FILE_BYTES)).toString('utf8');
+  const sealed = readSealedKeys(text);
+  return parsePrivateKeys(sealed === null ? text : await openKeys(sealed, path));
 }
 
 export async function haveKeys(dataFolder: string): Promise<boolean> {

@@ -1,6 +1,13 @@
 /** An LDAP directory of a postoffice, from its configuration; and what of that decides how it is read and written. */
 import { createHash } from 'node:crypto';
-import { type LdapBase, type LdapBind, LdapDirectory, type LdapOptions, readSecret, type Secret } from '@dirpost/adapters';
+import {
+  type LdapBase,
+  type LdapBind,
+  LdapDirectory,
+  type LdapOptions,
+  readSecret,
+  type Secret,
+} from '@dirpost/adapters';
 import { DirpostError, type Limits, sortedNames, type WrittenHere } from '@dirpost/core';
 import type { BothWays } from './config/both-ways.ts';
 import type { PublishDirectory, SubscribeDirectory } from './config/directory.ts';

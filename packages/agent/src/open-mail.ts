@@ -46,5 +46,9 @@ export function mailAddressOf(
   joining: Pick<Joining, 'peers' | 'applicants'>,
   peer: PostofficeName,
 ): string | null {
-  return (Object.hasOwn(peers, peer) ? peers[peer] : undefined) ?? toldMail(joining, peer);
+  const configured = Object.hasOwn(peers, peer) ? peers[peer] : undefined;
+  const moved = joining.peers.get(peer)?.moved;
+  // What was announced since it was written there.
+  if (moved?.mail !== undefined && moved.insteadOfMail === configured) return moved.mail;
+  return configured ?? toldMail(joining, peer);
 }

@@ -57,6 +57,13 @@ export interface Moved {
   /** DER in base64: what alone vouches for that address. */
   certificate?: string;
   mail?: string;
+  /** Address of http, and of mail, in the own configuration when it was announced: another one there counts more. */
+  insteadOf?: string;
+  insteadOfMail?: string;
+  /** The new http address has worked. */
+  works?: boolean;
+  /** Another that worked, announced before this one. */
+  before?: { http: string; certificate?: string };
 }
 
 const PUBLIC_KEY = /^[A-Za-z0-9+/]{43}=$/;
@@ -93,7 +100,15 @@ const peerFile = publicFile.extend({
   recoveredSerial: z.int().min(0).optional(),
   heard: z.int().min(0).optional(),
   moved: z
-    .strictObject({ http: z.string().optional(), certificate: z.string().optional(), mail: z.string().optional() })
+    .strictObject({
+      http: z.string().optional(),
+      certificate: z.string().optional(),
+      mail: z.string().optional(),
+      insteadOf: z.string().optional(),
+      insteadOfMail: z.string().optional(),
+      works: z.boolean().optional(),
+      before: z.strictObject({ http: z.string(), certificate: z.string().optional() }).optional(),
+    })
     .optional(),
 });
 
@@ -151,7 +166,7 @@ function readPeer(text: string, source: string, schema: typeof publicFile | type
     ...(mail === undefined ? {} : { mail }),
     ...(olderUntil === undefined ? {} : { olderUntilMs: Date.parse(olderUntil) }),
     ...withoutUndefined({ serial, recoveredSerial, heard }),
-    ...(moved === undefined ? {} : { moved: withoutUndefined(moved) }),
+    ...(moved === undefined ? {} : { moved: withoutUndefined<Moved>(moved) }),
   };
 }
 

@@ -26,7 +26,10 @@ import {
   saveDirectoryState,
   type WriteState,
 } from './directory-state.ts';
+import { forgetConflictsOf } from './both/conflicts.ts';
+import { forgetLookBack } from './both/read-back.ts';
 import { counted, type Progress } from './events.ts';
+import { countStanding } from './standing.ts';
 import { forgetOpenAnchors } from './write-differences.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
 
@@ -110,6 +113,8 @@ export async function settleRemoved(
 async function forgetWritings(tx: StoreTx, name: string, options: { associations: boolean }): Promise<void> {
   await forgetWritten(tx, name, options);
   await forgetOpenAnchors(tx, name);
+  await forgetLookBack(tx, name);
+  await forgetConflictsOf(tx, name);
 }
 
 async function forgetState(tx: StoreTx, name: string, forget: { read: boolean; write: boolean }): Promise<void> {
@@ -158,16 +163,15 @@ export async function withdrawWritten(
       round = await removeAll(store, directory, options.container, signal, tell);
     }
   }
+  const entries = directory.writes === 'whole' ? 0 : await countStanding(store, name);
   const { refusedCount, refused } = await store.read((tx) => stillThere(tx, name, limits.maxRefusedNamed));
   await store.transaction(async (tx) => {
-    if (refusedCount === 0) {
-      await tx.clearAssociations(name);
-      await forgetOpenAnchors(tx, name);
-    }
+    if (refusedCount === 0) await forgetOpenAnchors(tx, name);
+    await forgetLookBack(tx, name);
     const nowMs = clock.now();
     const seq = (await loadOwn(tx)).cursor?.seq ?? 0;
     // Of no content that there ever is: whatever is written next is another.
-    const stands = { seq, digest: '', writtenMs: nowMs, triedMs: nowMs, entries: refusedCount };
+    const stands = { seq, digest: '', writtenMs: nowMs, triedMs: nowMs, entries };
     const write: WriteState = { ...stands, refusedCount, refused, problem: null };
     await saveDirectoryState(tx, { ...(await loadDirectoryState(tx, name)), write });
   });
@@ -239,10 +243,12 @@ export function removedLines({ name, published, written }: RemovedDirectory): st
     ];
   }
   const what = `${counted(published, 'entry')} of it ${stay(published)} published as before`;
+  const there = `  what was written into it (${counted(written ?? 0, 'entry')}) stays there, whichever it is`;
   return [
     `${name} is not in the configuration any more; ${what}. Say what becomes of ${published === 1 ? 'it' : 'them'}:`,
     `  they stay, and nothing changes them    ${keep}`,
     `  they leave the network                 ${withdraw}`,
+    ...(written === null ? [] : [there]),
     '  Was the directory only given another name? Then --keep: that under the new name takes over whom it has, too.',
   ];
 }

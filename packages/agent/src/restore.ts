@@ -24,6 +24,7 @@ import { type AgeKey, asksForPassphrase, openAge, parsePrivateKeys } from '@dirp
 import { type ArchivedFile, damaged, type Manifest, readArchive, STORE_NAME } from './backup-archive.ts';
 import { type Configuration, parseConfiguration } from './config/load.ts';
 import { MAX_CONFIGURATION_BYTES } from './config/source.ts';
+import { readSealedKeys } from './sealed-keys.ts';
 
 const MAX_SMALL_FILE_BYTES = 16 * 1024 * 1024;
 const MAX_SMALL_BYTES = 256 * 1024 * 1024;
@@ -212,7 +213,9 @@ class Taking {
     if (configuration.postoffice !== manifest.postoffice || configuration.role !== manifest.role) {
       throw ofAnother(manifest.postoffice, `its configuration is that of ${configuration.postoffice}`);
     }
-    parsePrivateKeys(this.#small.get(KEY_FILE_NAME)!.toString('utf8'));
+    const keys = this.#small.get(KEY_FILE_NAME)!.toString('utf8');
+    // Sealed ones are opened by what is on this machine, when they are used.
+    if (readSealedKeys(keys) === null) parsePrivateKeys(keys);
     const store = join(this.#work!, STORE_NAME);
     const faults = checkStoreFile(store);
     if (faults.length > 0) throw damaged(`its store has faults: ${faults[0]!}`);
@@ -229,8 +232,7 @@ class Taking {
       }
       await rename(store, join(configuration.dataFolder, STORE_NAME));
       await syncFolder(configuration.dataFolder);
-      const keys = this.#small.get(KEY_FILE_NAME)!;
-      await writeDurably(configuration.dataFolder, KEY_FILE_NAME, keys, { mode: 0o600 });
+      await writeDurably(configuration.dataFolder, KEY_FILE_NAME, Buffer.from(keys), { mode: 0o600 });
       return { manifest, configuration, wroteConfiguration: this.#wroteConfiguration, aside, life, kept };
     } catch (error) {
       throw fileError(error, `restore into ${configuration.dataFolder}`);

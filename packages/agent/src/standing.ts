@@ -5,7 +5,10 @@ const BATCH = 5_000;
 
 /** `live`: entries that are to stand there. Looked through only where something is refused. */
 export async function standingEntries(store: Store, name: string, live: number, refusedCount: number): Promise<number> {
-  if (refusedCount === 0) return live;
+  return refusedCount === 0 ? live : countStanding(store, name);
+}
+
+export async function countStanding(store: Store, name: string): Promise<number> {
   let entries = 0;
   for (let after: Uint8Array | null = null; ; ) {
     const from: Uint8Array | null = after;

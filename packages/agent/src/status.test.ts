@@ -1,6 +1,6 @@
 /** What status judges by itself; the whole is tested by the command (test/cli/status.test.ts). */
 import { describe, expect, it } from 'vitest';
-import { isOlder } from './status.ts';
+import { isOlder } from './requestor-status.ts';
 
 describe('a version', () => {
   it.each([

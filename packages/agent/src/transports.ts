@@ -1,4 +1,5 @@
 /** The transports of a postoffice, as its configuration names them: to the other postoffices, in the order of preference. */
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import {
   type Bounce,
@@ -12,9 +13,15 @@ import { type PrivateKeys, requestSigner } from '@dirpost/message';
 import type { Configuration } from './config/load.ts';
 import { type HttpConfiguration, type TransportName, transportNames } from './config/transports.ts';
 import type { CycleEvent } from './events.ts';
+import { FollowingHttp } from './following-http.ts';
 import type { Joining } from './joining/joining.ts';
 import { mailAddressOf, openMail } from './open-mail.ts';
 import type { Probes } from './probes.ts';
+
+/** In the data folder of a requestor: what vouches for an address of a server that moved. `certificate`: DER in base64. */
+export function movedCertificateFile(certificate: string): string {
+  return `server-moved-${createHash('sha256').update(certificate).digest('hex').slice(0, 8)}.pem`;
+}
 
 export interface Transports {
   /** All that lead outside, the preferred first. */
@@ -156,9 +163,9 @@ function openHttpServer(
 }
 
 function openHttpClient(
-  { postoffice, server, limits }: Configuration,
+  { postoffice, server, limits, dataFolder }: Configuration,
   { url, ca, proxy, proxyLogin }: HttpConfiguration,
-  { keys, isEnrolling = () => false, joining }: TransportOptions,
+  { keys, isEnrolling = () => false, joining, tell }: TransportOptions,
   onProblem: OnProblem,
 ): Opened | undefined {
   if (url === undefined) return undefined;
@@ -175,7 +182,21 @@ function openHttpClient(
     maxMessageBytes: limits.maxMessageBytes,
     onProblem,
   };
-  const member = new HttpClientTransport(shared);
+  const member = new FollowingHttp({
+    url,
+    moved: () => joining?.peers.get(server)?.moved,
+    open: (at, certificate) => {
+      const pinned = certificate === undefined ? {} : { ca: join(dataFolder, movedCertificateFile(certificate)) };
+      return new HttpClientTransport({ ...shared, url: at, ...pinned });
+    },
+    async onWorks() {
+      const peer = joining?.peers.get(server);
+      if (peer?.moved === undefined) return;
+      await joining?.peers.save({ ...peer, moved: { ...peer.moved, works: true } });
+      const text = `http: ${server} answers at ${peer.moved.http ?? ''}; ${url} is not used any more`;
+      tell({ time: 'T3', level: 'info', text });
+    },
+  });
   const applicant = new HttpClientTransport({ ...shared, enrolling: true });
   const transport: Transport = {
     name: member.name,

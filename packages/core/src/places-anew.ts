@@ -12,7 +12,8 @@ import { IdSet } from './id-set.ts';
 import { linksIn } from './match-targets.ts';
 import { membersMoved } from './planned-state.ts';
 import type { Place } from './seams/directory.ts';
-import type { Link, Placed, Store, StoreTx } from './seams/store.ts';
+import type { Link } from './seams/associations.ts';
+import type { Placed, Store, StoreTx } from './seams/store.ts';
 
 const SAMPLE = 16;
 /** So many at least have to have other keys. */

@@ -3,54 +3,28 @@
  *
  *   who is gone or unseen ─▶ recognised under other keys │ removals │ staged entries ─▶ DNs, entries ─▶ groups ─▶ groups that were not given │ what was deferred
  */
-import type { Aliases } from './aliases.ts';
 import { changedAttributes } from './changed-attributes.ts';
 import { DigestSum } from './digest.ts';
 import { normalizeDn } from './dn.ts';
 import { effectsBetween, type Measured, membersIn } from './effects.ts';
 import { CanonicalWriter, decodeEntry, encodeEntry, entryHash } from './entry.ts';
+import { differs, DOUBLE, type FinishedRead, isLeftAlone, type Positioned, type Work } from './finished-read.ts';
 import { followMembers, MovedDns, safelyNormalized } from './follow-members.ts';
 import { MEMBER_ATTRIBUTE } from './mapping.ts';
-import { carriedOn, type ReadBase, saveReadBase, unresolvedCount } from './read-base.ts';
+import { carriedOn, saveReadBase, unresolvedCount } from './read-base.ts';
 import { IdSet } from './id-set.ts';
 import { isApproved, ReadHolds, rekeyed, REMOVED } from './read-holds.ts';
 import type { ReadSummary, ReadTally } from './read-tally.ts';
 import { recognise } from './recognise.ts';
 import { countTakenOver, keptFrom } from './removed-directory.ts';
-import { loadOwn, type OwnRecord, type RequestorContext, saveOwn } from './requestor-record.ts';
+import { loadOwn, type OwnRecord, saveOwn } from './requestor-record.ts';
 import { carryMarks } from './settle.ts';
 import type { EntryRow, StagedEntry, StoreTx } from './seams/store.ts';
 
 const BATCH = 2_000;
-export const DOUBLE = 'another entry of this directory has the same key; both are refused';
-
-export interface FinishedRead {
-  owner: string;
-  context: Pick<RequestorContext, 'holds' | 'clock'>;
-  /** With the certificate in its summary. */
-  tally: ReadTally;
-  /** What the read went on from; null: from nothing. */
-  base: ReadBase | null;
-  /** See ReadBase; undefined: the next read does not go on from this one. */
-  configuration: string | undefined;
-  aliases: Aliases;
-  /** See MappingOptions. */
-  match: readonly string[];
-}
-
 /** Publishes nothing where the read is not complete. */
 export function publishRead(tx: StoreTx, read: FinishedRead): Promise<ReadSummary> {
   return new ReadPublishing(read).publish(tx);
-}
-
-/** A group that the read gave, or that stays as it is: its members are not followed. */
-export function isLeftAlone(
-  tally: ReadTally,
-  { refused }: ReadBase,
-  id: Uint8Array,
-  extent: 'whole' | 'delta',
-): boolean {
-  return !tally.isAsItWas(id, extent) || refused[hex(id)] !== undefined;
 }
 
 class ReadPublishing {
@@ -402,30 +376,6 @@ class ReadPublishing {
   get #extent(): 'whole' | 'delta' {
     return this.#summary.certificate.extent ?? 'whole';
   }
-}
-
-interface Work {
-  own: OwnRecord;
-  sum: DigestSum;
-  holds: ReadHolds;
-  /** Numbers of rows. */
-  unseen: number[];
-  /** Who came under another key: by the ids that they keep. */
-  recognised: IdSet;
-  /** By all groups together; below 0: lost. */
-  membersGained: number;
-  /** By position in what is staged. */
-  deferred: { position: number; measured: Measured }[];
-}
-
-type Positioned = StagedEntry & { position: number };
-
-export function differs(staged: StagedEntry, row: EntryRow | undefined, directory: string): boolean {
-  if (row === undefined || row.deleted || row.note !== directory) return true;
-  if (Buffer.compare(row.hash, staged.hash) === 0) return false;
-  // Directories know nothing of the marks of edits.
-  const marked = carryMarks(staged.bytes, row);
-  return marked === staged.bytes || Buffer.compare(row.hash, entryHash(marked)) !== 0;
 }
 
 function hex(id: Uint8Array): string {

@@ -16,10 +16,11 @@
 import { Aliases, type Resolved } from './aliases.ts';
 import { normalizeDn } from './dn.ts';
 import { CanonicalWriter, encodeEntry, entryHash } from './entry.ts';
+import { differs, DOUBLE, isLeftAlone } from './finished-read.ts';
 import { affectedGroups, MovedDns, safelyNormalized } from './follow-members.ts';
 import type { Mapping } from './mapping.ts';
 import { NOTHING_WRITTEN, type WrittenHere, writtenAmong } from './written-here.ts';
-import { differs, DOUBLE, isLeftAlone, publishRead } from './publish-read.ts';
+import { publishRead } from './publish-read.ts';
 import { loadReadBase, type ReadBase } from './read-base.ts';
 import { type ReadSummary, ReadTally } from './read-tally.ts';
 import { loadOwn, type RequestorContext } from './requestor-record.ts';

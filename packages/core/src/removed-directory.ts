@@ -13,6 +13,7 @@ import { disapproveDirectory } from './approve.ts';
 import { CONTAINER } from './compare-placed.ts';
 import { DigestSum } from './digest.ts';
 import { normalizeDn } from './dn.ts';
+import { loadTargetLinks } from './match-targets.ts';
 import type { SubscribingOptions } from './plan.ts';
 import { forgetPlanned, membersMoved } from './planned-state.ts';
 import { saveReadBase } from './read-base.ts';
@@ -114,12 +115,15 @@ export async function forgetRead(tx: StoreTx, directory: string, { associations 
   await saveReadBase(tx, directory, null);
   await tx.clearStaged(directory);
   await tx.clearAliases(directory);
+  await tx.clearAliases(directory);
   if (associations) await tx.clearAssociations(directory);
 }
 
 /** What writes into it remember; an approval of its first write, too. `associations`: as above. */
 export async function forgetWritten(tx: StoreTx, directory: string, { associations = true } = {}): Promise<void> {
   await tx.clearPlaced(directory);
+  await tx.clearLinks(directory);
+  await tx.clearWatched(directory);
   await tx.clearWatched(directory);
   await tx.clearLinks(directory);
   await forgetPlanned(tx, directory);
@@ -130,7 +134,8 @@ export async function forgetWritten(tx: StoreTx, directory: string, { associatio
 
 /**
  * Removes from a directory that is written entry by entry all that stands there by dirpost, then the containers of the
- * postoffices; that in which they are stays, since it may be there for others or have rights given to it. To be repeated while
+ * postoffices; that in which they are stays, since it may be there for others or have rights given to it. Who stood there before
+ * and was adopted (match-targets.ts) stays. To be repeated while
  * something goes: what has others below it goes last. For recordWithdrawn.
  */
 export async function* plannedWithdrawal(
@@ -138,6 +143,7 @@ export async function* plannedWithdrawal(
   { name, container }: Pick<SubscribingOptions, 'name' | 'container'>,
 ): AsyncGenerator<DirectoryChange> {
   const top = normalizeDn(container);
+  const { isAdopted } = await store.read((tx) => loadTargetLinks(tx, name));
   const containers: DirectoryChange[] = [];
   for (let after: Uint8Array | null = null; ; ) {
     const from: Uint8Array | null = after;
@@ -145,7 +151,7 @@ export async function* plannedWithdrawal(
     if (rows.length === 0) break;
     after = rows.at(-1)!.id;
     for (const { id, place } of rows) {
-      if (place === null) continue;
+      if (place === null || isAdopted(id)) continue;
       const removal = { id, action: 'remove' as const, dn: place.dn, attributes: new Map() };
       if (!isContainer({ place })) yield { ...removal, place };
       else if (normalizeDn(place.dn) !== top) {
@@ -166,6 +172,7 @@ export async function recordWithdrawn(
   const gone = changes.filter((_, i) => outcomes[i]!.result === 'written').map(({ id }) => id);
   await tx.removePlaced(directory, gone);
   await tx.removeAssociations(directory, gone);
+  await tx.removeWatched(directory, gone);
   const stayed = changes.flatMap(({ id, kind, place }, i): Placed[] => {
     const { result, code = 'refused', reason = '' } = outcomes[i]!;
     if (result === 'written' || kind === 'container') return [];

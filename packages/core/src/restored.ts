@@ -38,3 +38,11 @@ export async function beginNewLife(tx: StoreTx, random: Random, isServer: boolea
   await saveServer(tx, server);
   return { own: own.incarnation, server: server.incarnation };
 }
+
+/** `dirpost repair`: the replica comes anew as a whole, and everything is submitted anew after the next complete read. */
+export async function askForEverything(tx: StoreTx): Promise<void> {
+  const own = await loadOwn(tx);
+  own.request = 'everything';
+  own.sendFull = true;
+  await saveOwn(tx, own);
+}

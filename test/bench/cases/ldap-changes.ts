@@ -49,7 +49,6 @@ export async function measureChanges(entries: number): Promise<Figure[]> {
       });
       return figuresOf(steps.slice(1), syncrepl);
     } finally {
-      await Promise.all([oslo.stop(), lima.stop()]);
       await offices.close();
     }
   } finally {

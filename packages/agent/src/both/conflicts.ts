@@ -127,6 +127,11 @@ export async function closeConflicts(
   }
 }
 
+/** It is in the configuration no more: nothing of it can be decided. */
+export async function forgetConflictsOf(tx: StoreTx, directory: string): Promise<void> {
+  for (const one of await loadConflicts(tx)) if (one.directory === directory) await forgetConflict(tx, one.number);
+}
+
 export function conflictWords(open: number): string {
   const what = open === 1 ? '1 conflict waits' : `${open} conflicts wait`;
   return `${what} for a decision. Look, and settle: dirpost conflicts`;

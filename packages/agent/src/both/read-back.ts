@@ -57,6 +57,10 @@ interface Mark {
 
 const markDocument = (directory: string) => `by hand/${directory}`;
 
+export async function forgetLookBack(tx: StoreTx, directory: string): Promise<void> {
+  await tx.removeDocument(markDocument(directory));
+}
+
 /** Does nothing where nothing has been written yet. Throws DirpostError where the directory fails. */
 export async function lookBack(
   postoffice: Postoffice,

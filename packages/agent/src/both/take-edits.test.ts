@@ -46,12 +46,16 @@ let answer: AmendOutcome | Error;
 beforeEach(async () => {
   store = createMemoryStore();
   [told, asked, answer] = [[], [], { result: 'written' }];
+  await prepare();
+});
+
+async function prepare(): Promise<void> {
   await store.transaction((tx) => createRequestor(tx, random));
   await put('published', anna({ title: ['Clerk'], mobile: ['1'] }), NAME);
   await store.transaction(async (tx) => {
     await tx.putAssociations(NAME, [{ id, dn: DN, normalizedDn: normalizeDn(DN) }]);
   });
-});
+}
 
 afterEach(() => store.close());
 
@@ -161,6 +165,61 @@ it('what the directory has already is settled as taken: an agent died before it 
   expect(await takeEdits(office(), signal)).toBe(1);
   expect(await published()).toEqual({ title: 'Boss', settled: 1 });
 });
+
+it('dies before or after any commit, and takes the edit once all the same', async () => {
+  for (const moment of ['before', 'after'] as const) {
+    for (let survives = 0; survives < 3; survives++) {
+      await store.close();
+      store = createMemoryStore();
+      await prepare();
+      await proposed({ title: ['Boss'] }, { title: ['Clerk'] });
+      const real = { title: 'Clerk', writes: 0 };
+      const standing = office();
+      standing.publishing[0]!.own!.amend = async function* (amendments) {
+        for (const { changes } of amendments) {
+          const [{ before, after }] = changes as [Amendment['changes'][number]];
+          const wanted = Buffer.from(after[0]!).toString();
+          if (real.title === wanted) yield { result: 'already' };
+          else if (real.title !== Buffer.from(before![0]!).toString())
+            yield { result: 'differs', attributes: ['x-title'] };
+          else {
+            Object.assign(real, { title: wanted, writes: real.writes + 1 });
+            yield { result: 'written' };
+          }
+        }
+      };
+      const dying = { ...standing, store: dyingStore(survives, moment) };
+      const isDead = await takeEdits(dying, signal).then(
+        () => false,
+        () => true,
+      );
+      expect(isDead).toBe(survives < 2);
+      await takeEdits(standing, signal);
+      await takeEdits(standing, signal);
+      expect({ real, published: await published() }).toEqual({
+        real: { title: 'Boss', writes: 1 },
+        published: { title: 'Boss', settled: 1 },
+      });
+      expect(await conflicts()).toEqual([]);
+    }
+  }
+});
+
+/** The process ends with the transaction that follows so many. */
+function dyingStore(survives: number, moment: 'before' | 'after'): Store {
+  let left = survives;
+  return {
+    read: (work) => store.read(work),
+    close: () => store.close(),
+    async transaction(work) {
+      const dies = left-- === 0;
+      if (dies && moment === 'before') throw new Error('killed');
+      const result = await store.transaction(work);
+      if (dies) throw new Error('killed');
+      return result;
+    },
+  };
+}
 
 it('where a directory is only published from, an edit is settled as not taken, and the record says why', async () => {
   await proposed({ title: ['Boss'] }, { title: ['Clerk'] });

@@ -11,7 +11,7 @@ import { DirpostError } from '@dirpost/core';
 import type { Configuration } from '../config/load.ts';
 import type { HttpConfiguration } from '../config/transports.ts';
 import { reachable } from '../joining/server-address.ts';
-import type { Finding } from './check.ts';
+import type { Finding } from './findings.ts';
 
 const ANSWER_WITHIN_MS = 10_000;
 const MAX_ANSWER_BYTES = 4_096;

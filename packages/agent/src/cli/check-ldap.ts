@@ -5,7 +5,7 @@ import { ldapProfile } from '../config/ldap-profiles.ts';
 import type { Configuration } from '../config/load.ts';
 import { openLdap, secretFilesOf } from '../open-ldap.ts';
 import type { Invocation } from './command.ts';
-import type { Finding } from './check.ts';
+import type { Finding } from './findings.ts';
 import { secretFindings } from './check-secrets.ts';
 
 /** Throws DirpostError where no server answers, or none lets this account in. */
@@ -56,7 +56,8 @@ function byHandFinding({ name, both }: SubscribeLdap): Finding[] {
   if (both === null) return [];
   const { watched, edits } = both;
   const seen = watched.length === 0 ? 'no attribute' : watched.join(', ');
-  const proposed = edits.length === 0 ? 'none is proposed to its owner' : `proposed to their owners: ${edits.join(', ')}`;
+  const proposed =
+    edits.length === 0 ? 'none is proposed to its owner' : `proposed to their owners: ${edits.join(', ')}`;
   return [{ what: name, result: 'ok', text: `changes by hand there are seen of ${seen}; ${proposed}` }];
 }
 

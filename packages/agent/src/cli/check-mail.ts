@@ -11,7 +11,7 @@ import { counted } from '../events.ts';
 import { mailAddressOf, openMail } from '../open-mail.ts';
 import { Invitations } from '../joining/invitations.ts';
 import { Peers } from '../peers.ts';
-import type { Finding } from './check.ts';
+import type { Finding } from './findings.ts';
 import { secretFindings } from './check-secrets.ts';
 import { bytes } from './screen.ts';
 

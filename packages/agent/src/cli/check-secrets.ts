@@ -1,7 +1,7 @@
 /** `dirpost check` for files with a password or a key, of mail and of LDAP. */
 import { isOpenToOthers } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
-import type { Finding } from './check.ts';
+import type { Finding } from './findings.ts';
 
 export async function secretFindings(what: string, files: Iterable<string>): Promise<Finding[]> {
   const found: Finding[] = [];

@@ -11,7 +11,7 @@ import { dispatch } from '../dispatch.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { Routes } from '../routes.ts';
 import { sendOutgoing, submit } from '../send.ts';
-import type { Finding } from './check.ts';
+import type { Finding } from './findings.ts';
 import type { Invocation, Turn } from './command.ts';
 
 const FIRST_POLL_MS = 50;

@@ -1,11 +1,10 @@
 /** `dirpost check`: what is wrong, and how to mend it. Looks at everything, changes nothing. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { checkStoreFile, CsvDirectory, foldColumn } from '@dirpost/adapters';
-import { compileMapping, DirpostError, isDirpostError, listFor, compileList, loadOwn } from '@dirpost/core';
-import { type Agent, openAgent, openDirectory } from '../agent.ts';
-import { type DirectoryConfiguration, type PublishDirectory, wantedColumns } from '../config/directory.ts';
+import { join } from 'node:path';
+import { checkStoreFile } from '@dirpost/adapters';
+import { DirpostError, isDirpostError, listFor, compileList, loadOwn } from '@dirpost/core';
+import { type Agent, openAgent } from '../agent.ts';
 import { type Configuration, fingerprintOf, loadConfiguration } from '../config/load.ts';
 import type { ConfigurationFault } from '../config/faults.ts';
 import { loadKeys } from '../keys.ts';
@@ -13,23 +12,16 @@ import { loadPeers } from '../peers.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { clashWords, duplicateWords, findDuplicates } from '../duplicates.ts';
 import { removedDirectories, removedLines } from '../removed-directories.ts';
-import { loadDirectoryState } from '../directory-state.ts';
 import { counted } from '../events.ts';
-import { waitingMatches, waitingWords } from '../waiting-matches.ts';
+import { associationFindings } from './check-associations.ts';
+import { checkDirectory } from './check-directories.ts';
 import { checkHttp } from './check-http.ts';
-import { ldapFindings } from './check-ldap.ts';
 import { checkMail, mailRules } from './check-mail.ts';
 import { sendThrough } from './check-send.ts';
 import { EXIT, type ExitCode, type Invocation, withTurns } from './command.ts';
+import { type Finding, finding } from './findings.ts';
 import { askAgent } from './remote.ts';
 import { secondsOf } from './sync.ts';
-
-export interface Finding {
-  what: string;
-  result: 'ok' | 'warning' | 'fault';
-  text: string;
-  mend?: string;
-}
 
 interface CheckOptions {
   send?: boolean;
@@ -129,17 +121,6 @@ async function checkAgent(configuration: Configuration): Promise<Finding[]> {
     const text = `the agent that runs (process ${agent.pid}) was started before the configuration changed`;
     return [{ what, result: 'warning', text, mend: 'Restart it: until then it works with what was there before.' }];
   });
-}
-
-/** A check that throws is a finding. */
-async function finding(what: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
-  try {
-    return await look();
-  } catch (error) {
-    if (!(error instanceof DirpostError)) throw error;
-    const mend = error.hint === undefined ? {} : { mend: error.hint };
-    return [{ what, result: 'fault', text: error.message, ...mend }];
-  }
 }
 
 async function checkKeys(configuration: Configuration): Promise<Finding[]> {
@@ -249,28 +230,6 @@ async function checkStore(call: Invocation, configuration: Configuration): Promi
   });
 }
 
-/** Who could not be told for certain: by the last read, and in what is written. */
-async function associationFindings(postoffice: Postoffice): Promise<Finding[]> {
-  const { store, publishing } = postoffice;
-  return store.read(async (tx) => {
-    const found: Finding[] = [];
-    for (const { directory } of publishing) {
-      const { read } = await loadDirectoryState(tx, directory.name);
-      const [first] = read?.ambiguous ?? [];
-      if (first === undefined) continue;
-      const { came, missing, attribute } = first;
-      const others = read!.ambiguousCount > 1 ? `, and ${read!.ambiguousCount - 1} more such cases` : '';
-      const text = `entries have other keys than before, and nobody can tell by ${attribute} whether ${came} is ${missing}${others}`;
-      const mend = 'They count as new and as removed. If the old keys can come back, let them; see also: dirpost held';
-      found.push({ what: directory.name, result: 'warning', text, mend });
-    }
-    for (const one of await waitingMatches(tx, postoffice)) {
-      for (const text of waitingWords(one)) found.push({ what: one.directory, result: 'warning', text });
-    }
-    return found;
-  });
-}
-
 async function removedFindings(postoffice: Postoffice): Promise<Finding[]> {
   const removed = await postoffice.store.read((tx) => removedDirectories(tx, postoffice));
   return removed.map((one): Finding => {
@@ -325,91 +284,4 @@ async function checkTransports({ signal }: Invocation, configuration: Configurat
     });
   }
   return found;
-}
-
-async function checkDirectory(
-  call: Invocation,
-  configuration: Configuration,
-  directory: DirectoryConfiguration,
-): Promise<Finding[]> {
-  const what = directory.name;
-  if (directory.type === 'ldap') {
-    const found = await finding(what, () => ldapFindings(call, configuration, directory));
-    if (directory.direction === 'subscribe' || found.some(({ result }) => result === 'fault')) return found;
-    return [...found, ...(await checkEntries(call, configuration, directory))];
-  }
-  if (directory.direction === 'subscribe') return checkTarget(what, directory.path);
-  return checkEntries(call, configuration, directory);
-}
-
-async function checkEntries(
-  call: Invocation,
-  configuration: Configuration,
-  directory: PublishDirectory,
-): Promise<Finding[]> {
-  const what = directory.name;
-  return finding(what, async () => {
-    const mapping = compileMapping({ ...directory, owner: configuration.postoffice, limits: configuration.limits });
-    const counts = { publish: 0, 'leave-out': 0, refuse: 0 };
-    const reasons = new Map<string, number>();
-    const found: Finding[] = [];
-    const opened = openDirectory(directory, configuration);
-    if (directory.type === 'csv' && opened instanceof CsvDirectory) {
-      found.push(columnsFinding(directory, await opened.columnTitles(call.signal)));
-    }
-    for await (const batch of opened.read(null, call.signal)) {
-      for (const entry of batch.entries) {
-        const mapped = mapping(entry);
-        counts[mapped.outcome]++;
-        const why = mapped.outcome === 'refuse' ? mapped.reason : mapped.outcome === 'leave-out' ? mapped.why : null;
-        if (why !== null) reasons.set(`${mapped.outcome} ${why}`, (reasons.get(`${mapped.outcome} ${why}`) ?? 0) + 1);
-        call.screen.progress({ what: `reading ${what}`, done: counts.publish });
-      }
-      for (const remark of batch.certificate?.remarks ?? []) {
-        found.push({ what, result: batch.certificate!.complete ? 'warning' : 'fault', text: remark });
-      }
-    }
-    const text = `${counted(counts.publish, 'entry')} to publish, ${counts['leave-out']} left out, ${counts.refuse} refused`;
-    found.unshift({ what, result: 'ok', text });
-    for (const [why, count] of reasons) {
-      const [outcome, ...words] = why.split(' ');
-      const times = `${count} × ${words.join(' ')}`;
-      if (outcome === 'refuse')
-        found.push({ what, result: 'warning', text: times, mend: 'Is `key` the right attribute?' });
-      else found.push({ what, result: 'ok', text: `left out: ${times}` });
-    }
-    return found;
-  });
-}
-
-/** What of a CSV file goes to the network is decided by its header: told, so that nobody is surprised. */
-function columnsFinding(directory: Extract<PublishDirectory, { type: 'csv' }>, titles: string[]): Finding {
-  const mapped = new Set(wantedColumns(directory).map(({ title }) => foldColumn(title)));
-  const dropped = Object.entries(directory.attributes).flatMap(([name, source]) => (source === null ? [name] : []));
-  const used = new Set([directory.key, directory.dn ?? '', directory.members ?? 'member', ...dropped].map(foldColumn));
-  const stays = titles.filter((title) => {
-    const folded = foldColumn(title);
-    return !mapped.has(folded) && !used.has(folded) && !directory.columnPasses(folded);
-  });
-  const text =
-    stays.length === 0
-      ? `${counted(titles.length, 'column')}; none stays here unused`
-      : `${counted(titles.length, 'column')}; not published: ${stays.join(', ')} (name them under \`attributes\` if they shall be)`;
-  return { what: directory.name, result: 'ok', text };
-}
-
-async function checkTarget(what: string, path: string): Promise<Finding[]> {
-  try {
-    await access(dirname(path), constants.W_OK);
-    return [{ what, result: 'ok', text: path }];
-  } catch {
-    return [
-      {
-        what,
-        result: 'fault',
-        text: `${dirname(path)} cannot be written`,
-        mend: 'Make that folder, or mend its rights.',
-      },
-    ];
-  }
 }

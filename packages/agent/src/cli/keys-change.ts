@@ -2,13 +2,16 @@
  * `dirpost keys roll`, `dirpost keys replace`: other keys take the place of those that are there, and the others are told.
  * The key file is written here, where somebody may be asked for the recovery key; the rest is done where the agent is.
  */
+import { resolve } from 'node:path';
+import type { Secret } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import { fingerprint, MAX_OVERLAP_MS, parseRecoveryKey, publicKeys } from '@dirpost/message';
 import { announceWhereDue, OVERLAP_MS, unaware } from '../announcing.ts';
 import { parseDuration } from '../config/units.ts';
 import { requireJoining } from '../joining/enrol.ts';
-import { loadKeys, replaceKeys, rollKeys } from '../keys.ts';
+import { keyFilePath, loadKeys, protectKeys, replaceKeys, rollKeys } from '../keys.ts';
 import { loadPeers } from '../peers.ts';
+import { placeOf } from '../sealed-keys.ts';
 import { sendOutgoing } from '../send.ts';
 import { configurationOf, EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { RECOVERY_KEY_ENV } from './restore.ts';
@@ -48,7 +51,7 @@ export async function keysReplace(call: Invocation, { recoveryKeyFile, overlap }
     const { postoffice: name, role, dataFolder } = await configurationOf(call);
     if (role !== 'server') {
       throw new DirpostError('wrong-use', 'Only a directory server has a recovery key.', {
-        hint: `Lost or stolen keys of a branch: at the server run  dirpost requestor suspend ${name}  and  dirpost invite ${name}; then join anew here, in an empty folder.`,
+        hint: `Lost or stolen keys of a branch: at the server run  dirpost requestor remove ${name} --keep-entries  and  dirpost invite ${name}; then join anew here, in an empty folder.`,
       });
     }
     const hint = `It is on paper, where the server was made. Give it by --recovery-key-file FILE or $${RECOVERY_KEY_ENV}.`;
@@ -64,6 +67,40 @@ function overlapOf(text: string | undefined): number {
   const ms = parseDuration(text);
   if (ms !== undefined) return Math.min(ms, MAX_OVERLAP_MS);
   throw new DirpostError('wrong-use', `${JSON.stringify(text.slice(0, 20))} is not a time such as 30d or 12h.`);
+}
+
+interface ProtectOptions {
+  passphraseFile?: string;
+  passphraseCommand?: string;
+  passphraseEnv?: string;
+  off?: boolean;
+}
+
+/** The key file alone is changed; an agent that runs has the keys already. */
+export async function keysProtect(call: Invocation, options: ProtectOptions): Promise<ExitCode> {
+  const { passphraseFile, passphraseCommand, passphraseEnv, off } = options;
+  const ways: Secret[] = [];
+  if (passphraseFile !== undefined) ways.push({ file: resolve(call.cwd, passphraseFile) });
+  if (passphraseCommand !== undefined) ways.push({ command: passphraseCommand.trim().split(/\s+/) });
+  if (passphraseEnv !== undefined) ways.push({ env: passphraseEnv });
+  if (ways.length + (off === true ? 1 : 0) !== 1) {
+    throw new DirpostError('wrong-use', 'Where shall the passphrase come from? Say one.', {
+      hint: '--passphrase-command COMMAND, --passphrase-file FILE (not in the data folder), --passphrase-env NAME; or --off.',
+    });
+  }
+  const { postoffice, dataFolder } = await configurationOf(call);
+  const unlock = ways[0] ?? null;
+  await protectKeys(dataFolder, unlock);
+  const { screen } = call;
+  screen.data({ postoffice, protected: unlock !== null, unlock });
+  if (unlock === null) screen.line(`The keys of ${postoffice} stand plain in ${keyFilePath(dataFolder)}.`);
+  else {
+    screen.line(
+      `The keys of ${postoffice} are sealed in ${keyFilePath(dataFolder)}; the passphrase comes from ${placeOf(unlock)}.`,
+    );
+    screen.line('Keep a copy of it elsewhere: backups hold the keys in this form.');
+  }
+  return EXIT.done;
 }
 
 async function tellOthers(call: Invocation, how: 'roll' | 'replace'): Promise<ExitCode> {

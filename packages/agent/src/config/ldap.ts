@@ -261,7 +261,7 @@ export const targetFields = {
     .enum(['fill', 'always', 'never'])
     .default('fill')
     .describe(
-      'LDAP transactions (RFC 5805), where the server offers them: several times as fast. `fill`: only in a write of thousands of entries, such as the first, since slapd 2.5 has crashed in transactions. `always`, `never`.',
+      'LDAP transactions (RFC 5805), where the server offers them: several times as fast. `fill`: only in a write of many entries, such as the first, and never for renames, since slapd 2.5 has crashed in transactions. `always`, `never`.',
     ),
   stamp,
   adopt,

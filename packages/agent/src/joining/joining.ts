@@ -23,6 +23,8 @@ export type Applicant = PeerKeys & { mail?: string };
 export class Joining {
   /** Id of the invitation by which this postoffice is joining; null before and after. */
   enrolling: string | null = null;
+  /** Addresses of the server in the own configuration. */
+  configured: { http?: string; mail?: string } = {};
   /** Keys of those that were told that their invitation is late or used: they may collect that answer. */
   readonly applicants = new Map<string, Applicant>();
   #lookedMs = Date.now();
@@ -85,6 +87,7 @@ export class Joining {
 /** Mail addresses of the others, as joining told them; null: none is known. */
 export function toldMail({ peers, applicants }: Pick<Joining, 'peers' | 'applicants'>, name: string): string | null {
   const peer = peers.get(name);
+  if (peer?.moved?.mail !== undefined) return peer.moved.mail;
   return (peer === undefined ? applicants.get(name)?.mail : peer.mail) ?? null;
 }
 

@@ -7,6 +7,7 @@
  */
 import type { Digest } from '../digest.ts';
 import type { Incarnation } from '../incarnation.ts';
+import type { AssociationsTx } from './associations.ts';
 import type { Place } from './directory.ts';
 
 /**
@@ -141,32 +142,6 @@ export interface Association {
   normalizedDn: string;
 }
 
-/**
- * An entry came back under another key, and is still the same entry (aliases.ts). `key`: the entry id that would derive from the
- * key that it has now; `id`: the entry id that it keeps. 16 octets each.
- */
-export interface Alias {
-  key: Uint8Array;
-  id: Uint8Array;
-}
-
-/**
- * `found`: waits for an approval. `approved`: is taken with the next write. `adopted`: is written. `ambiguous`: one of several
- * that it may be, or that may be it. `unlinked`: never again, unless an administrator says so.
- */
-export type LinkState = 'found' | 'approved' | 'adopted' | 'ambiguous' | 'unlinked';
-
-/** An entry of the network and one that stood in a directory before dirpost wrote it (match-targets.ts). */
-export interface Link {
-  id: Uint8Array;
-  /** See Place. */
-  anchor: string;
-  dn: string;
-  state: LinkState;
-  /** The attribute by which it was found. */
-  by: string;
-}
-
 /** What was last written into a directory that is written entry by entry (`changes`), or tried. */
 export interface Placed {
   id: Uint8Array;
@@ -210,7 +185,7 @@ export interface Claimant {
   seq: number;
 }
 
-export interface StoreTx {
+export interface StoreTx extends AssociationsTx {
   /** Small named documents (JSON values): the state of server and requestor. */
   getDocument<T>(name: string): Promise<T | undefined>;
   putDocument(name: string, value: unknown): Promise<void>;
@@ -341,16 +316,6 @@ export interface StoreTx {
   /** Other `id`, `hash` and `bytes` at these positions. */
   replaceStaged(directory: string, entries: (StagedEntry & { position: number })[]): Promise<void>;
 
-  aliasesByKey(directory: string, keys: Uint8Array[]): Promise<(Alias | undefined)[]>;
-  /** Two keys never stand for one entry. */
-  aliasesById(directory: string, ids: Uint8Array[]): Promise<(Alias | undefined)[]>;
-  /** Replaces by key and by id. */
-  putAliases(directory: string, aliases: Alias[]): Promise<void>;
-  /** By entry id. */
-  removeAliases(directory: string, ids: Uint8Array[]): Promise<void>;
-  countAliases(directory: string): Promise<number>;
-  clearAliases(directory: string): Promise<void>;
-
   associationsById(directory: string, ids: Uint8Array[]): Promise<(Association | undefined)[]>;
   associationsByDn(directory: string, normalizedDns: string[]): Promise<(Association | undefined)[]>;
   /** Replaces by id. Two ids never share a normalized DN in one directory: the newer takes it, the older association is removed. */
@@ -374,23 +339,6 @@ export interface StoreTx {
   putWatched(directory: string, rows: Watched[]): Promise<void>;
   removeWatched(directory: string, ids: Uint8Array[]): Promise<void>;
   clearWatched(directory: string): Promise<void>;
-  /** '' is nobody's. */
-  placedByAnchor(directory: string, anchors: string[]): Promise<(Placed | undefined)[]>;
-
-  /** Of each id, ascending by anchor. */
-  links(directory: string, ids: Uint8Array[]): Promise<Link[][]>;
-  /** Replaces by id and anchor. */
-  putLinks(directory: string, links: Link[]): Promise<void>;
-  removeLinks(directory: string, links: Pick<Link, 'id' | 'anchor'>[]): Promise<void>;
-  /** Ascending by id and anchor, behind `after` (null: from the first). */
-  linksInState(
-    directory: string,
-    state: LinkState,
-    after: Pick<Link, 'id' | 'anchor'> | null,
-    limit: number,
-  ): Promise<Link[]>;
-  countLinks(directory: string, state: LinkState): Promise<number>;
-  clearLinks(directory: string): Promise<void>;
 }
 
 export interface TransactionOptions {

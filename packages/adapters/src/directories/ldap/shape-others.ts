@@ -1,5 +1,5 @@
 /** T3: what is different about entries with a stamp, and about those that stood in a target before (core's match-targets.ts). */
-import { type Attributes, type DirectoryChange, stampOf } from '@dirpost/core';
+import { type Attributes, type DirectoryChange, parseDn, stampOf } from '@dirpost/core';
 import type { LdapTarget } from './options.ts';
 import type { FoundEntry } from './responses.ts';
 import type { Schema } from './schema.ts';
@@ -18,7 +18,7 @@ export function stamped(
   return { attributes: new Map([...attributes, [stamp, [...others, stampOf(id)]]]) };
 }
 
-/** Only what an entry of these classes may have; the classes are its own. */
+/** Only what an entry of these classes may have; classes and name are its own. */
 export function shapeAdopted(
   change: DirectoryChange,
   found: FoundEntry,
@@ -27,12 +27,11 @@ export function shapeAdopted(
 ): { attributes: Attributes } {
   const { attributes } = shapeEntry(change, target, schema);
   const allowed = schema?.allowedBy(classesIn(found.attributes));
-  const fits = (name: string) => allowed === undefined || schema!.isAllowed(name, allowed);
+  const isAllowed = (name: string) => allowed === undefined || schema!.isAllowed(name, allowed);
+  const own = new Set(['objectclass', ...parseDn(found.dn)[0]!.map(({ type }) => type.toLowerCase())]);
   // What shapeEntry adds because its classes demand it is nothing that the network says.
-  const isSaid = (name: string) => change.attributes.has(name);
-  return {
-    attributes: new Map([...attributes].filter(([name]) => name !== 'objectclass' && isSaid(name) && fits(name))),
-  };
+  const isSaid = (name: string) => change.attributes.has(name) && !own.has(name);
+  return { attributes: new Map([...attributes].filter(([name]) => isSaid(name) && isAllowed(name))) };
 }
 
 function classesIn(attributes: ReadonlyMap<string, Uint8Array[]>): string[] {

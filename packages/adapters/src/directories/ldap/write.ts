@@ -19,14 +19,16 @@ import type { LdapServers } from './servers.ts';
 import { inTransaction } from './transaction.ts';
 import { type Draft, EntryWriter } from './write-entry.ts';
 
-const FIRST_BATCH = 64;
+const FIRST_BATCH = 16;
 const LARGEST_BATCH = 4_000;
 const SMALLEST_BATCH = 8;
 const AIM_MS = 200;
 /** Operations of which a transaction is worth its three round trips. */
 const LEAST_TOGETHER = 16;
-/** Changes after which a write is a large one. */
-const FILL_AFTER = 64;
+/** Changes after which a write is a large one: one disk sync for each would cost more than the pause of a transaction. */
+const FILL_AFTER = 16;
+/** By so much batches grow at most, from one to the next. */
+const GROWTH = 4;
 /** One brings operations while what another brought takes effect. */
 const LINES = 2;
 
@@ -47,16 +49,10 @@ export async function* writeChanges(
   const writing = new Writing(options, servers, memory, signal);
   const underWay: Promise<WriteOutcome[]>[] = [];
   try {
-    let batch: DirectoryChange[] = [];
-    for await (const change of changes) {
-      batch.push(change);
-      // What others lie below is there before them.
-      if (batch.length < writing.size && change.kind !== 'container') continue;
+    for await (const batch of batches(changes, () => writing.size)) {
       if (underWay.length === LINES) yield* await underWay.shift()!;
       underWay.push(writing.begin(batch));
-      batch = [];
     }
-    if (batch.length > 0) underWay.push(writing.begin(batch));
     while (underWay.length > 0) yield* await underWay.shift()!;
   } finally {
     writing.close();
@@ -64,6 +60,21 @@ export async function* writeChanges(
     await Promise.allSettled(underWay);
     writing.close();
   }
+}
+
+async function* batches(
+  changes: AsyncIterable<DirectoryChange>,
+  size: () => number,
+): AsyncGenerator<DirectoryChange[]> {
+  let batch: DirectoryChange[] = [];
+  for await (const change of changes) {
+    batch.push(change);
+    // What others lie below is there before them.
+    if (batch.length < size() && change.kind !== 'container') continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
 }
 
 /** Batches of one write: begun in their order, they take effect in that order. */
@@ -116,14 +127,16 @@ class Writing {
       turn,
     });
     const tookMs = Math.max(1, performance.now() - beganMs);
-    this.size = clamp(Math.round((batch.length * AIM_MS) / tookMs), Math.ceil(this.size / 2), this.size * 2);
+    this.size = clamp(Math.round((batch.length * AIM_MS) / tookMs), Math.ceil(this.size / 2), this.size * GROWTH);
     return outcomes;
   }
 
-  /** Without transactions a second one would be of no use. */
-  #line(isWanted: boolean): Promise<Line> {
-    const at = isWanted ? this.#batches++ % LINES : 0;
-    return (this.#lines[at] ??= this.#opened());
+  /** Without transactions a second one would be of no use. Of batches that follow each other each has another. */
+  async #line(isWanted: boolean): Promise<Line> {
+    const first = await (this.#lines[0] ??= this.#opened());
+    const isUseful = isWanted && first.offersTransactions && !this.memory.transactionsFailed;
+    const at = isUseful ? this.#batches++ % LINES : 0;
+    return at === 0 ? first : (this.#lines[at] ??= this.#opened());
   }
 
   async #opened(): Promise<Line> {

@@ -20,7 +20,7 @@ const damaged: Meaning = {
   code: 'store-damaged',
   retry: 'operator',
   says: 'The store is damaged.',
-  hint: 'Keep a copy of the data folder, check the disk, and restore a backup: dirpost then catches up by itself.',
+  hint: 'Keep a copy of the data folder, check the disk, and restore a backup: dirpost then catches up by itself. Without one: dirpost repair --new-store',
 };
 const denied: Meaning = {
   code: 'file-denied',
