@@ -80,6 +80,14 @@ it.each(['- ', '? ', 'a: - ', '[', '{a: '])(
   },
 );
 
+it.each(['? '.repeat(123), `${'{'.repeat(60)}a${': 1}'.repeat(60)}: 1`, '[[a]]: 1', 'a: &x [b]\n? *x\n: 1'])(
+  'a configuration whose keys are no texts is told so, at once: %.20j',
+  (text) => {
+    const faults = configurationFaults(`postoffice: oslo\n${text}\n`, folder);
+    expect(faults.length).toBeGreaterThan(0);
+  },
+);
+
 it('a configuration as people write it is not too deep', () => {
   const deep = Array.from({ length: 20 }, (_, level) => `${'  '.repeat(level)}a:`).join('\n');
   const text = `${deep} [[[[1]], {b: {c: [d, '[[[[[', "{{{"]}}]] # ${'['.repeat(200)}\n${'x'.repeat(1_000)}: "${'- '.repeat(500)}"\n`;

@@ -117,6 +117,22 @@ describe('keys that are rolled over', () => {
   });
 });
 
+it('an announcement that comes late, or once more, changes nothing', async () => {
+  const { root, hq, oslo, bergen } = await withRecoveryKey();
+  await hq.must('keys', 'roll');
+  const [first] = await oslo.waiting();
+  await cp(first!, join(root, 'first.dpm'));
+  await cycle([hq, oslo, bergen]);
+  const { fingerprint } = await hq.json<{ fingerprint: string }>('keys', 'roll');
+  await cycle([hq, oslo, bergen]);
+  const before = await knownAt(oslo, 'hq');
+  expect(before).toMatchObject({ fingerprint });
+  await cp(join(root, 'first.dpm'), join(oslo.inbox, 'again.dpm'));
+  await oslo.must('dispatch');
+  expect(await knownAt(oslo, 'hq')).toEqual(before);
+  await expectInStep(hq, oslo, bergen);
+});
+
 describe('keys of a server that were stolen', () => {
   it('are replaced by the recovery key: no branch believes the thief any more, and none is visited', async () => {
     const { root, hq, oslo, bergen, paper } = await withRecoveryKey();

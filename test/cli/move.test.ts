@@ -45,7 +45,8 @@ describe('a server that moves', () => {
   });
 
   it.each([
-    [['--http', 'hq2.example.org'], 'is not an address'],
+    [['--http', 'hq2.example.org'], 'is not a URL'],
+    [['--http', 'http://hq2.example.org:8943'], 'without TLS'],
     [['--http', 'https://user:secret@hq2.example.org'], 'is not an address'],
     [['--mail', 'hq'], 'is not a mail address'],
     [['--certificate', 'hq.crt'], 'give --http, too'],

@@ -113,7 +113,9 @@ function count(counts: Counts, was: Uint8Array, is: Uint8Array | null): void {
   const dn = (attributes: typeof before) => Buffer.from(attributes.get('entrydn')?.[0] ?? []).toString();
   if (before.has('entrydn') && dn(before) !== dn(after)) counts.renames++;
   const special = ['entrydn', 'member;entryid'];
-  if ([...before.keys()].some((name) => !special.includes(name) && !after.has(name))) counts.clearedValues++;
+  // The mark of an edit is no value of anybody.
+  const isLost = (name: string) => !special.includes(name) && !name.startsWith('x-edit-') && !after.has(name);
+  if ([...before.keys()].some(isLost)) counts.clearedValues++;
   const members = memberIds(is);
   counts.lostMembers += [...memberIds(was)].filter((id) => !members.has(id)).length;
 }

@@ -26,6 +26,7 @@ export * from './durable-file.ts';
 export { readLocalFile, statLocalFile, writeLocalFile } from './local-file.ts';
 export { parseCsv } from './table.ts';
 export * from './transports/folder.ts';
+export { checkServerUrl } from './transports/http/addresses.ts';
 export * from './transports/http/client.ts';
 export type { HttpClientTimes } from './transports/http/line.ts';
 export type { RefusalReason } from './transports/http/refusal.ts';

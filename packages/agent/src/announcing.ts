@@ -9,7 +9,7 @@
  * thief's.
  */
 import { X509Certificate } from 'node:crypto';
-import { writeDurably } from '@dirpost/adapters';
+import { checkServerUrl, writeDurably } from '@dirpost/adapters';
 import { type Announcement, DirpostError, loadOwn, loadServer, type PostofficeName, type StoreTx } from '@dirpost/core';
 import {
   type Announced,
@@ -21,9 +21,10 @@ import {
   publicKeys,
   readAnnouncement,
 } from '@dirpost/message';
+import type { Moved } from './following-http.ts';
 import type { Joining } from './joining/joining.ts';
 import { announceAnew, forgetOlderKeys, rollKeys } from './keys.ts';
-import type { Moved, Peer } from './peers.ts';
+import type { Peer } from './peers.ts';
 import { movedCertificateFile } from './transports.ts';
 import type { Postoffice } from './postoffice.ts';
 
@@ -117,6 +118,7 @@ export async function receiveAnnouncement(
   if (said.signing !== signedBy.signing) {
     throw new DirpostError('message-mismatch', `The announcement of ${from} is not signed by the key that it names.`);
   }
+  checkAddress(said);
   const after = peerAfter(postoffice, joining, before, said, signedBy.recovered);
   if (after.moved !== before.moved) await keepCertificate(joining.dataFolder, after.moved);
   if (after !== before) await joining.peers.save(after);
@@ -132,6 +134,19 @@ export async function receiveAnnouncement(
   const state = await stateOf(postoffice, joining);
   const asks = !joining.isKnownTo(from);
   await store.transaction((tx) => put(tx, postoffice, from, { ...state, heard: after.serial ?? 0, asks }));
+}
+
+/** As it would have to be in the configuration: with TLS, but on this machine. Throws DirpostError `message-payload`. */
+function checkAddress({ addresses }: Announced): void {
+  if (addresses?.http === undefined) return;
+  try {
+    checkServerUrl(addresses.http);
+  } catch (cause) {
+    if (!(cause instanceof DirpostError)) throw cause;
+    throw new DirpostError('message-payload', `The announcement names an address that is none: ${cause.message}`, {
+      cause,
+    });
+  }
 }
 
 function peerAfter(

@@ -5,7 +5,21 @@
  */
 import type { HttpClientTransport } from '@dirpost/adapters';
 import { DirpostError, type MessageFile, type Transport } from '@dirpost/core';
-import type { Moved } from './peers.ts';
+
+/** What a server has announced of where it is now; kept in peers/<name>.json. */
+export interface Moved {
+  http?: string;
+  /** DER in base64: what alone vouches for that address. */
+  certificate?: string;
+  mail?: string;
+  /** Address of http, and of mail, in the own configuration when it was announced: another one there counts more. */
+  insteadOf?: string;
+  insteadOfMail?: string;
+  /** The new http address has worked. */
+  works?: boolean;
+  /** Another that worked, announced before this one. */
+  before?: { http: string; certificate?: string };
+}
 
 export interface FollowingOptions {
   /** As configured. */
@@ -16,6 +30,11 @@ export interface FollowingOptions {
   open(url: string, certificate: string | undefined): HttpClientTransport;
   /** The new address has worked. */
   onWorks(): Promise<void>;
+}
+
+/** Also at the same address with another certificate. An address that was configured since counts more. */
+export function isElsewhere({ http, certificate, insteadOf }: Moved, configured: string): boolean {
+  return (http !== configured || certificate !== undefined) && (insteadOf ?? configured) === configured;
 }
 
 interface Opened {
@@ -106,7 +125,7 @@ export class FollowingHttp implements Transport {
   #ways(): HttpClientTransport[] {
     const { url, moved: where } = this.#options;
     const moved = where();
-    if (moved?.http === undefined || moved.http === url || (moved.insteadOf ?? url) !== url) return [this.#configured];
+    if (moved?.http === undefined || !isElsewhere(moved, url)) return [this.#configured];
     this.#moved = this.#opened(this.#moved, moved.http, moved.certificate);
     const { transport } = this.#moved;
     if (moved.works === true) return [transport];

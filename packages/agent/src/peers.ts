@@ -24,6 +24,7 @@ import {
 import { fingerprint, parsePublicKeys, type PeerKeys, type PrivateKeys, publicKeys } from '@dirpost/message';
 import { z } from 'zod';
 import { publishedKinds } from './config/directory-fields.ts';
+import type { Moved } from './following-http.ts';
 import { FolderChanges } from './joining/folder-changes.ts';
 
 /** Post-quantum recipients are some thousand characters long. */
@@ -50,20 +51,6 @@ export interface Peer extends PeerKeys {
   heard?: number;
   /** Of a server: where it said to be reached now. */
   moved?: Moved;
-}
-
-export interface Moved {
-  http?: string;
-  /** DER in base64: what alone vouches for that address. */
-  certificate?: string;
-  mail?: string;
-  /** Address of http, and of mail, in the own configuration when it was announced: another one there counts more. */
-  insteadOf?: string;
-  insteadOfMail?: string;
-  /** The new http address has worked. */
-  works?: boolean;
-  /** Another that worked, announced before this one. */
-  before?: { http: string; certificate?: string };
 }
 
 const PUBLIC_KEY = /^[A-Za-z0-9+/]{43}=$/;

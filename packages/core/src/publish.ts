@@ -27,6 +27,10 @@ import { loadOwn, type RequestorContext } from './requestor-record.ts';
 import type { Bookmark, DirectoryEntry, ReadBatch, ReadCertificate } from './seams/directory.ts';
 import type { StagedEntry, Store, StoreTx } from './seams/store.ts';
 
+/** Entries that are staged in one transaction, or as many as have so many octets. */
+const STAGED = 2_000;
+const STAGED_BYTES = 4 * 1024 * 1024;
+
 export interface ReadStart {
   /** See ReadBase; absent: every read is a whole one. */
   configuration?: string | undefined;
@@ -43,6 +47,9 @@ export class DirectoryReading {
   #moved = new MovedDns();
   readonly #writer = new CanonicalWriter();
   #staged = 0;
+  /** What differs, until it is enough for a transaction. */
+  #unstaged: StagedEntry[] = [];
+  #unstagedBytes = 0;
   /** While one batch is written the next is read. */
   #staging: Promise<void> = Promise.resolve();
   #afterMoves = false;
@@ -78,6 +85,7 @@ export class DirectoryReading {
   /** The directory could not go on from the bookmark, or it does not do: everything comes anew. */
   async restart(): Promise<void> {
     await this.#staging;
+    [this.#unstaged, this.#unstagedBytes] = [[], 0];
     this.#base = null;
     this.#tally = new ReadTally(this.directory);
     this.#moved = new MovedDns();
@@ -134,9 +142,20 @@ export class DirectoryReading {
       const associations = differing.map(({ id, dn }) => ({ id, normalizedDn: normalizeDn(dn) }));
       await this.store.read((tx) => this.#moved.note(tx, this.directory, associations));
     }
+    for (const one of differing) {
+      this.#unstaged.push(one);
+      this.#unstagedBytes += one.bytes.length;
+    }
+    if (this.#unstaged.length >= STAGED || this.#unstagedBytes >= STAGED_BYTES) await this.#stage();
+  }
+
+  async #stage(): Promise<void> {
     await this.#staging;
-    const stage = (tx: StoreTx) => tx.stageEntries(this.directory, differing);
-    this.#staging = this.store.transaction(stage, { large: differing.length > 500 });
+    const entries = this.#unstaged;
+    if (entries.length === 0) return;
+    [this.#unstaged, this.#unstagedBytes] = [[], 0];
+    const stage = (tx: StoreTx) => tx.stageEntries(this.directory, entries);
+    this.#staging = this.store.transaction(stage, { large: entries.length > 500 });
     // It is told when it is waited for.
     this.#staging.catch(() => {});
   }
@@ -161,6 +180,7 @@ export class DirectoryReading {
 
   /** Publishes what was staged, if the read is complete. `preview`: everything is computed, nothing stays. */
   async finish(certificate: ReadCertificate, preview = false): Promise<ReadSummary> {
+    await this.#stage();
     await this.#staging;
     this.#tally.summary.certificate = certificate;
     const large = this.#staged > 500;

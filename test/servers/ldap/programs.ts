@@ -1,6 +1,5 @@
 /** Whether slapd, 389-DS and Samba are installed, and such that a directory can be made of them. */
 import { existsSync } from 'node:fs';
-import { findKerberos } from '../../../packages/adapters/src/directories/ldap/gssapi.ts';
 import { findProgram, type Servers } from '../programs.ts';
 
 /** Where Debian keeps slapd's modules. */
@@ -35,10 +34,4 @@ export const ds389Servers: Servers = {
 export const sambaServers: Servers = {
   name: 'Samba AD',
   lacks: () => [...missing(['samba', 'samba-tool', 'ldapmodify']), ...notRoot()],
-};
-
-/** The client's side is a package of npm that is built with the headers of Kerberos. */
-export const kerberosServers: Servers = {
-  name: 'Samba AD with Kerberos',
-  lacks: () => [...sambaServers.lacks(), ...(findKerberos() === null ? ['the package kerberos is not installed'] : [])],
 };

@@ -6,11 +6,15 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
+import { join } from 'node:path';
 import { fileError } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import type { Configuration } from '../config/load.ts';
 import type { HttpConfiguration } from '../config/transports.ts';
+import { isElsewhere } from '../following-http.ts';
 import { reachable } from '../joining/server-address.ts';
+import { loadPeers } from '../peers.ts';
+import { movedCertificateFile } from '../transports.ts';
 import type { Finding } from './findings.ts';
 
 const ANSWER_WITHIN_MS = 10_000;
@@ -37,11 +41,20 @@ export async function checkHttp(
   try {
     return configuration.role === 'server'
       ? await checkListening(configuration, http)
-      : [await checkReached(http, signal)];
+      : [await checkReached(await whereNow(configuration, http), signal)];
   } catch (error) {
     if (!(error instanceof DirpostError)) throw error;
     return [{ what, result: 'fault', text: error.message, ...(error.hint === undefined ? {} : { mend: error.hint }) }];
   }
+}
+
+/** The server may have moved (`dirpost move`). */
+async function whereNow({ dataFolder, server }: Configuration, http: HttpConfiguration): Promise<HttpConfiguration> {
+  const moved = (await loadPeers(dataFolder)).get(server)?.moved;
+  if (http.url === undefined || moved?.http === undefined || !isElsewhere(moved, http.url)) return http;
+  const { certificate } = moved;
+  const pinned = certificate === undefined ? {} : { ca: join(dataFolder, movedCertificateFile(certificate)) };
+  return { ...http, url: moved.http, ...pinned };
 }
 
 async function checkListening(
@@ -75,7 +88,7 @@ async function checkCertificate(tls: { certificate: string; key: string }): Prom
   if (days >= SOON_DAYS) return [];
   const text = days < 0 ? `${tls.certificate} has run out` : `${tls.certificate} runs out in ${days} days`;
   const mend =
-    'Put a new one in its place; it is read again by itself. Who joined by its fingerprint needs the new file.';
+    'Put a new one in its place; it is read again by itself. Announce it before to those who joined by its fingerprint: dirpost move --http ADDRESS --certificate FILE';
   return [{ what, result: days < 0 ? 'fault' : 'warning', text, mend }];
 }
 

@@ -5,7 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { fileError, readBounded, writeDurably } from '@dirpost/adapters';
+import { checkServerUrl, fileError, readBounded, writeDurably } from '@dirpost/adapters';
 import { DirpostError, isMailAddress, type Transport } from '@dirpost/core';
 import type { AnnouncedKeys } from '@dirpost/message';
 import { openAgent } from '../agent.ts';
@@ -49,7 +49,7 @@ async function announce(call: Invocation, { dataFolder }: Configuration, options
     if (certificate === undefined) return;
     throw new DirpostError('wrong-use', '--certificate belongs to an address: give --http, too.');
   }
-  if (http !== undefined) checkAddress(http);
+  if (http !== undefined) checkServerUrl(http);
   if (mail !== undefined && !isMailAddress(mail)) {
     throw new DirpostError('wrong-use', `${JSON.stringify(mail.slice(0, 80))} is not a mail address.`);
   }
@@ -62,15 +62,6 @@ async function announce(call: Invocation, { dataFolder }: Configuration, options
   };
   if (http !== undefined && vouches === undefined) delete addresses.certificate;
   if (JSON.stringify(addresses) !== JSON.stringify(before)) await announceAnew(dataFolder, { addresses }, Date.now());
-}
-
-function checkAddress(http: string): void {
-  const isAddress = /^https?:\/\/[^\s]+$/.test(http) && URL.canParse(http) && new URL(http).username === '';
-  if (isAddress) return;
-  throw new DirpostError(
-    'wrong-use',
-    `${JSON.stringify(http.slice(0, 80))} is not an address such as https://hq.example.org:8943`,
-  );
 }
 
 /** DER in base64 of a certificate that is its own authority; undefined for one that an authority vouches for. */

@@ -23,7 +23,7 @@ export function crossCheck(values: unknown, folder: string): PlacedFault[] {
   ];
 }
 
-const serverOnly = ['lists', 'unique', 'requestors', 'retention'];
+const serverOnly = ['lists', 'unique', 'postQuantum', 'requestors', 'retention'];
 
 function checkRole(values: unknown): PlacedFault[] {
   const faults: PlacedFault[] = [];

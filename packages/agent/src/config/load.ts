@@ -14,7 +14,7 @@ import { resolvePath } from './fields.ts';
 import { CONFIGURATION_FILE_NAME } from './file-name.ts';
 import { resolveLdap } from './ldap-connection.ts';
 import { type MailConfiguration, resolveMail } from './mail.ts';
-import { tooDeepAt } from './nesting.ts';
+import { strangeKeyAt, tooDeepAt } from './nesting.ts';
 import { configurationSchema, type ConfigurationValues, type ListConfiguration } from './schema.ts';
 import { MAX_CONFIGURATION_BYTES, sourceOf } from './source.ts';
 
@@ -108,6 +108,17 @@ function readConfiguration(
   // A key that stands twice does not hide what else is wrong; a text that is no YAML does.
   if (document.errors.some(({ code }) => code !== 'DUPLICATE_KEY')) return { values: undefined, faults: yamlFaults };
 
+  const strange = strangeKeyAt(document);
+  if (strange !== null) {
+    const { line, col } = lines.linePos(strange);
+    const fault = {
+      line: Math.max(1, line),
+      column: Math.max(1, col),
+      path: '',
+      message: 'this is no name of a setting',
+    };
+    return { values: undefined, faults: [...yamlFaults, fault] };
+  }
   let raw: unknown;
   try {
     raw = document.toJS({ maxAliasCount: 100 }) ?? {};

@@ -1,8 +1,8 @@
 /**
- * How deep a text is nested, before the YAML parser reads it: that calls itself for each level, and a file of some kilobytes
- * that is nothing but levels would end the process.
+ * What YAML allows, no configuration needs, and would end the process: many levels, before the parser reads them, since it calls
+ * itself for each; and keys that are no texts, before they become texts, each twice as long as what is in it.
  */
-import { CST, Lexer } from 'yaml';
+import { CST, type Document, isNode, isPair, isScalar, Lexer, visit } from 'yaml';
 
 /** Of brackets in brackets. */
 const MAX_BRACKETS = 100;
@@ -34,4 +34,17 @@ export function tooDeepAt(text: string): number | null {
     }
   }
   return null;
+}
+
+/** The offset of a key that is a list, a table or an alias; null: there is none. */
+export function strangeKeyAt(document: Document.Parsed): number | null {
+  let found: number | null = null;
+  visit(document, {
+    Pair(_, pair) {
+      if (!isPair(pair) || pair.key === null || isScalar(pair.key)) return undefined;
+      found = (isNode(pair.key) ? pair.key.range?.[0] : undefined) ?? 0;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }

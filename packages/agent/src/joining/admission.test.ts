@@ -2,7 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defaultLimits } from '@dirpost/core';
-import { createSealer, fingerprint, generateKeys, type PrivateKeys, publicKeys, requestSigner } from '@dirpost/message';
+import {
+  createSealer,
+  fingerprint,
+  generateKeys,
+  type PrivateKeys,
+  publicKeys,
+  requestSigner,
+  rolledStatement,
+} from '@dirpost/message';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Peers } from '../peers.ts';
 import { admission, judgeFor } from './admission.ts';
@@ -44,6 +52,7 @@ async function fileOf(
   keys: PrivateKeys,
   enrolling: string | null = null,
   to = 'hq',
+  statements: Uint8Array[] = [],
 ): Promise<Uint8Array> {
   const { recipient } = await publicKeys(hq!);
   const sealer = createSealer({
@@ -51,6 +60,7 @@ async function fileOf(
     keys,
     peers: () => undefined,
     enrolling: () => enrolling,
+    statementsFor: () => statements,
     limits: defaultLimits,
   });
   const envelope = { id: '0'.repeat(32), from, to, forIncarnation: null, createdMs: 0 };
@@ -86,6 +96,16 @@ describe('a transport that listens takes', () => {
     for (const bytes of [Buffer.alloc(0), Buffer.from('GET / HTTP/1.1\r\n'), Buffer.alloc(6_000, 0x41)]) {
       expect(verdict(bytes)).toEqual([null, false]);
     }
+  });
+
+  it('nothing with statements of keys that are malformed, or lead from no key that is known', async () => {
+    const statement = rolledStatement({ serial: 1, name: 'oslo', signing: (await publicKeys(eve!)).signing }, oslo!);
+    const file = (statements: Uint8Array[]) => fileOf('oslo', eve!, null, 'hq', statements);
+    expect(verdict(await file([statement]))).toEqual([{ from: 'oslo' }, true]);
+    expect(verdict(await file([Buffer.alloc(70, 0xc0)]))).toEqual([null, false]);
+    expect(verdict(await file([]))).toEqual([{ from: 'oslo' }, false]);
+    const byEve = rolledStatement({ serial: 1, name: 'oslo', signing: (await publicKeys(eve!)).signing }, eve!);
+    expect(verdict(await file([byEve]))).toEqual([{ from: 'oslo' }, false]);
   });
 
   it('an enrolment by an invitation that was given to that name, until it is void', async () => {

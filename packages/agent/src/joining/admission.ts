@@ -25,7 +25,8 @@ export function admission(
         authenticator.keysFor(header);
         return { from };
       } catch (error) {
-        if (!isDirpostError(error, 'message-sender')) throw error;
+        // Also a statement of keys in a wrong form, which a stranger may have written.
+        if (!isDirpostError(error)) throw error;
         refused(from, error.message);
         return null;
       }

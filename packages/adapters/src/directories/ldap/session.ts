@@ -78,7 +78,7 @@ interface Waiting {
 /** Octets of results that wait for their reader, before the socket is not read any more. */
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 /** The reader of a search gets as much at once, where it comes as quickly: his work is cheaper by large batches. */
-const BATCH_BYTES = 1024 * 1024;
+const BATCH_BYTES = 256 * 1024;
 const BATCH_MS = 20;
 /** RFC 4511 §4.4.1. */
 const NOTICE_OF_DISCONNECTION = '1.3.6.1.4.1.1466.20036';
