@@ -22,7 +22,7 @@ import { entriesReady, mayBeWritten } from './first-write.ts';
 import { firstWriteWords } from './held.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
 import { standingEntries } from './standing.ts';
-import { writeDifferences } from './write-differences.ts';
+import { learnAnchors, writeDifferences } from './write-differences.ts';
 
 export interface WriteOptions {
   signal: AbortSignal;
@@ -38,6 +38,8 @@ const ALL_AGAIN_MS = 24 * 60 * 60_000;
 
 /** How many directories could not be written. */
 export async function writeDirectories(postoffice: Postoffice, options: WriteOptions): Promise<number> {
+  // What an earlier write left open: by anchors it is known what was written from here.
+  await learnAnchors(postoffice, options.signal);
   await takeEdits(postoffice, options.signal);
   await withdrawEnded(postoffice, 'T3');
   const results: WriteResult[] = [];

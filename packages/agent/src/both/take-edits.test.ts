@@ -293,7 +293,7 @@ it.each([
   await proposed({ title: ['Boss'] }, { title: ['Poet'] });
   expect(await takeEdits(office(takes), signal)).toBe(0);
   expect(await takeEdits(office(takes), signal)).toBe(0);
-  const [{ number, decided }] = (await conflicts()) as [{ number: number; decided: null }];
+  const [{ number, decided }] = (await conflicts()) as unknown as [{ number: number; decided: null }];
   expect(decided).toBeNull();
   expect(asked).toEqual([]);
   await store.transaction((tx) => settleConflict(tx, office(takes), number, side));
