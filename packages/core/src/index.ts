@@ -52,6 +52,7 @@ export * from './shared-delta.ts';
 export * from './submit.ts';
 export * from './plan.ts';
 export * from './plan-changes.ts';
+export * from './record-outcomes.ts';
 export * from './places-anew.ts';
 export { carriedOut, loadPlanned } from './planned-state.ts';
 export * from './changed-attributes.ts';

@@ -2,7 +2,7 @@
  * T3, second half, for directories that are written entry by entry (LDAP): what of the replica differs from what was last
  * written there. plan.ts says what an entry looks like in a directory; here only those that changed are looked at.
  *
- *   replica ─┬─ as written ─▶ nothing                    outcome ─▶ recordOutcomes: what stands there now
+ *   replica ─┬─ as written ─▶ nothing                    outcome ─▶ record-outcomes.ts
  *            ├─ differs ─▶ DN (association) ─▶ removals, containers, renames, persons, groups
  *            └─ never written ─▶ DN and change at once, where nobody is renamed; groups at the end
  *
@@ -13,7 +13,6 @@
 import { type ChangedSince, changedSince } from './changed-since.ts';
 import {
   compare,
-  CONTAINER,
   digestOf,
   findGone,
   knownPlaces,
@@ -23,22 +22,15 @@ import {
   sealer,
   wasWritten,
 } from './compare-placed.ts';
-import { normalizeDn, parentDn } from './dn.ts';
+import { normalizeDn } from './dn.ts';
 import { isEdit } from './edits.ts';
 import { decodeEntry, entryHash, kindOf } from './entry.ts';
 import { foldedRows } from './fold.ts';
 import { shownBytes } from './holds.ts';
-import { loadTargetLinks, NO_LINKS, recordAdopted, type TargetLinks, unlinkGone } from './match-targets.ts';
-import {
-  associateEntries,
-  associateRows,
-  containerId,
-  containersOf,
-  type SubscribingOptions,
-  writtenAttributes,
-} from './plan.ts';
+import { loadTargetLinks, NO_LINKS, type TargetLinks, unlinkGone } from './match-targets.ts';
+import { associateEntries, associateRows, containersOf, type SubscribingOptions, writtenAttributes } from './plan.ts';
 import { loadPlanned, membersMoved, type PlannedState, rememberPlanned } from './planned-state.ts';
-import type { DirectoryChange, WriteOutcome } from './seams/directory.ts';
+import type { DirectoryChange } from './seams/directory.ts';
 import type { EntryRow, Placed, Store, StoreTx } from './seams/store.ts';
 
 const BATCH = 1_000;
@@ -55,22 +47,6 @@ export interface PlanChangesOptions extends SubscribingOptions {
   shape: string;
   /** Ask again for what was refused. */
   again: boolean;
-}
-
-/** Codes of refusals that another change, or time, may mend: they are tried at each write. */
-const PASSING = new Set([
-  'busy',
-  'unavailable',
-  'timeLimitExceeded',
-  'operationsError',
-  'entryAlreadyExists',
-  'noSuchObject',
-  // In a tree whose upper entry goes before the lower ones.
-  'notAllowedOnNonLeaf',
-]);
-
-export function mayPassByItself(code: string): boolean {
-  return PASSING.has(code);
 }
 
 /**
@@ -153,71 +129,6 @@ async function* changesIn(
       yield* await store.transaction((tx) => changesOf(tx, options, batch, seal));
     }
   }
-}
-
-/** In one transaction for many outcomes: what stands in the directory now. `changes` and `outcomes` go in pairs. */
-export async function recordOutcomes(
-  tx: StoreTx,
-  directory: string,
-  changes: PlannedChange[],
-  outcomes: WriteOutcome[],
-): Promise<void> {
-  const gone: Uint8Array[] = [];
-  const rows: Placed[] = [];
-  const stayed: Placed[] = [];
-  for (const [i, change] of changes.entries()) {
-    const { result, place, code = 'refused', reason = '' } = outcomes[i]!;
-    if (result === 'refused') {
-      const hash = PASSING.has(code) ? null : change.hash;
-      const row: Placed = { id: change.id, place: place ?? change.place ?? null, hash, refused: { code, reason } };
-      (change.action === 'remove' ? stayed : rows).push(row);
-    } else if (change.action === 'remove') {
-      gone.push(change.id);
-    } else {
-      const anchor = change.kind === 'container' ? CONTAINER : (place?.anchor ?? '');
-      rows.push({ id: change.id, place: { dn: place?.dn ?? change.dn, anchor }, hash: change.hash, refused: null });
-    }
-  }
-  await tx.putPlaced(directory, rows);
-  await keepStayed(tx, directory, stayed);
-  await tx.removePlaced(directory, gone);
-  await recordAdopted(tx, directory, changes, outcomes);
-  const orphans = changes.filter((change, i) => change.action === 'put' && outcomes[i]!.code === 'noSuchObject');
-  if (orphans.length > 0) await forgetContainers(tx, directory, orphans);
-}
-
-/** Those that were made and may have been removed by hand: they are made again with the next write. */
-async function forgetContainers(tx: StoreTx, directory: string, orphans: PlannedChange[]): Promise<void> {
-  const above = new Set<string>();
-  for (const { dn } of orphans) {
-    const parent = parentDn(dn);
-    if (parent !== null) above.add(parent).add(parentDn(parent) ?? '');
-  }
-  const placed = await tx.placedById(
-    directory,
-    [...above].map((dn) => containerId(directory, dn)),
-  );
-  const made = present(placed);
-  // Else that is why, and it is known.
-  if (made.some(({ refused }) => refused !== null)) return;
-  await tx.removePlaced(
-    directory,
-    made.map(({ id }) => id),
-  );
-}
-
-/** Who could not be removed keeps its DN, unless somebody has been given it meanwhile. */
-async function keepStayed(tx: StoreTx, directory: string, stayed: Placed[]): Promise<void> {
-  await tx.putPlaced(directory, stayed);
-  const associations = stayed.map(({ id, place }) => ({ id, dn: place!.dn, normalizedDn: normalizeDn(place!.dn) }));
-  const holders = await tx.associationsByDn(
-    directory,
-    associations.map(({ normalizedDn }) => normalizedDn),
-  );
-  await tx.putAssociations(
-    directory,
-    associations.filter((_, i) => holders[i] === undefined),
-  );
 }
 
 /** Their DNs are free from now on, for others that come in the same write. */
