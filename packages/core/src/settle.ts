@@ -24,6 +24,8 @@ type Owner = Pick<RequestorContext, 'clock'>;
 export type EditPolicy = 'owner-wins' | 'editor-wins' | 'no-change';
 
 export interface PendingEdit {
+  /** Of its row in the replica. */
+  number: number;
   /** Entry hash of the edit. */
   hash: Uint8Array;
   editor: string;
@@ -38,14 +40,15 @@ export interface PendingEdit {
   lost: string[];
 }
 
-/** Edits of own entries that wait for an answer. */
+/** Edits of own entries that wait for an answer, ascending by number, from numbers > `from`. */
 export async function pendingEdits(
   tx: StoreTx,
   limit: number,
   policyOf: (attribute: string) => EditPolicy = () => 'owner-wins',
+  from = 0,
 ): Promise<PendingEdit[]> {
   const pending: PendingEdit[] = [];
-  for (let after = 0; pending.length < limit; ) {
+  for (let after = from; pending.length < limit; ) {
     const rows = await tx.scanEdits('replica', after, BATCH);
     if (rows.length === 0) break;
     after = rows.at(-1)!.number;
@@ -71,7 +74,7 @@ function isOwn(target: EntryRow | undefined): target is EntryRow {
 }
 
 function judged(
-  { owner: editor, hash }: EntryRow,
+  { number, owner: editor, hash }: EntryRow,
   edit: Edit,
   target: EntryRow,
   isKnown: boolean,
@@ -81,7 +84,7 @@ function judged(
   const names = [...edit.values.keys()];
   const present: Attributes = new Map(names.map((name) => [name, attributes.get(name) ?? []]));
   const other = names.filter((name) => compareBytes(baseOf(present, [name]), baseOf(edit.values, [name])) !== 0);
-  const about = { hash, editor, edit, present };
+  const about = { number, hash, editor, edit, present };
   if (isKnown || other.length === 0) return { ...about, verdict: 'already', take: [], lost: [] };
   if (isBasedOn(edit, attributes)) return { ...about, verdict: 'take', take: other, lost: [] };
   const take = other.filter((name) => policyOf(name) === 'editor-wins');

@@ -42,6 +42,7 @@ let store: Store;
 let told: CycleEvent[];
 let asked: Amendment[];
 let answer: AmendOutcome | Error;
+let peerNumbers = 0;
 
 beforeEach(async () => {
   store = createMemoryStore();
@@ -81,7 +82,7 @@ async function put(table: 'published' | 'replica', entry: Entry, note: string | 
       deleted: false,
       hash: entryHash(bytes),
       bytes,
-      peerNumber: table === 'replica' ? 1 : null,
+      peerNumber: table === 'replica' ? (before?.peerNumber ?? ++peerNumbers) : null,
       introduced: 1,
       changed: null,
       note,
@@ -92,11 +93,15 @@ async function put(table: 'published' | 'replica', entry: Entry, note: string | 
   });
 }
 
-/** oslo proposes that, and saw this. */
-async function proposed(values: Record<string, string[]>, saw: Record<string, string[]>): Promise<void> {
+/** Somebody, mostly oslo, proposes that, and saw this. */
+async function proposed(
+  values: Record<string, string[]>,
+  saw: Record<string, string[]>,
+  editor = 'oslo',
+): Promise<void> {
   const bases = [baseOf(attributesOf(saw), Object.keys(values))];
   const edit = { target: id, bases, values: attributesOf(values), serial: random(EDIT_SERIAL_BYTES) };
-  await put('replica', encodeEdit('oslo', edit));
+  await put('replica', encodeEdit(editor, edit));
 }
 
 /** `takes` null: it is only published from. */
@@ -283,6 +288,13 @@ it('where the owner changed it too his policy decides, for each attribute', asyn
     ['mobile', 'directory', 'owner-wins'],
     ['title', 'network', 'editor-wins'],
   ]);
+});
+
+it('edits that wait for an administrator hold up none behind them', async () => {
+  for (let i = 0; i < 501; i++) await proposed({ title: ['Boss'] }, { title: ['Poet'] }, `branch${i}`);
+  await proposed({ mobile: ['2'] }, { mobile: ['1'] }, 'oslo');
+  expect(await takeEdits(office({ default: 'no-change', attributes: {} }), signal)).toBe(1);
+  expect(asked).toMatchObject([{ dn: DN }]);
 });
 
 it.each([

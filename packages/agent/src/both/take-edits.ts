@@ -28,7 +28,7 @@ import type { Postoffice, PublishingDirectory } from '../postoffice.ts';
 import { type Conflict, loadConflicts, type NewConflict, recordConflicts, saveConflict } from './conflicts.ts';
 import { recorded } from './values.ts';
 
-/** Edits in one step; the others come with the next dispatch. */
+/** Edits in one step. */
 const MOST_AT_ONCE = 500;
 
 /** One edit, and what is to become of each of its attributes. */
@@ -50,42 +50,64 @@ interface Judged {
 /** How many edits were settled. */
 export async function takeEdits(postoffice: Postoffice, signal: AbortSignal): Promise<number> {
   const { store, requestor } = postoffice;
-  const judged = await store.read(async (tx) => {
+  const counts: Counts = { settled: 0, taken: 0, lost: 0 };
+  // Who waits for an administrator holds up nobody behind him.
+  for (let after: number | null = 0; after !== null; ) after = await takeSome(postoffice, after, counts, signal);
+  await store.transaction((tx) => sweepSettled(tx, requestor));
+  if (counts.settled > 0) tell(postoffice, counts);
+  return counts.settled;
+}
+
+interface Counts {
+  settled: number;
+  /** Attributes. */
+  taken: number;
+  lost: number;
+}
+
+/** Those behind `after`; where the next begin, null: there are none. Adds to `counts`. */
+async function takeSome(
+  postoffice: Postoffice,
+  after: number,
+  counts: Counts,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const { judged, next } = await postoffice.store.read(async (tx) => {
     // An older copy of this postoffice knows nothing of what is published.
     const { stopped } = await loadOwn(tx);
-    return stopped === null ? judgeAll(tx, postoffice) : [];
+    return stopped === null ? judgeSome(tx, postoffice, after) : { judged: [], next: null };
   });
-  let taken = 0;
-  let lost = 0;
-  let settled = 0;
   for (const source of new Set(judged.map((one) => one.source))) {
     const ofThis = judged.filter((one) => one.source === source);
     const outcomes = await amendAll(postoffice, source, ofThis, signal);
     for (const [i, one] of ofThis.entries()) {
       const came = await settle(postoffice, one, outcomes[i]!);
       if (came === null) continue;
-      settled++;
-      taken += came.taken;
-      lost += came.lost;
+      counts.settled++;
+      counts.taken += came.taken;
+      counts.lost += came.lost;
     }
   }
-  await store.transaction((tx) => sweepSettled(tx, requestor));
-  if (settled > 0) tell(postoffice, { settled, taken, lost });
-  return settled;
+  return next;
 }
 
-function tell(postoffice: Postoffice, counts: { settled: number; taken: number; lost: number }): void {
+function tell(postoffice: Postoffice, counts: Counts): void {
   const words = [
     counts.taken > 0 ? `${counted(counts.taken, 'attribute')} taken` : '',
     counts.lost > 0 ? `${counted(counts.lost, 'attribute')} not taken (dirpost conflicts)` : '',
   ];
   const text = `${counted(counts.settled, 'edit')} of own entries by others settled: ${words.filter((one) => one !== '').join(', ') || 'nothing to be changed'}`;
-  postoffice.tell({ time: 'T3', level: counts.lost > 0 ? 'warning' : 'info', text, details: counts });
+  postoffice.tell({ time: 'T3', level: counts.lost > 0 ? 'warning' : 'info', text, details: { ...counts } });
 }
 
-async function judgeAll(tx: StoreTx, postoffice: Postoffice): Promise<Judged[]> {
-  const pending = await pendingEdits(tx, MOST_AT_ONCE);
-  if (pending.length === 0) return [];
+async function judgeSome(
+  tx: StoreTx,
+  postoffice: Postoffice,
+  after: number,
+): Promise<{ judged: Judged[]; next: number | null }> {
+  const pending = await pendingEdits(tx, MOST_AT_ONCE, undefined, after);
+  const next = pending.length < MOST_AT_ONCE ? null : pending.at(-1)!.number;
+  if (pending.length === 0) return { judged: [], next };
   const wanted = (await loadConflicts(tx)).filter((one) => one.about === 'own' && one.wanted !== undefined);
   const rows = await tx.entriesById(
     'published',
@@ -102,7 +124,7 @@ async function judgeAll(tx: StoreTx, postoffice: Postoffice): Promise<Judged[]> 
     const about = { pending: one, entry: decodeEntry(row.bytes), directory, dn: association?.dn ?? null, source };
     judged.push({ ...about, ...judge(one, about, wanted) });
   }
-  return judged;
+  return { judged, next };
 }
 
 /** As the first write: whoever named the wrong directory shall lose nothing. */
