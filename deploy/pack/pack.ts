@@ -38,7 +38,9 @@ async function make(): Promise<void> {
     conditions: ['development'],
     external: Object.keys(manifest.dependencies),
     // For what is bundled and loads modules of Node by `require`.
-    banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as makeRequire } from 'node:module';\nconst require = makeRequire(import.meta.url);",
+    },
     legalComments: 'none',
     plugins: [version(manifest.version), englishOnly],
     metafile: true,
