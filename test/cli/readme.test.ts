@@ -5,13 +5,14 @@ import { readFileSync } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { hasOpenssl } from '../contract/http-certificates.ts';
 import { BINARY } from '../demo/office.ts';
 import { freePorts } from '../servers/free-ports.ts';
 import { runHere, temporaryFolder } from './network.ts';
 
 const WALK_WITHIN_MS = 170_000;
+vi.setConfig({ testTimeout: WALK_WITHIN_MS + 10_000 });
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
