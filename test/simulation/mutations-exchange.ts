@@ -87,7 +87,7 @@ export const exchangeMutations: NamedMutation[] = [
     name: 'a restored owner replaces before he has read his directories',
     rule: '§4.5',
     shows: /lost/,
-    seed: 2,
+    seed: 27,
     world: {
       requestors: 1,
       steps: 250,
@@ -100,7 +100,7 @@ export const exchangeMutations: NamedMutation[] = [
     name: 'two payloads under one number go unnoticed',
     rule: '§4.6',
     shows: /not converged/,
-    seed: 10,
+    seed: 30,
     world: { clones: true, weights: COPIES },
     make() {
       let arrived = '';
@@ -224,7 +224,7 @@ export const exchangeMutations: NamedMutation[] = [
     name: 'parts of two updates are taken for one',
     rule: '§4.11',
     shows: /mismatch|thrown/,
-    seed: 3,
+    seed: 9,
     world: { calm: true },
     make: () => ({ store: withPartsMixed }),
   },
@@ -245,7 +245,7 @@ export const exchangeMutations: NamedMutation[] = [
     name: 'parts for a life of a requestor that is over are sent again, and nothing newer',
     rule: '§4.11',
     shows: /not converged/,
-    seed: 17,
+    seed: 21,
     world: {
       clones: true,
       requestors: 2,
@@ -270,7 +270,7 @@ export const exchangeMutations: NamedMutation[] = [
     name: 'a node takes what is for another incarnation of it',
     rule: '§4.13',
     shows: /runs 0 times/,
-    seed: 30,
+    seed: 41,
     world: { clones: true, weights: COPIES },
     make() {
       let present = '';

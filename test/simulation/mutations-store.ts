@@ -128,7 +128,7 @@ export const storeMutations: NamedMutation[] = [
     name: 'a list sends tombstones of what was never on it',
     rule: '§4.12',
     shows: /leaked/,
-    seed: 23,
+    seed: 36,
     make: () => ({ store: (tx, postoffice) => (postoffice === SERVER ? withForeignTombstones(tx) : tx) }),
   },
   {

@@ -14,6 +14,7 @@ export const uniqueMutations: NamedMutation[] = [
   },
   {
     name: 'the youngest holds a value',
+    seed: 12,
     rule: '§5',
     shows: /flip-flop/,
     make: () => ({
