@@ -1,7 +1,9 @@
 /** Other keys take the place of those that are there: rolled over, replaced by the recovery key, post-quantum ones. */
-import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { appendFile, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { MAX_STATEMENTS } from '@dirpost/message';
+import type { Peer } from '../../packages/agent/src/peers.ts';
 import { contentFaults } from '../demo/contents.ts';
 import { cycle, Office } from '../demo/office.ts';
 import { makePerson } from '../demo/people.ts';
@@ -117,6 +119,60 @@ describe('keys that are rolled over', () => {
   });
 });
 
+it('a server that is restored from before a branch rolled its keys over is led to the new ones again', async () => {
+  const { root, hq, oslo, bergen } = await withRecoveryKey();
+  await cp(hq.data, join(root, 'backup'), { recursive: true });
+  const { fingerprint } = await oslo.json<{ fingerprint: string }>('keys', 'roll');
+  await expectInStep(hq, oslo, bergen);
+  expect(await knownAt(oslo, 'hq')).toMatchObject({ knowsOurs: true });
+  await rm(hq.data, { recursive: true });
+  await cp(join(root, 'backup'), hq.data, { recursive: true });
+  for (let i = 0; i < 6; i++) await roughly(hq, oslo, bergen);
+  expect(await knownAt(hq, 'oslo')).toMatchObject({ fingerprint });
+  await expectInStep(hq, oslo, bergen);
+});
+
+it('a branch that is restored from before its server rolled its keys over is led to the new ones again', async () => {
+  const { root, hq, oslo, bergen } = await withRecoveryKey();
+  await cp(oslo.data, join(root, 'backup'), { recursive: true });
+  const { fingerprint } = await hq.json<{ fingerprint: string }>('keys', 'roll');
+  await expectInStep(hq, oslo, bergen);
+  await rm(oslo.data, { recursive: true });
+  await cp(join(root, 'backup'), oslo.data, { recursive: true });
+  for (let i = 0; i < 6; i++) await roughly(hq, oslo, bergen);
+  expect(await knownAt(oslo, 'hq')).toMatchObject({ fingerprint });
+  await expectInStep(hq, oslo, bergen);
+});
+
+it('more roll-overs than a header proves are refused while a branch is away, unless it is to be lost', async () => {
+  const { hq, oslo, bergen } = await withRecoveryKey();
+  for (let i = 0; i < MAX_STATEMENTS; i++) {
+    await hq.must('keys', 'roll');
+    await roughly(hq, oslo);
+  }
+  const before = await readFile(join(hq.data, 'keys.json'));
+  const refused = await hq.run('keys', 'roll');
+  expect(refused).toMatchObject({ code: 2, err: expect.stringMatching(/could not follow[^:]*: bergen\./) });
+  expect(await readFile(join(hq.data, 'keys.json'))).toEqual(before);
+  for (let i = 0; i < 3; i++) await roughly(hq, oslo, bergen);
+  const { fingerprint } = await hq.json<{ fingerprint: string }>('keys', 'roll');
+  for (let i = 0; i < 2; i++) await roughly(hq, oslo, bergen);
+  expect((await knownAt(bergen, 'hq')).fingerprint).toBe(fingerprint);
+  for (let i = 0; i < MAX_STATEMENTS; i++) await hq.must('keys', 'roll', '--force');
+});
+
+it('an announcement of more than a day ahead is not taken', async () => {
+  const { hq, oslo } = await withRecoveryKey();
+  await hq.must('keys', 'roll');
+  await replaceIn(join(hq.data, 'keys.json'), /"serial": \d+/, `"serial": ${Date.now() + 10 * 86_400_000}`);
+  const before = await knownAt(oslo, 'hq');
+  for (const file of await oslo.waiting()) await rm(file);
+  await hq.run('dispatch');
+  expect(await oslo.run('dispatch')).toMatchObject({ code: 1 });
+  expect(await corruptCodes(oslo)).toContain('message-payload');
+  expect((await knownAt(oslo, 'hq')).fingerprint).toBe(before.fingerprint);
+});
+
 it('an announcement that comes late, or once more, changes nothing', async () => {
   const { root, hq, oslo, bergen } = await withRecoveryKey();
   await hq.must('keys', 'roll');
@@ -181,6 +237,46 @@ describe('keys of a server that were stolen', () => {
     expect((await knownAt(oslo, 'hq')).fingerprint).toBe(fingerprint);
     await roughly(hq, oslo, bergen);
     await expectInStep(hq, oslo, bergen);
+  });
+
+  it('let no address outlive them that the thief has announced', async () => {
+    const { root, hq, oslo, bergen, paper } = await withRecoveryKey();
+    await cp(hq.data, join(root, 'thief'), { recursive: true });
+    const thief = new Office(root, 'thief', runHere);
+    await thief.must('move', '--mail', 'thief@example.org', '--http', 'https://thief.example.org');
+    await oslo.must('dispatch');
+    const known = async () => JSON.parse(await readFile(join(oslo.data, 'peers', 'hq.json'), 'utf8')) as Peer;
+    expect((await known()).moved).toMatchObject({ mail: 'thief@example.org' });
+    await hq.must('keys', 'replace', '--recovery-key-file', paper);
+    await oslo.must('dispatch');
+    expect((await known()).moved).toBeUndefined();
+    await roughly(hq, oslo, bergen);
+    await expectInStep(hq, oslo, bergen);
+  });
+
+  it('count no more from the first message on that proves it, whatever it is', async () => {
+    const { root, hq, oslo, bergen, paper } = await withRecoveryKey();
+    const replaced = await hq.json<{ fingerprint: string }>('keys', 'replace', '--recovery-key-file', paper);
+    for (const file of await oslo.waiting()) await rm(file);
+    await oslo.run('sync', '--wait', '0');
+    await hq.run('sync');
+    const files = await oslo.waiting();
+    expect(files.length).toBeGreaterThan(1);
+    await mkdir(join(root, 'aside'));
+    for (const file of files) await rename(file, join(root, 'aside', basename(file)));
+    await cp(oslo.data, join(root, 'before'), { recursive: true });
+    for (const file of files) {
+      await rm(oslo.data, { recursive: true });
+      await cp(join(root, 'before'), oslo.data, { recursive: true });
+      await cp(join(root, 'aside', basename(file)), file);
+      await oslo.run('dispatch');
+      const known = JSON.parse(await readFile(join(oslo.data, 'peers', 'hq.json'), 'utf8')) as Peer;
+      expect(known.recoveredSerial, basename(file)).toBeGreaterThan(0);
+      expect((await knownAt(oslo, 'hq')).keyIds).toHaveLength(1);
+    }
+    for (let i = 0; i < 4; i++) await roughly(hq, oslo, bergen);
+    await expectInStep(hq, oslo, bergen);
+    expect((await knownAt(oslo, 'hq')).fingerprint).toBe(replaced.fingerprint);
   });
 
   it('that are lost are replaced too; a branch that hears of it after a later roll-over follows both', async () => {

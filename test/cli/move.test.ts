@@ -1,7 +1,9 @@
 /** `dirpost move`: what is announced, and what is wrong with it. The whole move, over http: test/network/move.test.ts. */
 import { X509Certificate } from 'node:crypto';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { mailAddressOf } from '../../packages/agent/src/open-mail.ts';
 import type { Peer } from '../../packages/agent/src/peers.ts';
@@ -48,6 +50,7 @@ describe('a server that moves', () => {
     [['--http', 'hq2.example.org'], 'is not a URL'],
     [['--http', 'http://hq2.example.org:8943'], 'without TLS'],
     [['--http', 'https://user:secret@hq2.example.org'], 'is not an address'],
+    [['--http', `https://hq2.example.org/${'x'.repeat(2_048)}`], 'longer than 2048 octets'],
     [['--mail', 'hq'], 'is not a mail address'],
     [['--certificate', 'hq.crt'], 'give --http, too'],
     [['--answer'], 'No other address was announced'],
@@ -56,6 +59,33 @@ describe('a server that moves', () => {
     const before = await readFile(join(hq.data, 'keys.json'));
     expect(await hq.run('move', ...options)).toMatchObject({ code: 2, err: expect.stringContaining(words) });
     expect(await readFile(join(hq.data, 'keys.json'))).toEqual(before);
+  });
+
+  it.skipIf(!hasOpenssl())('is not announced with a certificate that is too large for an announcement', async () => {
+    const { root, hq } = await freshBranches();
+    const names = Array.from({ length: 900 }, (_, i) => `DNS:host-number-${i}.example.org`).join(',');
+    const [key, file] = [join(root, 'large.key'), join(root, 'large.crt')];
+    const made = ['-x509', '-newkey', 'ed25519', '-nodes', '-subj', '/CN=hq2', '-addext', `subjectAltName=${names}`];
+    await promisify(execFile)('openssl', ['req', ...made, '-keyout', key, '-out', file]);
+    const before = await readFile(join(hq.data, 'keys.json'));
+    const ran = await hq.run('move', '--http', 'https://hq2.example.org', '--certificate', file);
+    expect(ran).toMatchObject({ code: 2, err: expect.stringContaining('has room for 16384') });
+    expect(await readFile(join(hq.data, 'keys.json'))).toEqual(before);
+  });
+
+  it('restored from before its last move, tells where it is above that, and nobody answers for ever', async () => {
+    const { root, hq, oslo, bergen } = await freshBranches();
+    await hq.must('move', '--mail', 'hq@example.net');
+    await cp(hq.data, join(root, 'backup'), { recursive: true });
+    await hq.must('move', '--mail', 'hq@example.com');
+    await cycle([hq, oslo, bergen]);
+    expect(await movedAt(oslo.data)).toEqual({ mail: 'hq@example.com' });
+    await rm(hq.data, { recursive: true });
+    await cp(join(root, 'backup'), hq.data, { recursive: true });
+    for (let i = 0; i < 2; i++) await cycle([hq, oslo, bergen]);
+    expect(await movedAt(oslo.data)).toEqual({ mail: 'hq@example.net' });
+    expect(await hq.json('move')).toMatchObject({ unaware: [], sent: { messages: 0 } });
+    expect(await oslo.waiting()).toEqual([]);
   });
 
   it('is a server: a branch tells nobody', async () => {

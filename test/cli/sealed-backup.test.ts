@@ -1,7 +1,7 @@
 /** `dirpost backup FILE` and `dirpost restore FILE`: sealed, checked, and a new life at once. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkStoreFile } from '../../packages/adapters/src/stores/sqlite/backup.ts';
@@ -75,6 +75,56 @@ describe('a sealed backup', () => {
     expect(ran).toMatchObject({ code: 1, err: expect.stringMatching(/disk is full/) });
     expect(existsSync(join(root, 'full'))).toBe(false);
     expect(await readdir(hq.data)).toEqual(before);
+  });
+
+  it('says which disk is full, and how much room that needs', async () => {
+    const { root, hq } = await withRecoveryKey();
+    const command = 'ulimit -f 20; exec "$0" "$@"';
+    const args = [process.execPath, BINARY, '--config', hq.config, 'backup', join(root, 'full')];
+    const { err } = await ended(spawn('sh', ['-c', command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }), args);
+    expect(err).toContain(`the disk is full that holds ${hq.data}.`);
+    expect(err).toMatch(/plain copy of the store lies there .*takes about \d+ MB there/s);
+  });
+
+  it('leaves out what is no file of dirpost, says so, and can be restored', async () => {
+    const { root, hq, paper } = await withRecoveryKey();
+    const strange = ['peers/oslo.json~', 'peers/notes.txt', 'peers/a\u001b[2J.json', 'invitations/old.bak'];
+    for (const name of strange) await writeFile(join(hq.data, name), '{}');
+    await mkdir(join(hq.data, 'peers', 'old.json'));
+    await writeFile(join(hq.data, 'peers', 'old.json', 'oslo.json'), '{}');
+    const { leftOut, files } = await hq.json<{ leftOut: string[]; files: { name: string }[] }>(
+      'backup',
+      join(root, 'hq.backup'),
+    );
+    expect(leftOut.sort()).toEqual([...strange, 'peers/old.json'].map((name) => join(hq.data, name)).sort());
+    expect(files.map(({ name }) => name).filter((name) => name.startsWith('peers/'))).toEqual([
+      'peers/bergen.json',
+      'peers/oslo.json',
+    ]);
+    await hq.must('restore', join(root, 'hq.backup'), '--recovery-key-file', paper, '--replace');
+    expect((await readdir(join(hq.data, 'peers'))).sort()).toEqual(['bergen.json', 'oslo.json']);
+  });
+
+  it('that nobody could restore is not made', async () => {
+    const { root, hq } = await withRecoveryKey();
+    await rm(join(hq.data, 'keys.json'));
+    const ran = await hq.run('backup', join(root, 'a'), '--passphrase-file', await passphraseFile(root));
+    expect(ran).toMatchObject({ code: 2, err: expect.stringContaining('keys.json is not among its files') });
+    expect(existsSync(join(root, 'a'))).toBe(false);
+  });
+
+  it('holds what a link leads to that the configuration names', async () => {
+    const { root, hq, paper } = await withRecoveryKey();
+    await writeFile(join(root, 'renewed.key'), 'a key');
+    await symlink(join(root, 'renewed.key'), join(hq.data, 'hq.key'));
+    await writeFile(join(hq.data, 'hq.crt'), 'a certificate');
+    const text = await readFile(hq.config, 'utf8');
+    const http = 'transports:\n  http: { listen: "127.0.0.1:0", tls: { certificate: hq.crt, key: hq.key } }\n';
+    await writeFile(hq.config, text.replace(/^transports:\n/m, http));
+    await hq.must('backup', join(root, 'hq.backup'));
+    const place = join(root, 'new', 'dirpost.yaml');
+    await runHere(['-c', place, 'restore', join(root, 'hq.backup'), '--recovery-key-file', paper]);
+    expect(await readFile(join(root, 'new', 'hq.key'), 'utf8')).toBe('a key');
   });
 
   it('holds the files that the configuration names in its own folder, and tells of others', async () => {
@@ -242,6 +292,25 @@ describe('restoring a sealed backup', () => {
     expect((await readdir(hq.data)).filter((name) => !name.startsWith('lock.')).sort()).toEqual(
       before.filter((name) => !name.startsWith('lock.')),
     );
+    expect((await hq.status()).server).toBeDefined();
+  });
+
+  it('that finds a file in its way puts everything back', async () => {
+    const { root, hq, paper } = await withRecoveryKey();
+    await mkdir(join(hq.data, 'sec'));
+    await writeFile(join(hq.data, 'sec', 'hq.key'), 'a key');
+    const text = await readFile(hq.config, 'utf8');
+    const http = 'transports:\n  http: { listen: "127.0.0.1:0", tls: { certificate: sec/hq.key, key: sec/hq.key } }\n';
+    await writeFile(hq.config, text.replace(/^transports:\n/m, http));
+    await hq.must('backup', join(root, 'hq.backup'));
+    await rm(join(hq.data, 'sec'), { recursive: true });
+    await writeFile(join(hq.data, 'sec'), 'a plain file');
+    const before = (await readdir(hq.data)).sort();
+    const keys = await readFile(join(hq.data, 'keys.json'));
+    const ran = await hq.run('restore', join(root, 'hq.backup'), '--recovery-key-file', paper, '--replace');
+    expect(ran).toMatchObject({ code: 1, err: expect.stringContaining('Nothing was changed here.') });
+    expect((await readdir(hq.data)).sort()).toEqual(before);
+    expect(await readFile(join(hq.data, 'keys.json'))).toEqual(keys);
     expect((await hq.status()).server).toBeDefined();
   });
 

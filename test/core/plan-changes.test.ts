@@ -6,6 +6,7 @@ import {
   MAX_KEPT,
   normalizeDn,
   noteReplicaChanges,
+  OTHER_KEY,
   type PlannedChange,
   plannedDifferences,
   recordOutcomes,
@@ -212,6 +213,24 @@ describe('a directory that refuses', () => {
     expect(await office.plan({ again: true })).toEqual([]);
     expect(await office.store.read((tx) => tx.countPlaced('tree'))).toEqual({ placed: 3, refused: 0 });
     expect(office.tree.texts()).toContain(normalizeDn(cn('anna')));
+  });
+
+  it('and forgets who is not found by his key where his namesake stands with another', async () => {
+    await fill(['anna']);
+    await office.write();
+    await office.remove('anna');
+    await fill(['other', { cn: 'anna' }]);
+    const plan = await office.plan();
+    const outcomes = (code: string, anchor: string): WriteOutcome[] => [
+      { id: idOf('anna'), result: 'refused', code },
+      { id: idOf('other'), result: 'written', place: { dn: cn('anna'), anchor } },
+    ];
+    const refused = async () => (await office.store.read((tx) => tx.countPlaced('tree'))).refused;
+    await office.store.transaction((tx) => recordOutcomes(tx, 'tree', plan, outcomes('busy', 'another key')));
+    expect(await refused()).toBe(1);
+    await office.store.transaction((tx) => recordOutcomes(tx, 'tree', plan, outcomes(OTHER_KEY, 'another key')));
+    expect(await refused()).toBe(0);
+    expect(await office.plan({ again: true })).toEqual([]);
   });
 
   it('gets a container again that somebody removed, once an entry below it is refused', async () => {

@@ -81,7 +81,16 @@ title: Clerk
     expect(await values('title')).toEqual(['title: Clerk']);
   });
 
-  it.each(['userpassword', 'uidnumber', 'objectclass', 'entryuuid'])('is never %s', async (attribute) => {
+  it.each([
+    'userpassword',
+    'uidnumber',
+    'objectclass',
+    'entryuuid',
+    'usercertificate;binary',
+    'usersmimecertificate',
+    'sshpublickey',
+    '1.3.6.1.1.1.1.0',
+  ])('is never %s', async (attribute) => {
     expect(await amend([{ attribute, before: null, after: of('x') }])).toMatchObject({
       result: 'refused',
       code: 'notAllowed',

@@ -14,6 +14,9 @@ const NETWORK = `OU=Network,${SUFFIX}`;
 const user = (cn: string, mail: string, more = '') =>
   `dn: CN=${cn},${STAFF}\nobjectClass: user\nsAMAccountName: ${cn}\nuserAccountControl: 514\nmail: ${mail}\ndepartment: own\n${more}`;
 
+const group = (cn: string, groupType: string, within = STAFF) =>
+  `dn: CN=${cn},${within}\nobjectClass: group\nsAMAccountName: ${cn}\ngroupType: ${groupType}\nmail: ${cn}@probe.test\n`;
+
 const unit = (dn: string, ou: string) => `dn: ${dn}\nobjectClass: organizationalUnit\nou: ${ou}\n`;
 
 describeSamba('users whom Active Directory has already', () => {
@@ -21,12 +24,13 @@ describeSamba('users whom Active Directory has already', () => {
   let directory: LdapDirectory;
   beforeAll(async () => {
     const users = [user('anna', 'anna@probe.test'), user('boss', 'boss@probe.test', 'adminCount: 1\n')];
-    samba = await startSamba({ ldif: ldif([unit(STAFF, 'Staff'), unit(NETWORK, 'Network'), ...users]) });
+    const groups = [group('guards', '-2147483646'), group('readers', '2'), group('keepers', '-2147483646', NETWORK)];
+    samba = await startSamba({ ldif: ldif([unit(STAFF, 'Staff'), unit(NETWORK, 'Network'), ...users, ...groups]) });
     const target = targetIn(NETWORK, {
       shape: 'ad-contact',
       makeContainer: false,
       stamp: 'info',
-      adopted: { base: STAFF },
+      adopted: { base: STAFF, groups: true },
     });
     const server = { host: samba.host, port: 636, admin: samba.admin };
     directory = new LdapDirectory(
@@ -85,6 +89,32 @@ describeSamba('users whom Active Directory has already', () => {
       `dn: CN=anna,${STAFF}\ncn: anna\ndepartment: own\ntitle: Sjef`,
     );
     expect(await search('(mail=boss@probe.test)', 'title')).toBe(`dn: CN=boss,${STAFF}`);
+  });
+
+  it('are never security groups, whatever the configuration says', async () => {
+    const finder = await directory.finder(never);
+    const values = [Buffer.from('guards@probe.test'), Buffer.from('readers@probe.test')];
+    const query = { base: STAFF, filter: '(objectClass=group)', attribute: 'mail', values, attributes: ['mail'] };
+    const entries: TargetEntry[] = [];
+    for await (const one of finder.matching(query)) entries.push(one);
+    finder.close();
+    entries.sort((a, b) => a.dn.localeCompare(b.dn));
+    expect(entries.map(({ dn, isProtected }) => [dn, isProtected])).toEqual([
+      [`CN=guards,${STAFF}`, true],
+      [`CN=readers,${STAFF}`, false],
+    ]);
+    const changes = entries.map(({ dn, anchor }): DirectoryChange => {
+      const attributes = attributesOf({ cn: 'x', description: 'taken', member: `CN=anna,${STAFF}` });
+      return { id: idOf(dn), action: 'put', dn, attributes, kind: 'group', place: { dn, anchor }, adopted: true };
+    });
+    const outcomes = await writeAll(directory, changes);
+    expect(outcomes.map(({ result, code }) => code ?? result)).toEqual(['notAllowed', 'written']);
+    expect(await search('(cn=guards)', 'member', 'description')).toBe(`dn: CN=guards,${STAFF}`);
+    // Somebody made one in the container, under the name of a group of the network.
+    const dn = `CN=keepers,${NETWORK}`;
+    const attributes = attributesOf({ cn: 'keepers', member: `CN=anna,${STAFF}` });
+    const inContainer = await writeAll(directory, [{ id: idOf(dn), action: 'put', dn, attributes, kind: 'group' }]);
+    expect(inContainer).toMatchObject([{ result: 'refused', code: 'notAllowed', reason: 'it is a security group' }]);
   });
 
   it('are found again by their stamp, what dirpost made in the container', async () => {

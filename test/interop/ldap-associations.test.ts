@@ -177,6 +177,30 @@ describeSlapd('entries and who they are, on slapd', () => {
     expect(await found('(adminCount=1)', SUFFIX, 'sn')).toEqual([`dn: cn=Boss,${STAFF}\nsn: Boss`]);
   });
 
+  it('a group that was there before is taken only where the configuration says so', async () => {
+    const guards = `cn=all,${STAFF}`;
+    await target.modify(`dn: ${guards}\nobjectClass: groupOfNames\ncn: all\nmember: ${STAFF}\n`);
+    const adopt = { by: ['cn'], base: STAFF };
+    offices = await ldapOffices(source, target, { subscribe: { adopt } });
+    const groups = () => found('(objectClass=groupOfNames)', SUFFIX, 'member');
+    const alone = `dn: ${guards}\nmember: ${STAFF}`;
+    await ldapCycle(offices);
+    expect((await statusOf(offices.hq)).matches).toEqual([]);
+    expect(await groups()).toEqual([expect.stringContaining(`dn: cn=all,${HERE}`), alone]);
+    await setTarget({ adopt: { ...adopt, groups: true }, name: 'anew', container: `ou=anew,${SUFFIX}` });
+    await offices.hq.run('sync');
+    await offices.hq.must('approve', 'anew');
+    expect(await groups()).not.toContain(alone);
+    // It was adopted while that was allowed: from then on it is left as it is.
+    const taken = await groups();
+    await setTarget({ adopt, name: 'anew', container: `ou=anew,${SUFFIX}` });
+    await source.modify(`dn: cn=all,${PEOPLE}\nchangetype: modify\nadd: member\nmember: cn=p5,${PEOPLE}\n`);
+    await offices.oslo.must('sync', '--wait', '0');
+    await offices.hq.run('sync');
+    expect(await groups()).toEqual(taken);
+    expect((await offices.hq.run('status')).out).toMatch(/notAllowed/);
+  });
+
   it('an adopted entry that is unlinked stays as it is, and the network has one of its own', async () => {
     await target.modify(clerk('Anna', 'p0@example.com'));
     offices = await ldapOffices(source, target, { subscribe: { adopt: { by: ['mail'], base: STAFF } } });

@@ -1,4 +1,5 @@
 /** Directories of both ways on OpenLDAP: who wins where somebody changed a value by hand, and edits on their way to the owner. */
+import { appendFile } from 'node:fs/promises';
 import { afterEach, expect, it } from 'vitest';
 import { describeSlapd } from '../servers/ldap/presence.ts';
 import { NETWORK, PEOPLE } from './ldap-directory.ts';
@@ -97,8 +98,8 @@ describeSlapd('a directory of both ways', () => {
     expect(await here.own('hq', 'hq1')).toBe(NEW);
     for (const name of ['oslo', 'bergen'] as const) expect(await here.there(name, 'hq', 'hq1')).toBe(NEW);
     expect(await here.offices.oslo.status()).toMatchObject({ own: { live: 2 } });
-    const before = await here.seqs();
-    await here.cycles(5);
+    const before = await here.settledSeqs();
+    await here.cycles(2);
     expect(await here.seqs()).toEqual(before);
     expect(await here.there('oslo', 'hq', 'hq1')).toBe(NEW);
     expect(await here.there('oslo', 'hq', 'hq1', 'title')).toBe('Clerk');
@@ -198,7 +199,7 @@ describeSlapd('a directory of both ways', () => {
     expect(await conflicts(here, 'oslo')).toMatchObject([
       { attribute: 'telephonenumber', decided: 'network', because: 'its owner did not take it' },
     ]);
-    const before = await here.seqs();
+    const before = await here.settledSeqs();
     await here.cycles(2);
     expect(await here.seqs()).toEqual(before);
   });
@@ -212,7 +213,7 @@ describeSlapd('a directory of both ways', () => {
     expect(await conflicts(here, 'oslo')).toMatchObject([
       { decided: 'network', because: expect.stringMatching(/the server refused it: .* no edits of telephonenumber/) },
     ]);
-    const before = await here.seqs();
+    const before = await here.settledSeqs();
     await here.cycles(2);
     expect(await here.seqs()).toEqual(before);
   });
@@ -243,9 +244,33 @@ describeSlapd('a directory of both ways', () => {
     expect(await here.own('hq', 'hq2', 'mobile')).toBe(NEW);
     await here.cycles(3);
     for (const name of ['oslo', 'bergen'] as const) expect(await here.there(name, 'hq', 'hq2', 'mobile')).toBe(NEW);
-    const before = await here.seqs();
+    const before = await here.settledSeqs();
     await here.cycles(2);
     expect(await here.seqs()).toEqual(before);
+  });
+
+  it('edits of too many at once wait: where they are made, and at the owner, until they are approved', async () => {
+    const here = await start();
+    const { hq, oslo } = here.offices;
+    for (const { config } of [hq, oslo]) {
+      await appendFile(config, '\nholds: { clearedValues: { above: 0, percent: 0 } }\n');
+    }
+    await here.set('oslo', hq1At(), 'telephoneNumber', NEW);
+    expect((await oslo.run('sync', '--wait', '0')).out).toMatch(/1 entry changed by hand .*dirpost approve people/);
+    const held = await oslo.run('held');
+    expect(held).toMatchObject({
+      code: 3,
+      out: expect.stringMatching(/1 entry changed by hand .*\n.*set the values back/),
+    });
+    expect((await oslo.run('status')).out).toMatch(/HELD: people: 1 entry changed by hand/);
+    expect((await oslo.must('approve', 'people')).out).toMatch(/changed by hand of 1 entry .*dirpost sync/);
+    await oslo.must('sync', '--wait', '0');
+    expect((await hq.run('sync')).out).toMatch(/edits by others of 1 entry .*dirpost approve people/);
+    expect(await here.own('hq', 'hq1')).toBe(PHONE);
+    expect((await hq.run('held')).code).toBe(3);
+    expect((await hq.must('approve', 'people')).out).toMatch(/Approved: edits by others of 1 entry of people/);
+    expect(await here.own('hq', 'hq1')).toBe(NEW);
+    expect((await hq.run('held')).out).toBe('Nothing is held here.\n');
   });
 
   it('an edit that was written into the directory by an agent that died then is settled as taken, once', async () => {

@@ -119,6 +119,13 @@ describeSamba('deltas of Active Directory', () => {
     expect(behind.certificate).toMatchObject({ complete: false, extent: 'delta', bookmark: null });
     expect(behind.certificate.remarks.join()).toMatch(/was at 1000000 when it was last read: it was put back/);
     expect(mirror.names).toEqual(ALL);
+    // Where everything is read too, since it is time for it.
+    for (const method of ['usn', 'dirsync'] as const) {
+      const late = new Mirror(open({ method, wholeReadEveryMs: 0 }), 'objectguid');
+      await late.read();
+      late.bookmark = withDelta(late.bookmark, { usn: 1_000_000 });
+      expect((await late.read()).certificate).toMatchObject({ complete: false, extent: 'whole', bookmark: null });
+    }
   });
 
   it('with a cookie of DirSync that is none begin anew', async () => {

@@ -110,6 +110,27 @@ describeSlapd('looking at LDAP directories', () => {
     await source.start();
   });
 
+  it('check and preview name attributes that the target has no place for, and of how many entries', async () => {
+    await setDirectories(offices.oslo, [await publishing(offices.oslo, source, { attributes: { company: 'sn' } })]);
+    await offices.oslo.must('sync', '--wait', '0');
+    await offices.hq.run('sync');
+    expect(await offices.hq.json<Previewed>('preview')).toMatchObject({
+      write: [{ leftOut: [{ attribute: 'company', entries: 5 }] }],
+    });
+    expect((await offices.hq.must('preview')).out).toMatch(/has no place for +entries\n.*network +company +5/s);
+    expect((await offices.hq.must('preview', '--ldif')).out).toContain(
+      '# left out, since network has no place for it: company (5)\n',
+    );
+    await offices.hq.must('approve', 'network');
+    await ldapCycle(offices);
+    // Also once everything is written.
+    const texts = (await found(offices.hq, 'network')).map(({ text }) => text);
+    expect(texts).toContain('no place there, and left out of so many entries: company (5)');
+    await setDirectories(offices.oslo, [await publishing(offices.oslo, source)]);
+    await ldapCycle(offices);
+    expect((await found(offices.hq, 'network')).map(({ text }) => text).join()).not.toContain('no place');
+  });
+
   it('preview shows the first write, and each later one against what stands there', async () => {
     expect(await offices.oslo.json<Previewed>('preview')).toMatchObject({ publish: [{ summary: { added: 5 } }] });
     await offices.oslo.must('sync', '--wait', '0');

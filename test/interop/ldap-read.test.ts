@@ -142,6 +142,8 @@ describeSlapd('a directory that is read from slapd', () => {
       const bases = [below(PEOPLE), below(SUFFIX, '(cn=p1*)')];
       const read = await readAll(openDirectory(slapd, { bases, method }));
       expect([valuesOf(read), read.certificate.entries]).toEqual([names.toSorted(), PERSONS]);
+      // Nor is one of them taken for empty.
+      expect(read.certificate.remarks).toEqual([]);
     }
   });
 

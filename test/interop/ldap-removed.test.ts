@@ -95,6 +95,16 @@ newsuperior: ou=aside,${NETWORK}
     expect((await offices.hq.json<Status>('status')).removedDirectories).toEqual([]);
   });
 
+  it('is emptied after it was reloaded, so that its entries have other keys', async () => {
+    const offices = await ldapOffices(source, target);
+    await ldapCycle(offices);
+    const text = await target.search('(objectClass=*)', [], NETWORK);
+    await target.reload(ldif(text.split(/\n\n+/).filter((one) => one.startsWith('dn: '))));
+    const { out } = await offices.hq.must('directory', 'remove', 'network', '--withdraw');
+    expect(out).toMatch(new RegExp(`^${PERSONS + 1} entries of the network were removed from network\\.$`, 'm'));
+    expect(await standing()).toEqual([NETWORK]);
+  });
+
   it('leaves those who stood there before dirpost came', async () => {
     const staff = `ou=staff,${SUFFIX}`;
     const anna = `dn: cn=Anna,${staff}\nobjectClass: inetOrgPerson\ncn: Anna\nsn: x\nmail: p0@example.com\n`;

@@ -185,6 +185,54 @@ describeSamba('a directory on Samba AD', () => {
     expect([...found!.attributes.keys()].toSorted()).toEqual(['objectclass', 'objectguid']);
   });
 
+  it('keeps X500 addresses of contacts beside those of the network, and one primary', async () => {
+    const target = targetIn(NETWORK, { shape: 'ad-contact', policies: { proxyaddresses: 'merge' } });
+    const directory = open({ target });
+    const dn = `CN=merged,${NETWORK}`;
+    const made = await writeAll(directory, [container(NETWORK, 'network'), contact('merged')]);
+    expect(counted(made)).toEqual({ written: 2 });
+    const { place } = made[1]!;
+    await samba.modify(
+      `dn: ${dn}\nchangetype: modify\nadd: proxyAddresses\nproxyAddresses: X500:/o=Old/cn=merged\nproxyAddresses: sip:merged@x.test\n`,
+    );
+    const change: DirectoryChange = { ...contact('merged', { mail: 'new@other.test' }), place };
+    expect(counted(await writeAll(directory, [change]))).toEqual({ written: 1 });
+    const { entries } = await read({ bases: [sub(NETWORK, '(cn=merged)')], attributes: ['cn', 'proxyaddresses'] });
+    expect(entries[0]!.attributes.get('proxyaddresses')!.map(String).toSorted()).toEqual([
+      'SMTP:new@other.test',
+      'X500:/o=Old/cn=merged',
+      'sip:merged@x.test',
+      'smtp:merged@other.test',
+    ]);
+    for await (const again of directory.preview([change], new AbortController().signal)) {
+      expect(again).toMatchObject({ action: 'nothing' });
+    }
+  });
+
+  it('names in a group those too whose primary group it is, in whole reads and in deltas', async () => {
+    const [dn, user] = [`CN=staff,${PEOPLE}`, `CN=primary,${PEOPLE}`];
+    await samba.modify(
+      ldif([
+        `dn: ${user}\nchangetype: add\nobjectClass: user\nsAMAccountName: primary\n`,
+        `dn: ${dn}\nchangetype: add\nobjectClass: group\ngroupType: -2147483646\nsAMAccountName: staff\nmember: ${user}\nmember: CN=p0,${PEOPLE}\n`,
+      ]),
+    );
+    const groups = { bases: [sub(PEOPLE, '(cn=staff)')], attributes: ['cn', 'member'], method: 'usn' } as const;
+    const sid = (await read({ ...groups, attributes: ['cn', 'objectsid'] })).entries[0]!.attributes.get(
+      'objectsid',
+    )![0]!;
+    const number = Buffer.from(sid).readUInt32LE(sid.length - 4);
+    await samba.modify(`dn: ${user}\nchangetype: modify\nreplace: primaryGroupID\nprimaryGroupID: ${number}\n`);
+    const whole = await read({ ...groups, bases: [...groups.bases] });
+    const membersOf = ({ entries }: typeof whole) => entries[0]!.attributes.get('member')!.map(String).toSorted();
+    expect(membersOf(whole)).toEqual([`CN=p0,${PEOPLE}`, user]);
+    expect(entryNamed(whole, 'staff').attributes.has('objectsid')).toBe(false);
+    await samba.modify(`dn: ${dn}\nchangetype: modify\nadd: member\nmember: CN=p1,${PEOPLE}\n`);
+    const delta = await readAll(openDirectory(samba, options(groups)), whole.certificate.bookmark);
+    expect(delta.certificate.extent).toBe('delta');
+    expect(membersOf(delta)).toEqual([`CN=p0,${PEOPLE}`, `CN=p1,${PEOPLE}`, user]);
+  });
+
   it('that is killed fails in the middle of its pages, and is read when it is back', async () => {
     const reading = readAll(openDirectory(samba, options({ pageSize: 10 })), null, () => samba.kill());
     await expect(reading).rejects.toMatchObject({ code: 'directory-failed', retry: 'later' });

@@ -229,6 +229,47 @@ describeSlapd('changes in slapd', () => {
     expect(fold(known, read)).toEqual(known);
     await agree();
   });
+
+  it('are not complete from a server that is behind, where everything is read, but by hand', async () => {
+    const ahead = withCookie(bookmark, (old) => old.replace(/csn=\d{4}/, 'csn=2199'));
+    const late = openDirectory(slapd, { ...options, wholeReadEveryMs: 0 });
+    const read = await readAll(late, ahead);
+    expect(read.certificate).toMatchObject({ complete: false, bookmark: null, extent: 'whole' });
+    expect(read.certificate.remarks.join()).toMatch(/behind .* dirpost sync --whole/);
+    const elsewhere = withCookie(bookmark, (old) => old.replace(/csn=\d{4}/, 'csn=2199').replace('#000#', '#00f#'));
+    expect((await readAll(late, elsewhere)).certificate.complete).toBe(true);
+    expect((await readAll(late, bookmark)).certificate.complete).toBe(true);
+    expect((await readAll(late, null)).certificate.complete).toBe(true);
+  });
+
+  it('are not complete where a base shows nothing that had entries before, but by hand', async () => {
+    const bases = [sub(PEOPLE), sub(OTHERS)];
+    for (const method of ['syncrepl', 'modify-timestamp', 'whole'] as const) {
+      const late = openDirectory(slapd, { bases, method, wholeReadEveryMs: 0 });
+      // One that was empty from the beginning blocks nothing.
+      const empty = (await readAll(late)).certificate;
+      expect(empty).toMatchObject({ complete: true, remarks: [`Nothing was found below "${OTHERS}".`] });
+      await slapd.modify(moved('p7', PEOPLE, OTHERS));
+      const filled = (await readAll(late, empty.bookmark)).certificate;
+      expect(filled).toMatchObject({ complete: true, remarks: [] });
+      await slapd.modify(moved('p7', OTHERS, PEOPLE));
+      const emptied = (await readAll(late, filled.bookmark)).certificate;
+      expect(emptied).toMatchObject({ complete: false, bookmark: null });
+      expect(emptied.remarks.join()).toContain(`Nothing was found below "${OTHERS}", and there were entries before`);
+      expect((await readAll(late, null)).certificate.complete).toBe(true);
+    }
+  });
+
+  it('of a base that was filled later are known to the next whole read', async () => {
+    const bases = [sub(PEOPLE), sub(OTHERS)];
+    await begin({ bases });
+    await slapd.modify(moved('p7', PEOPLE, OTHERS));
+    expect((await agree({ bases })).certificate.extent).toBe('delta');
+    await slapd.modify(moved('p7', OTHERS, PEOPLE));
+    expect((await agree({ bases })).certificate.extent).toBe('delta');
+    const { certificate } = await readAll(openDirectory(slapd, { bases, wholeReadEveryMs: 0 }), bookmark);
+    expect(certificate.complete).toBe(false);
+  });
 });
 
 describeSlapd('changes in a slapd that remembers no deletions', () => {

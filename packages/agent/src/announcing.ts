@@ -23,7 +23,7 @@ import {
 } from '@dirpost/message';
 import type { Moved } from './following-http.ts';
 import type { Joining } from './joining/joining.ts';
-import { announceAnew, forgetOlderKeys, rollKeys } from './keys.ts';
+import { announceAnew, forgetOlderKeys, rollKeys, wouldBeLost } from './keys.ts';
 import type { Peer } from './peers.ts';
 import { movedCertificateFile } from './transports.ts';
 import type { Postoffice } from './postoffice.ts';
@@ -32,6 +32,10 @@ import type { Postoffice } from './postoffice.ts';
 export const OVERLAP_MS = 30 * 24 * 3_600_000;
 /** Older keys of one peer that are kept beside the newest. */
 const MAX_OLDER = 3;
+/** Of serials, by the own clock: a clock that is further ahead would have the last word for as long. */
+const MAX_AHEAD_MS = 24 * 3_600_000;
+/** After so many exchanges without an answer the server may be one that was restored, and knows nothing of the present keys. */
+const SILENT_AFTER = 3;
 
 /** Puts an announcement into the outbox for everybody who has not said to know it, or for one of them; how many. */
 export async function announceWhereDue(postoffice: Postoffice, only?: PostofficeName): Promise<number> {
@@ -119,21 +123,83 @@ export async function receiveAnnouncement(
     throw new DirpostError('message-mismatch', `The announcement of ${from} is not signed by the key that it names.`);
   }
   checkAddress(said);
+  const isRecovered = signedBy.recovered !== null;
+  if (!isRecovered && said.serial > (before.serial ?? 0)) checkSerial(postoffice, from, said);
+  const isOutdone = await outdo(postoffice, joining, said.heard);
   const after = peerAfter(postoffice, joining, before, said, signedBy.recovered);
   if (after.moved !== before.moved) await keepCertificate(joining.dataFolder, after.moved);
   if (after !== before) await joining.peers.save(after);
-  tellWhatIsNew(postoffice, before, after, signedBy.recovered !== null);
+  tellWhatIsNew(postoffice, before, after, isRecovered);
   // What waits sealed for keys that are gone is sealed anew.
   if (after.fingerprint !== before.fingerprint) await forgetSealed(postoffice);
-  if (said.hybrid && postoffice.server === null) await followNetwork(postoffice, joining);
+  const isFollowed = said.hybrid && postoffice.server === null && (await followNetwork(postoffice, joining));
+  const isNewHere = isOutdone || isFollowed;
   if (!said.asks) {
-    // The keys of this postoffice may just have been rolled over.
-    await announceWhereDue(postoffice, from);
+    // Else the next exchange tells it: an answer to each answer would go on for ever where it is not taken there.
+    if (isNewHere) await announceWhereDue(postoffice, from);
     return;
   }
   const state = await stateOf(postoffice, joining);
-  const asks = !joining.isKnownTo(from);
+  const asks = !joining.isKnownTo(from) && (isNewHere || after !== before);
   await store.transaction((tx) => put(tx, postoffice, from, { ...state, heard: after.serial ?? 0, asks }));
+}
+
+/** Throws DirpostError `message-payload`. */
+function checkSerial({ clock }: Postoffice, from: PostofficeName, { serial }: Announced): void {
+  if (serial <= clock.now() + MAX_AHEAD_MS) return;
+  const problem = `The announcement of ${from} is of ${new Date(Math.min(serial, 8.64e15)).toISOString()}, which is more than a day ahead.`;
+  throw new DirpostError('message-payload', problem, {
+    hint: `Are the clocks right, here and at ${from}? If they are, somebody else may have its keys.`,
+  });
+}
+
+/** Restored from before its newest announcement, this postoffice announces what it has above that; whether it was so. */
+async function outdo({ clock }: Postoffice, joining: Joining, heard: number): Promise<boolean> {
+  if (heard <= (joining.keys.announced?.serial ?? 0) || heard > clock.now() + MAX_AHEAD_MS) return false;
+  await announceAnew(joining.dataFolder, {}, clock.now(), heard);
+  await joining.reloadKeys();
+  return true;
+}
+
+/**
+ * What the recovery key says counts from the first message on that proves it, whatever it is. Where its sender is reached, and
+ * for which key it is sealed, tells its announcement: until then nothing counts that was announced before.
+ */
+export async function noteRecovered(
+  postoffice: Postoffice,
+  { envelope: { from }, signedBy: { signing, recovered } }: OpenedMessage,
+): Promise<void> {
+  const { joining } = postoffice;
+  const before = joining?.peers.get(from);
+  if (joining === undefined || before === undefined || recovered === null) return;
+  const { olderUntilMs: _until, serial: _serial, heard: _heard, moved: _moved, ...rest } = before;
+  const recipient = before.recipients[0]!;
+  const print = fingerprint({ signing, recipient });
+  const after = {
+    ...rest,
+    signing: [signing],
+    recipients: [recipient],
+    fingerprint: print,
+    recoveredSerial: recovered,
+  };
+  await joining.peers.save(after);
+  tellWhatIsNew(postoffice, before, after, true);
+}
+
+/**
+ * A requestor whose exchanges are not answered believes no more that its server knows it, nor that it is known: one of both may
+ * be restored from before. Statements go with its messages again, and an announcement that asks.
+ */
+export async function doubtSilence(postoffice: Postoffice): Promise<void> {
+  const { joining, server, requestor, store } = postoffice;
+  const peer = joining?.peers.get(requestor.server);
+  if (joining === undefined || peer === undefined || server !== null || joining.enrolling !== null) return;
+  if ((await store.read(loadOwn)).unanswered < SILENT_AFTER) return;
+  const { heard, ...rest } = peer;
+  if (heard !== undefined) await joining.peers.save(rest);
+  if (joining.keys.announced !== undefined) return;
+  const state = await stateOf(postoffice, joining);
+  await store.transaction((tx) => put(tx, postoffice, peer.name, { ...state, heard: peer.serial ?? 0, asks: true }));
 }
 
 /** As it would have to be in the configuration: with TLS, but on this machine. Throws DirpostError `message-payload`. */
@@ -157,20 +223,22 @@ function peerAfter(
   recovered: number | null,
 ): Peer {
   const ownSerial = keys.announced?.serial ?? 0;
-  // A word on what was never announced says nothing.
-  const heard = said.heard <= ownSerial ? Math.max(before.heard ?? 0, said.heard) : (before.heard ?? 0);
+  // A word on what was never announced says nothing. One who was restored knows less than before.
+  const heard = said.heard <= ownSerial ? said.heard : (before.heard ?? 0);
   const isHeard = heard !== (before.heard ?? 0);
   const isOld = before.signing.indexOf(said.signing) > 0;
+  // It was recovered, and this tells the first time for which key to seal: that before may be a thief's.
+  const isFirst = before.recoveredSerial !== undefined && before.serial === undefined;
   if (recovered === null && (said.serial <= (before.serial ?? 0) || isOld))
     return isHeard ? { ...before, heard } : before;
-  const { olderUntilMs, moved, ...rest } = before;
+  const { olderUntilMs, moved, heard: _, ...rest } = before;
   const isSame = before.signing[0] === said.signing;
-  const keeps = recovered === null && (isSame || said.overlapMs > 0);
+  const keeps = recovered === null && !isFirst && (isSame || said.overlapMs > 0);
   const older = keeps ? (isSame ? 1 : 0) : Infinity;
   const signing = [said.signing, ...before.signing.slice(older, older + MAX_OLDER)];
   const recipients = [said.recipient, ...before.recipients.slice(older, older + MAX_OLDER)];
   const untilMs = isSame ? olderUntilMs : clock.now() + said.overlapMs;
-  const nowAt = server === null ? movedTo(said, moved, configured) : undefined;
+  const nowAt = server === null ? movedTo(said, recovered === null ? moved : undefined, configured) : undefined;
   return {
     ...rest,
     signing,
@@ -184,7 +252,7 @@ function peerAfter(
   };
 }
 
-/** It tells where it is reached now as a whole, or nothing of it. */
+/** It tells where it is reached now as a whole, or nothing of it. `before`: undefined where that may be a thief's word. */
 function movedTo(
   { addresses }: Announced,
   before: Moved | undefined,
@@ -233,10 +301,11 @@ function tellWhatIsNew({ tell }: Postoffice, before: Peer, after: Peer, isRecove
     tell({ time: 'T3', level: isRecovered ? 'warning' : 'info', text: `${name} ${by}: ${prints}`, details });
   }
   if (JSON.stringify(after.moved) !== JSON.stringify(before.moved)) {
-    const to = [after.moved?.http, after.moved?.mail].filter((one) => one !== undefined).join(', ');
+    const told = [after.moved?.http, after.moved?.mail].filter((one) => one !== undefined).join(', ');
+    const to = told === '' ? 'where the configuration says' : told;
     tell({ time: 'T3', level: 'info', text: `${name} is reached at ${to} from now on`, details: { name, to } });
   }
-  if (after.heard !== before.heard) {
+  if ((after.heard ?? 0) > (before.heard ?? 0)) {
     const text = `${name} knows the present keys and addresses of this postoffice`;
     tell({ time: 'T3', level: 'info', text, details: { name, serial: after.heard } });
   }
@@ -246,12 +315,13 @@ async function forgetSealed({ spool }: Postoffice): Promise<void> {
   for (const { name } of await spool.list('outgoing')) await spool.remove('outgoing', name);
 }
 
-/** The switch of the network: this requestor takes a key of that sort, as in any roll-over. */
-async function followNetwork(postoffice: Postoffice, joining: Joining): Promise<void> {
-  if (isHybrid(joining.keys.identities[0]!)) return;
+/** The switch of the network: this requestor takes a key of that sort, as in any roll-over; whether it did now. */
+async function followNetwork(postoffice: Postoffice, joining: Joining): Promise<boolean> {
+  if (isHybrid(joining.keys.identities[0]!)) return false;
   await rollHere(postoffice, joining, true);
   const text = 'the network uses post-quantum keys: this postoffice has rolled its keys over to such ones';
   postoffice.tell({ time: 'T3', level: 'info', text });
+  return true;
 }
 
 async function rollHere({ name, clock }: Postoffice, joining: Joining, hybrid: boolean): Promise<void> {
@@ -264,7 +334,15 @@ export async function switchNetwork(postoffice: Postoffice, hybrid: boolean): Pr
   const { joining, clock } = postoffice;
   if (joining === undefined) return;
   const { keys, dataFolder } = joining;
-  if (hybrid && !isHybrid(keys.identities[0]!)) await rollHere(postoffice, joining, true);
+  if (hybrid && !isHybrid(keys.identities[0]!)) {
+    const lost = wouldBeLost(keys, joining.peers.all());
+    if (lost.length > 0) {
+      const text = `post-quantum keys have to wait: ${lost.join(', ')} could not follow. Bring them up to date (dirpost keys), and start the agent again; or, without them: dirpost keys roll --post-quantum --force`;
+      postoffice.tell({ time: 'T3', level: 'warning', text });
+      return;
+    }
+    await rollHere(postoffice, joining, true);
+  }
   if ((keys.announced?.hybrid ?? false) === hybrid) return;
   await announceAnew(dataFolder, { hybrid }, clock.now());
   await joining.reloadKeys();

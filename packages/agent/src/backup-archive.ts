@@ -16,7 +16,10 @@ const BLOCK_BYTES = 512;
 const MAX_NAME_BYTES = 100;
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 const MAX_FILES = 100_000;
-const NAME_PATTERN = /^(?:dirpost\.yaml|keys\.json|store\.db|(?:peers|invitations)\/[^/\0]+\.json|files\/[^\0]+)$/;
+/** Of all files but the store, which are held in memory when they are read. */
+const MAX_SMALL_BYTES = 256 * 1024 * 1024;
+export const MAX_SMALL_FILE_BYTES = 16 * 1024 * 1024;
+const NAME_PATTERN = /^(?:dirpost\.yaml|keys\.json|store\.db|(?:peers|invitations)\/[^/]+\.json|files\/.+)$/;
 
 export const MANIFEST_NAME = 'manifest.json';
 export const STORE_NAME = 'store.db';
@@ -42,16 +45,16 @@ const manifestSchema = z.strictObject({
 
 export type Manifest = z.output<typeof manifestSchema>;
 
-/** Whether a file of a backup may be called so: none leads out of the folder that it is put in. */
+/** Whether a file of a backup may be called so: none leads out of the folder that it is put in, or drives a terminal. */
 export function isArchiveName(name: string): boolean {
   const parts = name.split('/');
-  const isPlain = parts.every((part) => part !== '' && part !== '.' && part !== '..' && !/[\\:]/.test(part));
+  const isPlain = parts.every((part) => part !== '' && part !== '.' && part !== '..' && !/[\\:\p{Cc}]/u.test(part));
   return isPlain && NAME_PATTERN.test(name) && Buffer.byteLength(name) <= MAX_NAME_BYTES;
 }
 
 /** The octets of the archive. The files are in `folder`, as the manifest names them; they do not change meanwhile. */
 export async function* writeArchive(manifest: Manifest, folder: string): AsyncGenerator<Uint8Array> {
-  const text = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
+  const text = Buffer.from(manifestText(manifest));
   yield header(MANIFEST_NAME, text.length, manifest.madeMs);
   yield text;
   yield padding(text.length);
@@ -170,10 +173,37 @@ function parseManifest(text: string): Manifest {
   }
   const parsed = manifestSchema.safeParse(value);
   if (!parsed.success) throw damaged('its list of files is not one');
-  const names = parsed.data.files.map(({ name }) => name);
-  const isWhole = ['dirpost.yaml', 'keys.json'].every((name) => names.includes(name)) && names.at(-1) === STORE_NAME;
-  if (!isWhole || new Set(names).size < names.length) throw damaged('its list of files is not one');
+  const fault = faultIn(parsed.data);
+  if (fault !== null) throw damaged(fault);
   return parsed.data;
+}
+
+function faultIn({ files }: Manifest): string | null {
+  const names = files.map(({ name }) => name);
+  const missing = ['dirpost.yaml', 'keys.json', STORE_NAME].find((name) => !names.includes(name));
+  if (missing !== undefined) return `${missing} is not among its files`;
+  if (names.at(-1) !== STORE_NAME || new Set(names).size < names.length) return 'its list of files is not one';
+  const small = files.slice(0, -1);
+  const large = small.find(({ bytes }) => bytes > MAX_SMALL_FILE_BYTES);
+  if (large !== undefined) return `${large.name} is far too large`;
+  return small.reduce((sum, { bytes }) => sum + bytes, 0) > MAX_SMALL_BYTES ? 'its small files are too many' : null;
+}
+
+/** Throws DirpostError `wrong-use` for what readArchive would refuse: nothing is sealed that cannot be opened again. */
+export function requireReadable(manifest: Manifest): void {
+  const parsed = manifestSchema.safeParse(manifest);
+  const at = parsed.error?.issues[0]?.path.join('.');
+  const isTooLong = Buffer.byteLength(manifestText(manifest)) > MAX_MANIFEST_BYTES;
+  const fault = at ?? (isTooLong ? 'its list of files is too long' : faultIn(manifest));
+  if (fault === null) return;
+  throw new DirpostError('wrong-use', `The backup could not be restored again: ${fault}.`, {
+    retry: 'operator',
+    hint: 'No backup was made. Make the folders peers and invitations, and what the configuration names, hold only what belongs there.',
+  });
+}
+
+function manifestText(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
 async function* checked(content: AsyncIterable<Buffer>, name: string, sha256: string): AsyncGenerator<Buffer> {

@@ -9,7 +9,7 @@
  *
  * Message files are left out: what the store says is due is composed anew. restore.ts takes a sealed one back.
  */
-import { lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import {
   backUpStore,
@@ -22,14 +22,22 @@ import {
 } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import { type AgeLock, sealAge } from '@dirpost/message';
-import { isArchiveName, type Manifest, sha256Of, STORE_NAME, writeArchive } from './backup-archive.ts';
+import {
+  isArchiveName,
+  type Manifest,
+  MAX_SMALL_FILE_BYTES,
+  requireReadable,
+  sha256Of,
+  STORE_NAME,
+  writeArchive,
+} from './backup-archive.ts';
 import { CONFIGURATION_FILE_NAME } from './config/file-name.ts';
 import type { Configuration } from './config/load.ts';
 import { VERSION } from './version.ts';
 
 /** Beside the store, where they are there. Copied after it: newer keys open older messages too, not the other way. */
-const SMALL_FILES = ['keys.json', 'peers', 'invitations'];
-const MAX_SMALL_FILE_BYTES = 16 * 1024 * 1024;
+const KEY_FILE_NAME = 'keys.json';
+const SMALL_FOLDERS = ['peers', 'invitations'];
 
 /** In the data folder while a sealed backup is made: only there plain copies of the keys may lie. With a process number. */
 const WORK_FOLDER = /^\.backup-(\d+)\.tmp$/;
@@ -50,11 +58,16 @@ export interface BackedUpFile {
   bytes: number;
 }
 
+/** `leftOut`: paths of what is not in it: named outside the folder of the configuration, or no file of ours. */
 export interface SealedBackup {
   files: BackedUpFile[];
   /** Of the sealed file. */
   bytes: number;
-  /** What the configuration names outside its own folder: it is not in the backup. */
+  leftOut: string[];
+}
+
+export interface PlainBackup {
+  files: BackedUpFile[];
   leftOut: string[];
 }
 
@@ -73,19 +86,22 @@ export async function backUpSealed(
   await removeInterrupted(dataFolder);
   const work = join(dataFolder, `.backup-${process.pid}.tmp`);
   const temporary = join(dirname(target), temporaryName(basename(target)));
+  let writingTo = dataFolder;
   try {
     await mkdir(work, { mode: 0o700 });
-    await copyAll({ configuration, configFile }, work, options);
+    const leftOut = await copyAll({ configuration, configFile }, work, options);
     const named = filesNamedIn(configuration, dirname(configFile));
-    const leftOut = await copyNamed(named, dirname(configFile), work);
+    leftOut.push(...(await copyNamed(named, dirname(configFile), work)));
     const manifest = await manifestOf(work, { postoffice, role });
+    requireReadable(manifest);
+    writingTo = dirname(target);
     const bytes = await writeSealed(temporary, sealAge(writeArchive(manifest, work), lock), options.signal);
     await rename(temporary, target);
     await syncFolder(dirname(target));
     return { files: manifest.files.map(({ name, bytes }) => ({ name, bytes })), bytes, leftOut };
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
-    throw backupError(error, target);
+    throw backupError(error, target, { folder: writingTo, bytes: await bytesNeeded(dataFolder) });
   } finally {
     await rm(work, { recursive: true, force: true }).catch(() => {});
   }
@@ -160,13 +176,15 @@ async function copyNamed(paths: string[], from: string, to: string): Promise<str
   for (const path of paths) {
     const inside = relative(from, path).split(sep).join('/');
     const name = `files/${inside}`;
-    const found = await stat(path).catch(() => undefined);
+    // Certificates are often links that a program for renewing them turns over.
+    const real = await realpath(path).catch(() => path);
+    const found = await stat(real).catch(() => undefined);
     if (isAbsolute(inside) || !isArchiveName(name) || found?.isFile() !== true || found.size > MAX_SMALL_FILE_BYTES) {
       leftOut.push(path);
       continue;
     }
     await mkdir(dirname(join(to, name)), { recursive: true, mode: 0o700 });
-    await copyFile(path, dirname(join(to, name)), basename(path));
+    await copyFile(real, dirname(join(to, name)), basename(path));
   }
   return leftOut;
 }
@@ -179,33 +197,40 @@ export async function backUpPlainly(
   source: BackupSource,
   target: string,
   options: BackupOptions,
-): Promise<BackedUpFile[]> {
+): Promise<PlainBackup> {
   await requireNew(target);
   const temporary = join(dirname(target), temporaryName(basename(target)));
   try {
     await rm(temporary, { recursive: true, force: true });
     await mkdir(temporary, { mode: 0o700 });
-    await copyAll(source, temporary, options);
+    const leftOut = await copyAll(source, temporary, options);
     const files = await filesBelow(temporary);
     await syncFolder(temporary);
     await rename(temporary, target);
     await syncFolder(dirname(target));
-    return files;
+    return { files, leftOut };
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
-    throw backupError(error, target);
+    const bytes = await bytesNeeded(source.configuration.dataFolder);
+    throw backupError(error, target, { folder: dirname(target), bytes });
   }
 }
 
+/** What was left out. */
 async function copyAll(
   { configuration: { dataFolder }, configFile }: BackupSource,
   folder: string,
   options: BackupOptions,
-): Promise<void> {
+): Promise<string[]> {
   await copyStore(dataFolder, folder, options);
-  for (const name of SMALL_FILES) await copyBelow(dataFolder, folder, name);
+  if (await isThere(join(dataFolder, KEY_FILE_NAME))) {
+    await copyFile(join(dataFolder, KEY_FILE_NAME), folder, KEY_FILE_NAME);
+  }
+  const leftOut: string[] = [];
+  for (const name of SMALL_FOLDERS) leftOut.push(...(await copyFolder(dataFolder, folder, name)));
   await copyFile(configFile, folder, CONFIGURATION_FILE_NAME);
   options.signal.throwIfAborted();
+  return leftOut;
 }
 
 async function requireNew(target: string): Promise<void> {
@@ -231,18 +256,31 @@ async function copyStore(dataFolder: string, folder: string, { signal, progress 
   });
 }
 
-/** A file, or the files of a folder; nothing where there is none. */
-async function copyBelow(from: string, to: string, name: string): Promise<void> {
-  const path = join(from, name);
-  const found = await stat(path).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return undefined;
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
     throw fileError(error, `read ${path}`);
-  });
-  if (found === undefined) return;
-  if (!found.isDirectory()) return copyFile(path, to, name);
-  await mkdir(join(to, name), { mode: 0o700 });
-  // What begins with a dot is being written.
-  for (const inside of await readdir(path)) if (!inside.startsWith('.')) await copyBelow(path, join(to, name), inside);
+  }
+}
+
+/** The files of a folder that are ours; nothing where there is none. What else lies there, such as copies of an editor. */
+async function copyFolder(from: string, to: string, folder: string): Promise<string[]> {
+  const path = join(from, folder);
+  if (!(await isThere(path))) return [];
+  await mkdir(join(to, folder), { mode: 0o700 });
+  const leftOut: string[] = [];
+  for (const name of (await readdir(path)).sort()) {
+    // What begins with a dot is being written.
+    if (name.startsWith('.')) continue;
+    const found = await lstat(join(path, name)).catch(() => undefined);
+    const isOurs = isArchiveName(`${folder}/${name}`) && found?.isFile() === true;
+    if (isOurs && found.size <= MAX_SMALL_FILE_BYTES) await copyFile(join(path, name), join(to, folder), name);
+    else leftOut.push(join(path, name));
+  }
+  return leftOut;
 }
 
 async function copyFile(path: string, folder: string, name: string): Promise<void> {
@@ -264,13 +302,26 @@ async function sizeOf(path: string): Promise<{ size: number; isFile: boolean }> 
   return { size: found.size, isFile: found.isFile() };
 }
 
-/** Names the backup, where what failed names only the store or a file under a temporary name. */
-function backupError(error: unknown, target: string): unknown {
+/** About as much as the store takes: of its plain copy, and of the sealed file. */
+async function bytesNeeded(dataFolder: string): Promise<number> {
+  const sizes = [STORE_NAME, `${STORE_NAME}-wal`].map((name) =>
+    stat(join(dataFolder, name)).then(
+      ({ size }) => size,
+      () => 0,
+    ),
+  );
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
+/** Names the backup, where what failed names only the store or a file under a temporary name. `folder`: written to. */
+function backupError(error: unknown, target: string, { folder, bytes }: { folder: string; bytes: number }): unknown {
   const cause = error instanceof DirpostError ? error : fileError(error, `back up to ${target}`);
   if (cause.code === 'disk-full') {
-    return new DirpostError('disk-full', `Cannot back up to ${target}: the disk is full.`, {
+    const copied = folder === dirname(target) ? '' : ' A plain copy of the store lies there while a backup is sealed.';
+    const room = `${Math.ceil(bytes / 1_000_000)} MB`;
+    return new DirpostError('disk-full', `Cannot back up to ${target}: the disk is full that holds ${folder}.`, {
       retry: 'later',
-      hint: 'Nothing is left of the backup. Make room there, or choose another disk.',
+      hint: `Nothing is left of the backup.${copied} It takes about ${room} there: make that room.`,
       cause,
     });
   }

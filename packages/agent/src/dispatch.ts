@@ -23,7 +23,7 @@ import {
   type Verification,
 } from '@dirpost/core';
 import type { OpenedMessage } from '@dirpost/message';
-import { announceWhereDue, receiveAnnouncement } from './announcing.ts';
+import { announceWhereDue, noteRecovered, receiveAnnouncement } from './announcing.ts';
 import { forgetBounces } from './forget-bounces.ts';
 import { makeReport } from './directory-state.ts';
 import { counted, type CycleEvent, type Progress } from './events.ts';
@@ -168,6 +168,7 @@ async function processFile(postoffice: Postoffice, name: string, total: Dispatch
   const head = requestor.codec.head(opened.payload);
   const { payload, payloadHash, envelope } = opened;
   const { from } = envelope;
+  if (head.kind !== 'announcement') await noteRecovered(postoffice, opened);
   let verdict: DispatchOutcome['verdict'] | ProcessOutcome['verdict'] | null = null;
   if (head.kind === 'enrolment' || opened.enrolment !== undefined) {
     await dispatchEnrolment(postoffice, opened, head);

@@ -15,6 +15,7 @@ function office(answering: Set<string>, moved: () => Moved | undefined) {
     if (!answering.has(url)) throw new DirpostError('transport-failed', `${url} does not answer`, { retry: 'later' });
   };
   const works: number[] = [];
+  const looks: number[] = [];
   const http = new FollowingHttp({
     url: OLD,
     moved,
@@ -26,11 +27,13 @@ function office(answering: Set<string>, moved: () => Moved | undefined) {
         close: async () => {},
       }) as unknown as HttpClientTransport,
     onWorks: async () => void works.push(1),
+    onLooks: async () => void looks.push(1),
   });
   const signal = new AbortController().signal;
   return {
     asked,
     works,
+    looks,
     deliver: () => http.deliver(file, signal),
     collect: () => http.collect(async () => true, signal),
   };
@@ -62,11 +65,28 @@ describe('http to a server that moves', () => {
     answering.add(NEW);
     await deliver();
     expect(works).toHaveLength(1);
-    moved = { http: NEW, works: true };
+    moved = { http: NEW, works: true, lookedMs: Date.now() };
     asked.length = 0;
     await deliver();
     await collect();
     expect(asked).toEqual([NEW, NEW]);
+  });
+
+  it('asks at the configured address, too: about daily, and whenever the new one fails', async () => {
+    const answering = new Set([OLD, NEW]);
+    let lookedMs = 0;
+    const { asked, looks, deliver, collect } = office(answering, () => ({ http: NEW, works: true, lookedMs }));
+    await collect();
+    expect(asked).toEqual([NEW, OLD]);
+    expect(looks).toHaveLength(1);
+    lookedMs = Date.now();
+    await collect();
+    expect(asked).toEqual([NEW, OLD, NEW]);
+    answering.delete(NEW);
+    asked.length = 0;
+    await deliver();
+    await collect();
+    expect(asked).toEqual([NEW, OLD, NEW, OLD]);
   });
 
   it('fails as one line where nobody answers anywhere', async () => {

@@ -1,6 +1,7 @@
 /**
  * Transport `http` of a requestor whose server may move (announcing.ts): where the server has announced another address
- * both are used, until the new one has worked once; from then on that one alone. An address that is written into the
+ * both are used, until the new one has worked once; from then on that one alone, but once a day, and where it fails: a thief
+ * of the server's keys may have announced it. An address that is written into the
  * configuration afterwards counts more than what was announced before.
  */
 import type { HttpClientTransport } from '@dirpost/adapters';
@@ -17,6 +18,8 @@ export interface Moved {
   insteadOfMail?: string;
   /** The new http address has worked. */
   works?: boolean;
+  /** When the configured address was asked last, ms since 1970: what was announced may be a thief's word. */
+  lookedMs?: number;
   /** Another that worked, announced before this one. */
   before?: { http: string; certificate?: string };
 }
@@ -30,6 +33,8 @@ export interface FollowingOptions {
   open(url: string, certificate: string | undefined): HttpClientTransport;
   /** The new address has worked. */
   onWorks(): Promise<void>;
+  /** The configured one is asked, while the new one is used. */
+  onLooks(): Promise<void>;
 }
 
 /** Also at the same address with another certificate. An address that was configured since counts more. */
@@ -45,6 +50,7 @@ interface Opened {
 /** A watch looks so often whether the server has announced another address. */
 const LOOK_AFTER_MS = 5_000;
 const NEW_AGAIN_AFTER_MS = 30_000;
+const CONFIGURED_AGAIN_AFTER_MS = 24 * 3_600_000;
 
 export class FollowingHttp implements Transport {
   readonly name = 'http';
@@ -66,6 +72,8 @@ export class FollowingHttp implements Transport {
 
   async deliver(file: MessageFile, signal: AbortSignal): Promise<void> {
     const ways = this.#ways();
+    // Whenever the new one fails.
+    if (ways.length === 1 && ways[0] !== this.#configured) ways.push(this.#configured);
     for (const [i, way] of ways.entries()) {
       try {
         await way.deliver(file, signal);
@@ -81,7 +89,9 @@ export class FollowingHttp implements Transport {
   async collect(spool: (bytes: Uint8Array) => Promise<boolean>, signal: AbortSignal): Promise<number> {
     let taken = 0;
     let [worked, failure] = [false, undefined as unknown];
-    for (const way of this.#ways()) {
+    const ways = this.#ways();
+    if (await this.#isConfiguredDue(ways)) ways.push(this.#configured);
+    for (const way of ways) {
       // It is not there yet: it need not be waited for each time.
       if (worked && way === this.#moved?.transport && this.#isNewFailing) continue;
       try {
@@ -91,6 +101,7 @@ export class FollowingHttp implements Transport {
       } catch (error) {
         this.#failed(way, error, signal);
         failure ??= error;
+        if (!worked && !ways.includes(this.#configured)) ways.push(this.#configured);
       }
     }
     if (!worked) throw failure;
@@ -128,9 +139,18 @@ export class FollowingHttp implements Transport {
     if (moved?.http === undefined || !isElsewhere(moved, url)) return [this.#configured];
     this.#moved = this.#opened(this.#moved, moved.http, moved.certificate);
     const { transport } = this.#moved;
-    if (moved.works === true) return [transport];
+    if (moved.works === true) return this.#isNewFailing ? [transport, this.#configured] : [transport];
     const old = this.#oldWay(moved);
     return this.#isNewFailing ? [old, transport] : [transport, old];
+  }
+
+  /** About daily: where a thief has announced the new one, its owner is heard there. */
+  async #isConfiguredDue(ways: readonly HttpClientTransport[]): Promise<boolean> {
+    if (ways.includes(this.#configured)) return false;
+    const sinceMs = Date.now() - (this.#options.moved()?.lookedMs ?? 0);
+    if (sinceMs >= 0 && sinceMs < CONFIGURED_AGAIN_AFTER_MS) return false;
+    await this.#options.onLooks();
+    return true;
   }
 
   get #isNewFailing(): boolean {

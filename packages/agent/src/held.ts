@@ -21,6 +21,7 @@ import {
   loadOwn,
   type StoreTx,
 } from '@dirpost/core';
+import { type HeldEdits, heldEdits, heldEditsWords } from './both/held-edits.ts';
 import { counted } from './events.ts';
 import { type FirstWrite, waitingFirstWrites } from './first-write.ts';
 import type { Postoffice } from './postoffice.ts';
@@ -143,6 +144,8 @@ export interface HeldHere {
   firstWrites: FirstWrite[];
   /** Entries that may be what a directory has already. */
   matches: WaitingMatches[];
+  /** Edits that are too many at once. */
+  heldEdits: HeldEdits[];
 }
 
 export async function heldHere(tx: StoreTx, postoffice: Postoffice): Promise<HeldHere> {
@@ -151,17 +154,18 @@ export async function heldHere(tx: StoreTx, postoffice: Postoffice): Promise<Hel
   const entries = read + server + replica.entries;
   const firstWrites = await waitingFirstWrites(tx, postoffice);
   const matches = await waitingMatches(tx, postoffice);
-  return { entries, read, server, replica: replica.entries, firstWrites, matches };
+  const edits = await heldEdits(tx, postoffice);
+  return { entries, read, server, replica: replica.entries, firstWrites, matches, heldEdits: edits };
 }
 
 /** What a command says at its end; each line tells what to type. */
-export function heldLines({ entries, firstWrites, matches }: HeldHere): string[] {
+export function heldLines({ entries, firstWrites, matches, heldEdits: edits }: HeldHere): string[] {
   const lines = firstWrites.map((one) =>
     one.withdrawn === true
       ? firstWriteWords(one)
       : `${one.directory} is not written yet. Look with: dirpost preview; then: dirpost approve ${one.directory}`,
   );
-  lines.push(...matches.flatMap(waitingWords));
+  lines.push(...matches.flatMap(waitingWords), ...edits.map(heldEditsWords));
   if (entries > 0)
     lines.push(`Held: effects on ${entryWords(entries)}. Look at them, and approve or not: dirpost held`);
   return lines;
@@ -175,8 +179,8 @@ export function firstWriteWords({ directory, entries, withdrawn = false }: First
   return `${directory}: ${ready}; the first write into a directory waits for: dirpost approve ${directory}`;
 }
 
-export function isHeld({ entries, firstWrites, matches }: HeldHere): boolean {
-  return entries > 0 || firstWrites.length > 0 || matches.length > 0;
+export function isHeld({ entries, firstWrites, matches, heldEdits: edits }: HeldHere): boolean {
+  return entries + firstWrites.length + matches.length + edits.length > 0;
 }
 
 export function entryWords(count: number): string {

@@ -26,7 +26,9 @@ import {
   recoveredStatement,
   type RecoveryKey,
   rolledStatement,
+  statementSerial,
 } from '@dirpost/message';
+import { keptAsideIn } from './replacement.ts';
 import { openKeys, readSealedKeys, sealKeys } from './sealed-keys.ts';
 
 const KEY_FILE_NAME = 'keys.json';
@@ -57,6 +59,13 @@ export async function createKeys(dataFolder: string, recovery?: string, { hybrid
 async function saveKeys(dataFolder: string, keys: PrivateKeys, unlock?: Secret | null): Promise<void> {
   const how = unlock === undefined ? await unlockOf(dataFolder) : unlock;
   const text = how === null ? formatPrivateKeys(keys) : await sealKeys(keys, how);
+  if (Buffer.byteLength(text) > MAX_KEY_FILE_BYTES) {
+    throw new DirpostError(
+      'limit-exceeded',
+      `The key file would be larger than ${MAX_KEY_FILE_BYTES} octets, and could not be read again. Nothing was changed.`,
+      { retry: 'operator' },
+    );
+  }
   await writeDurably(dataFolder, KEY_FILE_NAME, Buffer.from(text), { mode: 0o600 });
 }
 
@@ -96,17 +105,28 @@ export async function rollKeys(dataFolder: string, { name, overlapMs, nowMs, hyb
     signing: made.signing,
     identities: [...made.identities, ...before.identities],
     older: { signing: before.signing, identities: before.identities, untilMs: nowMs + overlapMs },
-    announced: { ...before.announced, serial, statements: newestOf(statements), overlapMs },
+    announced: { ...before.announced, serial, statements: statements.slice(-MAX_STATEMENTS), overlapMs },
     secrets: Object.fromEntries(DERIVED.map((one) => [one, derivedSecret(before, one).toString('base64')])),
   };
   await saveKeys(dataFolder, keys);
   return keys;
 }
 
-/** The first may be the one of the recovery key, from which the others can be followed. */
-function newestOf(statements: string[]): string[] {
-  if (statements.length <= MAX_STATEMENTS) return statements;
-  return [statements[0]!, ...statements.slice(1 - MAX_STATEMENTS)];
+/**
+ * Those of `peers` that could not follow a further roll-over, by name: a header has no more room, and they have not said to
+ * know the statement that would be left out. Where it has room all stay, also those that everybody knows: somebody may be
+ * restored from before.
+ */
+export function wouldBeLost(
+  { announced }: PrivateKeys,
+  peers: Iterable<{ name: PostofficeName; heard?: number }>,
+): PostofficeName[] {
+  const statements = announced?.statements ?? [];
+  const leftOut = statements[statements.length - MAX_STATEMENTS];
+  if (leftOut === undefined) return [];
+  const serial = statementSerial(Buffer.from(leftOut, 'base64'));
+  const lost = [...peers].filter(({ heard = 0 }) => heard < serial);
+  return lost.map(({ name }) => name).sort();
 }
 
 /**
@@ -149,15 +169,17 @@ export async function replaceKeys(
   return keys;
 }
 
-/** Tells the others something new, with the keys that are there. Durable when it resolves. */
+/** Tells the others something new, with the keys that are there; by a serial over `above`. Durable when it resolves. */
 export async function announceAnew(
   dataFolder: string,
   change: Partial<Pick<AnnouncedKeys, 'addresses' | 'hybrid'>>,
   nowMs: number,
+  above = 0,
 ): Promise<PrivateKeys> {
   const before = await loadKeys(dataFolder);
+  const serial = Math.max(nextSerial(before, nowMs), above + 1);
   const { statements = [], overlapMs = 0 } = before.announced ?? {};
-  const announced = { ...before.announced, statements, overlapMs, ...change, serial: nextSerial(before, nowMs) };
+  const announced = { ...before.announced, statements, overlapMs, ...change, serial };
   const keys: PrivateKeys = { ...before, announced };
   await saveKeys(dataFolder, keys);
   return keys;
@@ -190,9 +212,14 @@ export async function loadKeys(dataFolder: string): Promise<PrivateKeys> {
   const path = keyFilePath(dataFolder);
   const mode = await modeOf(path);
   if (mode === undefined) {
+    const [aside] = await keptAsideIn(dataFolder);
+    const other = 'Make them with `dirpost init`; or is `data` in the configuration another folder?';
     throw new DirpostError('not-initialized', `There are no keys in ${path}.`, {
       retry: 'operator',
-      hint: 'Make them with `dirpost init`; or is `data` in the configuration another folder?',
+      hint:
+        aside === undefined
+          ? other
+          : `Was a restore broken off? Then restore again, or move what is in ${aside} back into ${dataFolder}.`,
     });
   }
   // Windows keeps rights elsewhere, and reports 0666 for every file.

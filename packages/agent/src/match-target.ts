@@ -50,11 +50,7 @@ export async function matchTarget(
   const { name } = target.directory;
   const options: PlanChangesOptions = { ...target.options, shape: target.shape ?? '', again };
   if (!again && (await loadPlanned(store, options)).isSettled) return;
-  const relearnt = await relearnPlaces(postoffice, target, signal);
-  if (relearnt > 0) {
-    const text = `${name} was reloaded: its entries have other keys than they were written with. ${counted(relearnt, 'entry')} found again by their DNs`;
-    tell({ time: 'T3', level: 'warning', text, details: { directory: name, entries: relearnt } });
-  }
+  await relearnPlaces(postoffice, target, signal);
   const found = await lookInto(postoffice, target, signal);
   if (found === null) return;
   const decided = await store.transaction(async (tx) => decide(tx, target, found));
@@ -96,7 +92,7 @@ export async function lookInto(
   if (directory.finder === undefined || (adopt === undefined && hasStamps !== true)) return null;
   const { store } = postoffice;
   const found: Found = { looked: [], stamped: [], matched: [] };
-  const matching = new TargetMatching(adopt?.by ?? []);
+  const matching = new TargetMatching(adopt?.by ?? [], { groups: adopt?.groups });
   let finder: TargetFinder | null = null;
   try {
     let stamps: Stamps | null = null;
@@ -192,20 +188,23 @@ async function takeable<E extends TargetEntry>(
   });
 }
 
-/** How many places were learnt anew. */
-async function relearnPlaces(
-  { store, random }: Postoffice,
-  { directory }: SubscribingDirectory,
+/** All places anew, where the directory was reloaded; that is told. Throws DirpostError where the directory fails. */
+export async function relearnPlaces(
+  { store, random, tell }: Postoffice,
+  { directory }: Pick<SubscribingDirectory, 'directory'>,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<void> {
   const { name } = directory;
-  if (directory.places === undefined) return 0;
+  if (directory.places === undefined) return;
   const sample = await store.read((tx) => samplePlaces(tx, name, random(16)));
-  if (sample.length === 0) return 0;
+  if (sample.length === 0) return;
   const dns = sample.map(({ place }) => place!.dn);
   const stand = [];
   for await (const place of directory.places(dns, signal)) stand.push(place);
-  if (!isReloaded(sample, stand)) return 0;
+  if (!isReloaded(sample, stand)) return;
   const { places } = directory;
-  return placesAnew(store, name, (some) => places.call(directory, some, signal));
+  const relearnt = await placesAnew(store, name, (some) => places.call(directory, some, signal));
+  if (relearnt === 0) return;
+  const text = `${name} was reloaded: its entries have other keys than they were written with. ${counted(relearnt, 'entry')} found again by their DNs`;
+  tell({ time: 'T3', level: 'warning', text, details: { directory: name, entries: relearnt } });
 }

@@ -94,6 +94,7 @@ const peerFile = publicFile.extend({
       insteadOf: z.string().optional(),
       insteadOfMail: z.string().optional(),
       works: z.boolean().optional(),
+      lookedMs: z.int().min(0).optional(),
       before: z.strictObject({ http: z.string(), certificate: z.string().optional() }).optional(),
     })
     .optional(),
@@ -177,12 +178,17 @@ async function readText(path: string): Promise<string> {
 export async function loadPeers(dataFolder: string): Promise<Map<PostofficeName, Peer>> {
   const peers = new Map<PostofficeName, Peer>();
   for (const name of await peerNames(dataFolder)) {
-    const path = join(peersFolder(dataFolder), `${name}.json`);
-    const peer = readPeer(await readText(path), path, peerFile);
-    if (peer.name !== name) throw invalid(path, `it holds the keys of ${peer.name}`);
-    peers.set(name, withoutExpired(peer));
+    peers.set(name, await loadPeer(dataFolder, name));
   }
   return peers;
+}
+
+/** One of them. Throws as loadPeers, and `file-missing`. */
+export async function loadPeer(dataFolder: string, name: PostofficeName): Promise<Peer> {
+  const path = join(peersFolder(dataFolder), `${name}.json`);
+  const peer = readPeer(await readText(path), path, peerFile);
+  if (peer.name !== name) throw invalid(path, `it holds the keys of ${peer.name}`);
+  return withoutExpired(peer);
 }
 
 /** Older keys are forgotten when their time is over, whatever the file still holds. */

@@ -56,7 +56,7 @@ export interface SubscribingDirectory {
   /** See core's PlanChangesOptions: of a directory that is written entry by entry. */
   shape?: string;
   /** Entries that it has outside of the container may be of the network (match-target.ts); absent: none. */
-  adopt?: { by: readonly string[]; base: string; filter: string };
+  adopt?: { by: readonly string[]; base: string; filter: string; groups?: boolean };
   /** What is written there has a stamp. */
   hasStamps?: boolean;
   /** Of both ways: changes by hand of what is written there are seen. */

@@ -29,6 +29,7 @@ import {
 import { forgetConflictsOf } from './both/conflicts.ts';
 import { forgetLookBack } from './both/read-back.ts';
 import { counted, type Progress } from './events.ts';
+import { relearnPlaces } from './match-target.ts';
 import { countStanding } from './standing.ts';
 import { forgetOpenAnchors } from './write-differences.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
@@ -143,10 +144,11 @@ export interface WithdrawnFrom {
  * until then is recorded, and the next call goes on.
  */
 export async function withdrawWritten(
-  { store, clock, limits }: Postoffice,
+  postoffice: Postoffice,
   { directory, options }: SubscribingDirectory,
   { signal, progress }: Withdrawing,
 ): Promise<WithdrawnFrom> {
+  const { store, clock, limits } = postoffice;
   const { name } = directory;
   const before = await store.transaction(async (tx) => {
     await beginWithdrawal(tx, name);
@@ -158,6 +160,8 @@ export async function withdrawWritten(
     for await (const _ of directory.write(none(), signal));
     removed = before?.entries ?? 0;
   } else {
+    // By the keys of before nobody is found in a directory that was reloaded.
+    await relearnPlaces(postoffice, { directory }, signal);
     const tell = (done: number) => progress?.({ what: `removing from ${name}`, done: removed + done });
     for (let round = -1; round !== 0; removed += Math.max(0, round)) {
       round = await removeAll(store, directory, options.container, signal, tell);

@@ -6,9 +6,9 @@
  *   open ─▶ manifest ─▶ small files ─▶ <data>/.restore.tmp/store.db ─▶ checksums, integrity ─▶ new incarnation ─▶ in place
  */
 import { randomBytes } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import {
   acquireLock,
   checkStoreFile,
@@ -16,19 +16,20 @@ import {
   fileError,
   openSqliteStore,
   readBounded,
-  syncFolder,
   writeDurably,
 } from '@dirpost/adapters';
 import { beginNewLife, DirpostError, isDirpostError, type NewLife } from '@dirpost/core';
-import { type AgeKey, asksForPassphrase, openAge, parsePrivateKeys } from '@dirpost/message';
+import { type AgeKey, asksForPassphrase, fingerprint, openAge, parsePrivateKeys, publicKeys } from '@dirpost/message';
 import { type ArchivedFile, damaged, type Manifest, readArchive, STORE_NAME } from './backup-archive.ts';
 import { type Configuration, parseConfiguration } from './config/load.ts';
 import { MAX_CONFIGURATION_BYTES } from './config/source.ts';
+import { isTaken, Replacement } from './replacement.ts';
+import { keepSuspensions, openInvitations, type RestoredPeer } from './restored-trust.ts';
 import { readSealedKeys } from './sealed-keys.ts';
 
-const MAX_SMALL_FILE_BYTES = 16 * 1024 * 1024;
-const MAX_SMALL_BYTES = 256 * 1024 * 1024;
 const WORK_FOLDER_NAME = '.restore.tmp';
+/** In that one: all files but the store, as they are called in the backup. */
+const SMALL_FOLDER_NAME = 'small';
 const KEY_FILE_NAME = 'keys.json';
 /** What belongs to one life of a postoffice, and must not be mixed with another. */
 const OF_ONE_LIFE = [
@@ -61,7 +62,18 @@ export interface Restored {
   life: NewLife;
   /** Of files/ in the backup: what was there already, and stays as it is. */
   kept: string[];
+  /** Of the newest own key; null: the keys are sealed. */
+  fingerprint: string | null;
+  peers: RestoredPeer[];
+  /** Whether peers were compared with those that were here: who was removed or suspended since is suspended. */
+  isCompared: boolean;
+  /** Invitations of the backup that were open. */
+  invitations: string[];
+  /** Whether they are void now. */
+  voidsInvitations: boolean;
 }
+
+type Trust = Pick<Restored, 'peers' | 'isCompared' | 'invitations' | 'voidsInvitations'>;
 
 /** Whether a passphrase opens it. Throws DirpostError `store-damaged` for what is no sealed backup, and as files are read. */
 export async function needsPassphrase(file: string): Promise<boolean> {
@@ -129,7 +141,6 @@ async function* opened(file: string, key: AgeKey, signal: AbortSignal): AsyncGen
 class Taking {
   readonly #options: RestoreOptions;
   readonly #small = new Map<string, Buffer>();
-  #smallBytes = 0;
   #configuration: Configuration | null = null;
   #wroteConfiguration = false;
   #lock: { release(): void } | null = null;
@@ -174,9 +185,8 @@ class Taking {
     }
   }
 
-  async #takeSmall({ name, bytes, content }: ArchivedFile): Promise<void> {
-    this.#smallBytes += bytes;
-    if (bytes > MAX_SMALL_FILE_BYTES || this.#smallBytes > MAX_SMALL_BYTES) throw damaged(`${name} is far too large`);
+  /** The manifest has said that they are small. */
+  async #takeSmall({ name, content }: ArchivedFile): Promise<void> {
     const pieces: Buffer[] = [];
     for await (const piece of content) pieces.push(Buffer.from(piece));
     this.#small.set(name, Buffer.concat(pieces));
@@ -213,47 +223,66 @@ class Taking {
     if (configuration.postoffice !== manifest.postoffice || configuration.role !== manifest.role) {
       throw ofAnother(manifest.postoffice, `its configuration is that of ${configuration.postoffice}`);
     }
-    const keys = this.#small.get(KEY_FILE_NAME)!.toString('utf8');
-    // Sealed ones are opened by what is on this machine, when they are used.
-    if (readSealedKeys(keys) === null) parsePrivateKeys(keys);
+    const own = await fingerprintOf(this.#small.get(KEY_FILE_NAME)!.toString('utf8'));
     const store = join(this.#work!, STORE_NAME);
     const faults = checkStoreFile(store);
     if (faults.length > 0) throw damaged(`its store has faults: ${faults[0]!}`);
-    const life = await beginAnew(store, configuration.role === 'server');
+    const isServer = configuration.role === 'server';
+    const life = await beginAnew(store, isServer);
+    const trust = await this.#stage(configuration.dataFolder, isServer);
     this.#options.signal.throwIfAborted();
-    const { configFile } = this.#options;
+    const { aside, kept } = await this.#putInPlace(configuration.dataFolder);
+    const wroteConfiguration = this.#wroteConfiguration;
+    return { manifest, configuration, wroteConfiguration, aside, life, kept, fingerprint: own, ...trust };
+  }
+
+  /** Everything is written while what is there still stands: a disk that is full then has changed nothing. */
+  async #stage(dataFolder: string, isServer: boolean): Promise<Trust> {
+    const small = join(this.#work!, SMALL_FOLDER_NAME);
     try {
-      const aside = await setAside(configuration.dataFolder);
-      const kept = await this.#putSmall(configuration.dataFolder);
-      if (this.#wroteConfiguration) {
-        await writeDurably(dirname(configFile), configName(configFile), this.#small.get('dirpost.yaml')!, {
-          mode: 0o600,
-        });
+      for (const [name, octets] of this.#small) {
+        const path = join(small, name);
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+        await writeDurably(dirname(path), basename(path), octets, { mode: 0o600 });
       }
-      await rename(store, join(configuration.dataFolder, STORE_NAME));
-      await syncFolder(configuration.dataFolder);
-      await writeDurably(configuration.dataFolder, KEY_FILE_NAME, Buffer.from(keys), { mode: 0o600 });
-      return { manifest, configuration, wroteConfiguration: this.#wroteConfiguration, aside, life, kept };
+      const { peers, isCompared } = await keepSuspensions(small, dataFolder, isServer);
+      const invitations = await openInvitations(small, Date.now());
+      // Some may have been used or taken back since. Of those that are set aside nobody knows in the store.
+      const voidsInvitations = this.#options.replace;
+      if (voidsInvitations) await rm(join(small, 'invitations'), { recursive: true, force: true });
+      return { peers, isCompared, invitations, voidsInvitations };
     } catch (error) {
-      throw fileError(error, `restore into ${configuration.dataFolder}`);
+      throw fileError(error, `restore into ${dataFolder}`);
     }
   }
 
-  /** Peers and invitations; and files that the configuration names, where there are none: beside the configuration. */
-  async #putSmall(dataFolder: string): Promise<string[]> {
-    const kept: string[] = [];
-    for (const [name, octets] of this.#small) {
-      if (name === KEY_FILE_NAME || name === 'dirpost.yaml') continue;
-      const isNamed = name.startsWith('files/');
-      const path = isNamed
-        ? join(dirname(this.#options.configFile), name.slice('files/'.length))
-        : join(dataFolder, name);
-      if (isNamed && existsSync(path)) {
-        kept.push(path);
-        continue;
+  /** The keys go first and come last: in between there is no postoffice here. */
+  async #putInPlace(dataFolder: string): Promise<Pick<Restored, 'aside' | 'kept'>> {
+    const small = join(this.#work!, SMALL_FOLDER_NAME);
+    const replacement = new Replacement(dataFolder);
+    try {
+      const aside = await replacement.setAside(OF_ONE_LIFE);
+      for (const name of ['peers', 'invitations']) {
+        if (await isTaken(join(small, name))) await replacement.place(join(small, name), join(dataFolder, name));
       }
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      await writeDurably(dirname(path), configName(path), octets, { mode: 0o600 });
+      const kept = await this.#placeNamed(replacement, small);
+      if (this.#wroteConfiguration) await replacement.place(join(small, 'dirpost.yaml'), this.#options.configFile);
+      await replacement.place(join(this.#work!, STORE_NAME), join(dataFolder, STORE_NAME));
+      await replacement.place(join(small, KEY_FILE_NAME), join(dataFolder, KEY_FILE_NAME));
+      return { aside, kept };
+    } catch (error) {
+      throw await replacement.undo(fileError(error, `restore into ${dataFolder}`));
+    }
+  }
+
+  /** Files that the configuration names, where there are none: beside the configuration. */
+  async #placeNamed(replacement: Replacement, small: string): Promise<string[]> {
+    const kept: string[] = [];
+    for (const name of this.#small.keys()) {
+      if (!name.startsWith('files/')) continue;
+      const path = join(dirname(this.#options.configFile), name.slice('files/'.length));
+      if (await isTaken(path)) kept.push(path);
+      else await replacement.place(join(small, name), path);
     }
     return kept;
   }
@@ -264,8 +293,10 @@ class Taking {
   }
 }
 
-function configName(path: string): string {
-  return path.slice(dirname(path).length).replace(/^[/\\]/, '');
+/** Sealed ones are opened by what is on this machine, when they are used: null. */
+async function fingerprintOf(keys: string): Promise<string | null> {
+  if (readSealedKeys(keys) !== null) return null;
+  return fingerprint(await publicKeys(parsePrivateKeys(keys)));
 }
 
 /** Folds the log of the store into its file when it is closed, so that the file alone is the store. */
@@ -276,17 +307,6 @@ async function beginAnew(path: string, isServer: boolean): Promise<NewLife> {
   } finally {
     await store.close();
   }
-}
-
-/** The keys first: from here on until the end there is no postoffice here. */
-async function setAside(dataFolder: string): Promise<string | null> {
-  const there = OF_ONE_LIFE.filter((name) => existsSync(join(dataFolder, name)));
-  if (there.length === 0) return null;
-  const aside = join(dataFolder, `replaced-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}`);
-  await mkdir(aside, { mode: 0o700 });
-  for (const name of there) await rename(join(dataFolder, name), join(aside, name));
-  await syncFolder(aside);
-  return aside;
 }
 
 function occupied(dataFolder: string, name: string): DirpostError {

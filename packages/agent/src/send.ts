@@ -16,7 +16,7 @@ import {
   type Submitted,
   type Transport,
 } from '@dirpost/core';
-import { announceWhereDue } from './announcing.ts';
+import { announceWhereDue, doubtSilence } from './announcing.ts';
 import { makeReport } from './directory-state.ts';
 import { counted } from './events.ts';
 import { enrolmentDueMs, repeatEnrolment } from './joining/enrol.ts';
@@ -29,6 +29,7 @@ const LARGE_CHANGES = 1_000;
 export async function submit(postoffice: Postoffice): Promise<Submitted | null> {
   if (await repeatEnrolment(postoffice)) return null;
   const { requestor } = postoffice;
+  await doubtSilence(postoffice);
   await announceWhereDue(postoffice, requestor.server);
   let submitted: Submitted;
   try {

@@ -25,6 +25,7 @@ import type { Configuration } from './config/load.ts';
 import { type DirectoryState, loadDirectoryState } from './directory-state.ts';
 import { type CountedDuplicates, loadCountedDuplicates } from './duplicates.ts';
 import { countOpenConflicts } from './both/conflicts.ts';
+import { type HeldEdits, heldEdits } from './both/held-edits.ts';
 import { type FirstWrite, waitingFirstWrites } from './first-write.ts';
 import { knownRequestors } from './known-requestors.ts';
 import type { Postoffice } from './postoffice.ts';
@@ -55,6 +56,8 @@ export interface Status {
   firstWrites: FirstWrite[];
   /** Entries that may be what a directory has already. */
   matches: WaitingMatches[];
+  /** Edits in directories of both ways that are too many at once. */
+  heldEdits: HeldEdits[];
   /** That are no longer in the configuration, and of which nobody has said what becomes of what they published or got. */
   removedDirectories: RemovedDirectory[];
   /** Of which it was said that their entries stay published. */
@@ -93,6 +96,7 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
     };
     const firstWrites = await waitingFirstWrites(tx, postoffice);
     const matches = await waitingMatches(tx, postoffice);
+    const edits = await heldEdits(tx, postoffice);
     const duplicates = await loadCountedDuplicates(tx);
     const conflicts = await countOpenConflicts(tx);
     const removed = await removedDirectories(tx, postoffice);
@@ -112,6 +116,7 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
       held,
       firstWrites,
       matches,
+      heldEdits: edits,
       removedDirectories: removed,
       keptDirectories: await keptDirectories(tx),
       duplicates,
@@ -120,7 +125,7 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
       corrupt,
       attention: ownAttention(
         own,
-        held.here + held.atServer + firstWrites.length + matches.length,
+        held.here + held.atServer + firstWrites.length + matches.length + edits.length,
         carriage,
         directories,
         {

@@ -8,7 +8,7 @@ import {
   HttpServerTransport,
   type MailTransport,
 } from '@dirpost/adapters';
-import type { Admission, DirpostError, RequestChecker, Transport } from '@dirpost/core';
+import { type Admission, type DirpostError, isDirpostError, type RequestChecker, type Transport } from '@dirpost/core';
 import { type PrivateKeys, requestSigner } from '@dirpost/message';
 import type { Configuration } from './config/load.ts';
 import { type HttpConfiguration, type TransportName, transportNames } from './config/transports.ts';
@@ -162,6 +162,11 @@ function openHttpServer(
   };
 }
 
+/** The server does not let this postoffice in. */
+function isRefusedRequest(error: unknown): boolean {
+  return isDirpostError(error, 'transport-failed') && error.context['status'] === 403;
+}
+
 function openHttpClient(
   { postoffice, server, limits, dataFolder }: Configuration,
   { url, ca, proxy, proxyLogin }: HttpConfiguration,
@@ -169,13 +174,25 @@ function openHttpClient(
   onProblem: OnProblem,
 ): Opened | undefined {
   if (url === undefined) return undefined;
+  // It may know less than it said, being restored, or have forgotten the older key.
+  let isOther = false;
+  const byEitherKey = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (keys.older === undefined || !isRefusedRequest(error)) throw error;
+      isOther = !isOther;
+      return work();
+    }
+  };
   const shared = {
     url,
     server,
     // The server lets in by the newest key that it knows.
-    signer: requestSigner(postoffice, keys, () =>
-      joining?.isKnownTo?.(server) !== false ? keys.signing : (keys.older?.signing ?? keys.signing),
-    ),
+    signer: requestSigner(postoffice, keys, () => {
+      const isNewest = (joining?.isKnownTo?.(server) !== false) !== isOther;
+      return isNewest ? keys.signing : (keys.older?.signing ?? keys.signing);
+    }),
     ...(ca && { ca }),
     ...(proxy && { proxy }),
     ...(proxyLogin && { proxyLogin }),
@@ -192,17 +209,24 @@ function openHttpClient(
     async onWorks() {
       const peer = joining?.peers.get(server);
       if (peer?.moved === undefined) return;
-      await joining?.peers.save({ ...peer, moved: { ...peer.moved, works: true } });
+      await joining?.peers.save({ ...peer, moved: { ...peer.moved, works: true, lookedMs: Date.now() } });
       const text = `http: ${server} answers at ${peer.moved.http ?? ''}; ${url} is not used any more`;
       tell({ time: 'T3', level: 'info', text });
+    },
+    async onLooks() {
+      const peer = joining?.peers.get(server);
+      if (peer?.moved !== undefined) {
+        await joining?.peers.save({ ...peer, moved: { ...peer.moved, lookedMs: Date.now() } });
+      }
     },
   });
   const applicant = new HttpClientTransport({ ...shared, enrolling: true });
   const transport: Transport = {
     name: member.name,
     maxMessageBytes: member.maxMessageBytes,
-    deliver: (file, signal) => (isEnrolling() ? applicant : member).deliver(file, signal),
-    collect: (spool, signal) => member.collect(spool, signal),
+    deliver: (file, signal) =>
+      isEnrolling() ? applicant.deliver(file, signal) : byEitherKey(() => member.deliver(file, signal)),
+    collect: (spool, signal) => byEitherKey(() => member.collect(spool, signal)),
     watch: (wake, signal) => member.watch(wake, signal),
   };
   return {

@@ -166,11 +166,15 @@ async function learnAnchorsOf(
     batch = [];
     await store.transaction((tx) => putAnchors(tx, name, places), { large: places.length > LARGE });
   };
-  for await (const place of directory.places!(dns, signal)) {
-    batch.push(place);
-    if (batch.length >= RECORDED) await flush();
+  try {
+    for await (const place of directory.places!(dns, signal)) {
+      batch.push(place);
+      if (batch.length >= RECORDED) await flush();
+    }
+  } finally {
+    // Also where the rest is cut off.
+    await flush();
   }
-  await flush();
   await store.transaction((tx) => tx.removeDocument(openDocument(name)));
 }
 

@@ -13,7 +13,7 @@ import {
   shownToDirectories,
 } from '@dirpost/core';
 import { leavingWhatStays } from './both/container-writes.ts';
-import { lookBackSafely } from './both/read-back.ts';
+import { lookBeforeWrite } from './both/read-back.ts';
 import { takeEdits } from './both/take-edits.ts';
 import { isBoth, withdrawEnded } from './both/withdraw.ts';
 import { loadDirectoryState, makeReport, saveDirectoryState, type WriteState } from './directory-state.ts';
@@ -84,10 +84,7 @@ async function writeIfBehind(
     await saveWrite(postoffice, name, { ...before, seq });
     return 'written';
   }
-  if (!isWhole) {
-    if (isBoth(target)) await lookBackSafely(postoffice, target, { time: 'T3', signal: options.signal });
-    return writeEntries(postoffice, target, { seq, digest, live, before }, options);
-  }
+  if (!isWhole) return writeEntries(postoffice, target, { seq, digest, live, before }, options);
   try {
     const outcome = await writeWhole(postoffice, target, live, options);
     await saveWrite(postoffice, name, { seq, digest, writtenMs: clock.now(), ...outcome, problem: null });
@@ -158,6 +155,7 @@ async function writeEntries(
   const sinceAllMs = nowMs - (before?.allTriedMs ?? 0);
   const again = options.again === true || sinceAllMs < 0 || sinceAllMs >= ALL_AGAIN_MS;
   try {
+    if (isBoth(target) && !(await lookBeforeWrite(postoffice, target, options.signal))) return 'waiting';
     const { written, refusedCount, refused } = await writeDifferences(postoffice, withWhatStays(postoffice, target), {
       ...options,
       again,

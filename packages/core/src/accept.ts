@@ -7,7 +7,7 @@ import type { Change, Submission } from './change.ts';
 import { type ChangedEntry, UniqueValues } from './claims.ts';
 import { DigestSum, EMPTY_DIGEST } from './digest.ts';
 import { changedAttributes } from './changed-attributes.ts';
-import { editRefusal, reviewEdits, targetsOf } from './edit-permission.ts';
+import { editRefusal, nameRefusedEdits, reviewEdits, targetsOf } from './edit-permission.ts';
 import { isEdit } from './edits.ts';
 import { patchMayHaveEffect } from './effects.ts';
 import { CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
@@ -85,6 +85,7 @@ export async function acceptSubmission(
   }
   await work.unique.settle(server, numbering);
   await reviewEdits(tx, context, server, numbering, [record]);
+  await nameRefusedEdits(tx, context, record);
   return work.accepted;
 }
 

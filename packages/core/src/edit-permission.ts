@@ -115,6 +115,43 @@ export async function reviewAllEdits(
   await review.save();
 }
 
+/** Edits of all owners that are looked at in one exchange. */
+const LOOKED_AT = 10_000;
+
+/**
+ * Of many refused entries only so many are named. The editor withdraws the edits among them, and then others take their places: at
+ * the next exchange, and from where the last look ended, since there may be many. Updates `record`.
+ */
+export async function nameRefusedEdits(tx: StoreTx, context: ServerContext, record: RequestorRecord): Promise<void> {
+  const most = context.limits.maxRefusedNamed;
+  const isFull = () => record.flagged.length >= Math.min(most, record.flaggedCount);
+  if (isFull()) return;
+  const named = new Set(record.flagged.map(({ id }) => id));
+  let after = record.namedUpTo ?? 0;
+  for (let looked = 0; looked < LOOKED_AT && !isFull(); looked += BATCH) {
+    const edits = await tx.scanEdits('collected', after, BATCH);
+    const targets = await targetsOf(
+      tx,
+      edits.map(({ bytes }) => bytes),
+    );
+    for (const [i, row] of edits.entries()) {
+      after = row.number;
+      const id = Buffer.from(row.id).toString('hex');
+      if (row.owner !== record.name || row.note === null || named.has(id)) continue;
+      const refusal = editRefusal(context.lists, row.owner, row.bytes!, targets[i]);
+      const reason = refusal?.code === row.note ? refusal.reason : 'as publishing rules of the server say';
+      record.flagged.push({ id, code: row.note, reason });
+      if (isFull()) break;
+    }
+    if (edits.length < BATCH && !isFull()) {
+      // Those before are looked at the next time.
+      after = 0;
+      break;
+    }
+  }
+  record.namedUpTo = after;
+}
+
 class Review {
   readonly #records = new Map<string, RequestorRecord>();
   readonly #own = new Set<string>();

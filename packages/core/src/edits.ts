@@ -30,7 +30,8 @@ import {
   REFERENCE_OPTION,
 } from './entry.ts';
 import { DirpostError } from './errors.ts';
-import { DN_ATTRIBUTE, isOperational, isSecret } from './mapping.ts';
+import { DN_ATTRIBUTE, isOperational } from './mapping.ts';
+import { isSecret } from './secret-attributes.ts';
 
 export const EDIT_TARGET = 'x-edit-target';
 export const EDIT_BASE = 'x-edit-base';

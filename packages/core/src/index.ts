@@ -32,6 +32,7 @@ export * from './lag.ts';
 export * from './list.ts';
 export * from './list-numbering.ts';
 export * from './mapping.ts';
+export * from './secret-attributes.ts';
 export * from './parts.ts';
 export * from './permission.ts';
 export { NOTHING_WRITTEN, type WrittenHere, stampedId, stampOf } from './written-here.ts';

@@ -51,6 +51,35 @@ describe('mapping', () => {
     expect(published({ attributes: { userPassword: 'sn' } }, person())).not.toHaveProperty('userpassword');
   });
 
+  it('sends no secret that a dump of a server has: no history, no key, no password in the clear', () => {
+    const secrets = [
+      'sambapasswordhistory',
+      'userpkcs12',
+      'clearpassword',
+      'mslaps-password',
+      'userpassword;x-old',
+      'krb5key',
+    ];
+    const dump = Object.fromEntries(secrets.map((name) => [name, 'verysecret']));
+    const sent = published({ key: 'entryUUID' }, person({ ...dump, 'usercertificate;binary': 'public' }));
+    expect(JSON.stringify(sent)).not.toContain('verysecret');
+    expect(sent).toMatchObject({ 'usercertificate;binary': ['public'] });
+  });
+
+  it('never sends a secret under another name, in a template, or as the key', () => {
+    const entry = person({ userpassword: 'verysecret', 'userpassword;x-old': 'verysecret' });
+    const attributes = {
+      description: 'userPassword',
+      info: 'userPassword;x-old',
+      title: '{userPassword}',
+      l: '{cn} {userPassword;x-old|upper}',
+      'userPassword;x-new': 'sn',
+    };
+    const sent = published({ attributes, key: 'userPassword' }, entry);
+    expect(JSON.stringify(sent).toLowerCase()).not.toMatch(/verysecret|password/);
+    for (const name of Object.keys(attributes)) expect(sent).not.toHaveProperty(name.toLowerCase());
+  });
+
   it('renames, drops, and fills templates', () => {
     const attributes = { displayName: '{sn|upper}, {givenName|first}.', surname: 'sn', uid: null, fax: '{fax}' };
     const sent = published({ attributes }, person());

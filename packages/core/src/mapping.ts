@@ -7,6 +7,7 @@ import { type Attributes, deriveEntryId, type EntryKind, REFERENCE_OPTION } from
 import { DirpostError } from './errors.ts';
 import { attributesLookup, type CompiledFilter, compileFilter } from './filter.ts';
 import type { Limits } from './limits.ts';
+import { isSecret } from './secret-attributes.ts';
 import type { DirectoryEntry } from './seams/directory.ts';
 
 export type Exclusion = { dn: string } | { attribute: string; prefix: string } | { attribute: string; pattern: string };
@@ -55,16 +56,17 @@ export const defaultKinds: [EntryKind, string][] = [
   ['person', '(|(objectClass=person)(objectClass=inetOrgPerson)(objectClass=user)(objectClass=account))'],
 ];
 
-/** Never published, whatever the mapping says: what lets somebody in; and names that dirpost uses itself (edits.ts). */
-const SECRET =
-  /^(userpassword|unicodepwd|sambantpassword|sambalmpassword|authpassword|krbprincipalkey|.*passwd.*|.*pwdhistory.*|ms-mcs-admpwd|sshpublickey|x-edit-.*)$/;
+/** Names that dirpost uses itself (edits.ts). */
+const OWN = /^x-edit-/;
 /** Kept by the directory for itself (RFC 4512 §3.4): not sent unless mapped by name. */
 const OPERATIONAL =
   /^(creatorsname|modifiersname|createtimestamp|modifytimestamp|structuralobjectclass|entrycsn|contextcsn|entryuuid|entrydn|nsuniqueid|objectguid|parentid|entryid|subschemasubentry|hassubordinates|numsubordinates|memberof|pwd.*|usn.*|whencreated|whenchanged|instancetype|dscorepropagationdata|objectsid)$/;
 
 /** Of attribute types in lower case, without options. */
-export const isSecret = (type: string): boolean => SECRET.test(type);
 export const isOperational = (type: string): boolean => OPERATIONAL.test(type);
+
+/** Whatever the mapping says. */
+const isNeverPublished = (name: string): boolean => isSecret(name) || OWN.test(name);
 
 const MEMBER_ATTRIBUTES = new Set(['member', 'uniquemember']);
 
@@ -174,10 +176,11 @@ function compileAttributes(
     } else {
       const from = source.toLowerCase();
       if (from !== name && mapping[source] === undefined) taken.add(from);
-      made.push([name, (entry) => entry.attributes.get(from) ?? []]);
+      // Under another name neither; the configuration refuses such a mapping (secretIn).
+      made.push([name, isSecret(from) ? () => [] : (entry) => entry.attributes.get(from) ?? []]);
     }
   }
-  return { made: made.filter(([name]) => !SECRET.test(name)), taken, key, columnPasses };
+  return { made: made.filter(([name]) => !isNeverPublished(name)), taken, key, columnPasses };
 }
 
 function mapAttributes(entry: DirectoryEntry, rules: Rules, memberDns: string[] | null): Attributes {
@@ -197,18 +200,18 @@ function mapAttributes(entry: DirectoryEntry, rules: Rules, memberDns: string[] 
   return attributes;
 }
 
-const withheld = new Map<string, boolean>();
+type Passage = 'never' | 'as-key' | 'passes';
+const passages = new Map<string, Passage>();
 
 /** Remembered by name: it is asked for every attribute of every entry. Names are few; a bound guards against junk. */
 function isWithheld(name: string, key: string): boolean {
-  if (name === key) return false;
-  let answer = withheld.get(name);
-  if (answer === undefined) {
+  let passage = passages.get(name);
+  if (passage === undefined) {
     const base = name.split(';', 1)[0]!;
-    answer = SECRET.test(base) || OPERATIONAL.test(base);
-    if (withheld.size < 10_000) withheld.set(name, answer);
+    passage = isNeverPublished(base) ? 'never' : OPERATIONAL.test(base) ? 'as-key' : 'passes';
+    if (passages.size < 10_000) passages.set(name, passage);
   }
-  return answer;
+  return passage === 'never' || (passage === 'as-key' && name !== key);
 }
 
 interface CompiledExclusion {
@@ -249,7 +252,7 @@ const functions: Record<string, (text: string) => string> = {
  * where an attribute that it names has none. `{{` stands for a brace. `columns`: it names columns of a table.
  */
 export function compileTemplate(template: string, columns = false): Rule {
-  const pieces: (string | { attribute: string; functions: ((text: string) => string)[] })[] = [];
+  const pieces: (string | Placeholder)[] = [];
   const pattern = /\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+/g;
   for (const [text, inner] of template.matchAll(pattern)) {
     if (text === '{{' || text === '}}') pieces.push(text[0]!);
@@ -264,7 +267,7 @@ export function compileTemplate(template: string, columns = false): Rule {
         out += piece;
         continue;
       }
-      const value = piece.attribute === 'dn' ? Buffer.from(entry.dn) : entry.attributes.get(piece.attribute)?.[0];
+      const value = piece.valueIn(entry);
       if (value === undefined) return [];
       out += piece.functions.reduce((text, apply) => apply(text), Buffer.from(value).toString('utf8'));
     }
@@ -272,7 +275,12 @@ export function compileTemplate(template: string, columns = false): Rule {
   };
 }
 
-function compilePlaceholder(template: string, inner: string, columns: boolean) {
+interface Placeholder {
+  valueIn(entry: DirectoryEntry): Uint8Array | undefined;
+  functions: ((text: string) => string)[];
+}
+
+function compilePlaceholder(template: string, inner: string, columns: boolean): Placeholder {
   const [attribute, ...names] = inner.split('|').map((part) => part.trim());
   if (attribute === undefined || !(columns ? /\S/ : /^[a-z0-9][a-z0-9.;_-]*$/i).test(attribute)) {
     throw invalidTemplate(template, `{${inner}} does not name an attribute`);
@@ -284,7 +292,12 @@ function compilePlaceholder(template: string, inner: string, columns: boolean) {
     }
     return apply;
   });
-  return { attribute: attribute.toLowerCase(), functions: chain };
+  return { valueIn: firstValueOf(attribute.toLowerCase()), functions: chain };
+}
+
+function firstValueOf(attribute: string): Placeholder['valueIn'] {
+  if (isSecret(attribute)) return () => undefined;
+  return attribute === 'dn' ? ({ dn }) => Buffer.from(dn) : ({ attributes }) => attributes.get(attribute)?.[0];
 }
 
 function invalidTemplate(template: string, why: string): DirpostError {

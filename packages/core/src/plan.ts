@@ -166,8 +166,8 @@ function shortName(name: string): string {
   return [...name].slice(0, 55).join('').trim() || 'unnamed';
 }
 
-/** Two entries want one DN: the later one carries the beginning of its entry id. */
-function distinguished(dn: string, id: string): string {
+/** Two entries want one DN: the later one carries the beginning of its entry id (hexadecimal digits). */
+export function distinguished(dn: string, id: string): string {
   const [rdn, ...parents] = parseDn(dn);
   const [first, ...rest] = rdn!;
   const value = Buffer.concat([first!.value, Buffer.from(` ${id.slice(0, 8)}`)]);
@@ -255,6 +255,13 @@ export async function writtenAttributes(
     if (!present.some((one) => Buffer.compare(one, octets) === 0)) attributes.set(name, [...present, octets]);
   }
   return attributes;
+}
+
+/** Names of what writtenAttributes gives of an entry. */
+export function writtenNames({ dn }: Pick<SubscribingOptions, 'dn'>, { attributes }: Entry): string[] {
+  const isKept = (name: string) =>
+    name !== DN_ATTRIBUTE && !(dn === 'container' && OPERATIONAL_AT_SOURCE.includes(name));
+  return [...attributes.keys()].filter(isKept).map((name) => (name === MEMBER_ATTRIBUTE ? 'member' : name));
 }
 
 async function memberDns(tx: StoreTx, options: SubscribingOptions, members: Uint8Array[]): Promise<Uint8Array[]> {

@@ -2,7 +2,7 @@
  * T3, for directories that are written entry by entry: what such a directory said of each change (plan-changes.ts), and so what
  * stands there now.
  */
-import { CONTAINER, present } from './compare-placed.ts';
+import { CONTAINER, NOTHING, present, wasWritten } from './compare-placed.ts';
 import { normalizeDn, parentDn } from './dn.ts';
 import { recordAdopted } from './match-targets.ts';
 import type { PlannedChange } from './plan-changes.ts';
@@ -25,6 +25,9 @@ const PASSING = new Set([
 export function mayPassByItself(code: string): boolean {
   return PASSING.has(code);
 }
+
+/** A removal is refused so where what stands at the DN is not what was written there. */
+export const OTHER_KEY = 'otherKey';
 
 /** In one transaction for many outcomes: what stands in the directory now. `changes` and `outcomes` go in pairs. */
 export async function recordOutcomes(
@@ -77,7 +80,7 @@ async function forgetContainers(tx: StoreTx, directory: string, orphans: Planned
   );
 }
 
-/** Who could not be removed keeps its DN, unless somebody has been given it meanwhile. */
+/** Who could not be removed keeps its DN, unless somebody has been given it meanwhile; and if it is he who stands there, it is gone. */
 async function keepStayed(tx: StoreTx, directory: string, stayed: Placed[]): Promise<void> {
   await tx.putPlaced(directory, stayed);
   const associations = stayed.map(({ id, place }) => ({ id, dn: place!.dn, normalizedDn: normalizeDn(place!.dn) }));
@@ -88,5 +91,18 @@ async function keepStayed(tx: StoreTx, directory: string, stayed: Placed[]): Pro
   await tx.putAssociations(
     directory,
     associations.filter((_, i) => holders[i] === undefined),
+  );
+  const others = await tx.placedById(
+    directory,
+    holders.map((holder) => holder?.id ?? NOTHING),
+  );
+  const isGone = ({ id, refused }: Placed, i: number) => {
+    const other = others[i];
+    if (refused?.code !== OTHER_KEY || other === undefined || Buffer.compare(other.id, id) === 0) return false;
+    return wasWritten(other) && normalizeDn(other.place?.dn ?? '') === associations[i]!.normalizedDn;
+  };
+  await tx.removePlaced(
+    directory,
+    stayed.filter(isGone).map(({ id }) => id),
   );
 }

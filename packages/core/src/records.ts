@@ -67,6 +67,8 @@ export interface RequestorRecord {
   live: number;
   flaggedCount: number;
   flagged: FlaggedEntry[];
+  /** Number of the row up to which refused edits were looked for, to be named where others are gone; absent: from the first. */
+  namedUpTo?: number;
   /** Effects of its changes that are kept from the lists. */
   holding: Holding;
   /** Members of its groups, as the lists have them. */

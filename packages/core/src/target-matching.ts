@@ -57,7 +57,11 @@ export class TargetMatching {
   readonly attributes: readonly string[];
   readonly hits: Hit[] = [];
 
-  constructor(by: readonly string[]) {
+  readonly #groups: boolean;
+
+  /** `groups`: whether they may be matched, too. Who is in a group may have rights by it. */
+  constructor(by: readonly string[], { groups = false }: { groups?: boolean | undefined } = {}) {
+    this.#groups = groups;
     this.attributes = by.map((name) => comparedAttributes([name])[0]!);
   }
 
@@ -80,12 +84,16 @@ export class TargetMatching {
       const value = onlyValue(bytes, attribute);
       const hash = value === null ? null : comparedHash(value);
       const same = (hash === null ? [] : (byValue.get(hash.toString('hex')) ?? [])).filter(
-        (entry) =>
-          isGroup(entry) === (kindOf(bytes) === 'group') && !earlier.some((one) => tellsApart(one, bytes, entry)),
+        (entry) => this.#isSameSort(entry, bytes) && !earlier.some((one) => tellsApart(one, bytes, entry)),
       );
       for (const entry of same) this.hits.push({ id, entry: { dn: entry.dn, anchor: entry.anchor }, by: attribute });
       return same.length === 0;
     });
+  }
+
+  #isSameSort(entry: TargetEntry, bytes: Uint8Array): boolean {
+    const isOne = isGroup(entry);
+    return isOne === (kindOf(bytes) === 'group') && (!isOne || this.#groups);
   }
 }
 
@@ -102,9 +110,22 @@ function tellsApart(attribute: string, bytes: Uint8Array, entry: TargetEntry): b
   return hash !== null && keys.length === 1 && keys[0] !== hash.toString('hex');
 }
 
-const GROUPS = new Set(['groupofnames', 'groupofuniquenames', 'group', 'posixgroup']);
+const GROUPS = new Set([
+  'groupofnames',
+  'groupofuniquenames',
+  'groupofurls',
+  'groupofentries',
+  'groupofmembers',
+  'nestedgroup',
+  'dynamicgroup',
+  'group',
+  'posixgroup',
+  'sambagroupmapping',
+  'ipausergroup',
+]);
 
-function isGroup({ attributes }: TargetEntry): boolean {
+/** By its object classes. */
+export function isGroup({ attributes }: Pick<TargetEntry, 'attributes'>): boolean {
   return (attributes.get('objectclass') ?? []).some((one) => GROUPS.has(Buffer.from(one).toString().toLowerCase()));
 }
 

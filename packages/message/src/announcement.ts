@@ -7,8 +7,10 @@ import { type Announcement, DirpostError, type Incarnation, isMailAddress } from
 import { parsePublicKeys, rawSigningKey } from './keys.ts';
 
 const MAX_RECIPIENT_BYTES = 4_096;
-const MAX_ADDRESS_BYTES = 2_048;
-const MAX_CERTIFICATE_BYTES = 16_384;
+/** Of an address of http, and of mail. */
+export const MAX_ADDRESS_BYTES = 2_048;
+/** Of a certificate in its DER form. */
+export const MAX_CERTIFICATE_BYTES = 16_384;
 /** Longer nobody keeps older keys, whatever is announced. */
 export const MAX_OVERLAP_MS = 90 * 24 * 3_600_000;
 

@@ -51,6 +51,12 @@ describe('statements of keys', () => {
     expect(signingAfter(knows(first), altered)).toEqual([publicOf(first)]);
   });
 
+  it('by a key that was rolled over already prove nothing', () => {
+    const known = knows(second, first);
+    expect(signingAfter(known, rolled(thief, first, 9))).toEqual(known.signing);
+    expect(signingAfter(known, rolled(second, first), rolled(third, second, 2))).toHaveLength(3);
+  });
+
   it('by the recovery key end all keys before, a thief’s too, and let roll-overs follow', () => {
     const byThief = rolled(thief, first, Number.MAX_SAFE_INTEGER);
     const known = knows(thief, first);

@@ -94,6 +94,11 @@ function malformed(): DirpostError {
   return new DirpostError('message-header', 'A statement of keys in the header has a wrong form.');
 }
 
+/** Its serial. Throws DirpostError `message-header`. */
+export function statementSerial(octets: Uint8Array): number {
+  return read(octets).serial;
+}
+
 /** What statements prove beside what is known already. */
 export interface Followed {
   /** Signing keys that count now. */
@@ -121,8 +126,9 @@ export function followStatements(name: string, known: PeerKeys, statements: read
       signing = [statement.signing];
       recovered = statement.serial;
     } else {
-      const by = signing.find((one) => keyId(one).equals(statement.by));
-      if (by === undefined || signing.includes(statement.signing)) continue;
+      // The present key alone: an older one, which is used for a while yet, may be in other hands by now.
+      const by = signing[0];
+      if (by === undefined || !keyId(by).equals(statement.by) || signing.includes(statement.signing)) continue;
       if (verify(null, input, authenticationKeyObject(by), statement.signature)) signing.unshift(statement.signing);
     }
   }

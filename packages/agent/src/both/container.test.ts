@@ -3,11 +3,14 @@ import { createMemoryStore } from '@dirpost/adapters';
 import {
   type Attributes,
   createRequestor,
+  defaultHolds,
   defaultLimits,
+  decodeEntry,
   deriveEntryId,
   type Directory,
   type DirectoryChange,
   type DirectoryEntry,
+  DirpostError,
   encodeEntry,
   type EntryRow,
   entryHash,
@@ -17,13 +20,18 @@ import {
   type ReadBatch,
   type ReadCertificate,
   saveOwn,
+  scanOwnEdits,
   type Store,
 } from '@dirpost/core';
+import { createCodec } from '@dirpost/message';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { BothWays } from '../config/both-ways.ts';
+import { loadDirectoryState } from '../directory-state.ts';
 import type { CycleEvent } from '../events.ts';
 import type { Postoffice } from '../postoffice.ts';
+import { writeDirectories } from '../write.ts';
 import { loadConflicts } from './conflicts.ts';
+import { approveEdits, heldEdits } from './held-edits.ts';
 import { leavingWhatStays } from './container-writes.ts';
 import { lookBack } from './read-back.ts';
 import { valuesText } from './values.ts';
@@ -45,10 +53,11 @@ let told: CycleEvent[];
 let standing: DirectoryEntry[];
 let certificate: Partial<ReadCertificate>;
 let asked: (string | null)[];
+let readFails: boolean;
 
 beforeEach(async () => {
   store = createMemoryStore();
-  [told, asked, certificate] = [[], [], {}];
+  [told, asked, certificate, readFails] = [[], [], {}, false];
   standing = [stands({})];
   await store.transaction(async (tx) => {
     await createRequestor(tx, random);
@@ -111,6 +120,7 @@ const ways = (more: Partial<BothWays> = {}): BothWays => ({
 function target(given: BothWays = ways()): BothDirectory {
   const read = async function* (since: string | null): AsyncGenerator<ReadBatch> {
     asked.push(since);
+    if (readFails) throw new DirpostError('directory-failed', 'Nobody answers.', { retry: 'later' });
     yield { entries: standing };
     const end = { complete: true, remarks: [], entries: standing.length, source: 'memory', bookmark: 'next' };
     yield { entries: [], certificate: { ...end, ...certificate } };
@@ -136,7 +146,7 @@ const office = () =>
   ({
     name: 'oslo',
     store,
-    requestor: { name: 'oslo', random },
+    requestor: { name: 'oslo', random, holds: defaultHolds },
     limits: defaultLimits,
     clock: { now: () => 1_000 },
     subscribing: [],
@@ -149,7 +159,7 @@ const edit = async () => (await store.read((tx) => ownEdits(tx, [id])))[0];
 const conflicts = () => store.read(loadConflicts);
 
 it('what is as the network says is remembered, whatever the order of values, and nothing is told', async () => {
-  expect(await look()).toEqual({ proposed: 0, conflicts: 0, problem: null });
+  expect(await look()).toEqual({ proposed: 0, conflicts: 0, isHeld: false, problem: null });
   expect((await watched())?.written).toEqual({
     title: valuesText(of('Clerk')),
     mobile: valuesText(of('1', '2')),
@@ -201,7 +211,11 @@ it('a read that is not complete proposes nothing, and is made once more', async 
   await look();
   standing = [stands({ title: ['Boss'] })];
   certificate = { complete: false, remarks: ['A page is missing.'] };
-  expect(await look(ways({ edits: ['title'] }))).toEqual({ proposed: 0, conflicts: 0, problem: 'A page is missing.' });
+  expect(await look(ways({ edits: ['title'] }))).toMatchObject({
+    proposed: 0,
+    conflicts: 0,
+    problem: 'A page is missing.',
+  });
   expect(await edit()).toBeUndefined();
   certificate = {};
   expect(await look(ways({ edits: ['title'] }))).toMatchObject({ proposed: 1 });
@@ -242,9 +256,9 @@ it('no value of a person is told to the log', async () => {
   expect(JSON.stringify(told)).not.toMatch(/Boss|Clerk|Anna/);
 });
 
-it('a write leaves alone what stays, remembers what it wrote, and forgets who is gone', async () => {
-  const given: DirectoryChange[] = [];
-  const inner = {
+/** As a directory that takes everything. */
+function taking(given: DirectoryChange[]): Directory {
+  return {
     name: NAME,
     writes: 'changes',
     async *write(changes: AsyncIterable<DirectoryChange>) {
@@ -255,7 +269,122 @@ it('a write leaves alone what stays, remembers what it wrote, and forgets who is
       }
     },
   } as unknown as Directory;
-  const writes = leavingWhatStays(inner, target().both, store);
+}
+
+/** T3 into that container. */
+const dispatch = (one: BothDirectory) => {
+  const { requestor, clock, limits, ...rest } = office();
+  const workshop = { codec: createCodec(limits), clock, limits, maxPayloadBytes: () => 1e6, server: 'hq', anchors: [] };
+  const given = { ...rest, clock, limits, publishing: [], subscribing: [one], retry };
+  return writeDirectories({ ...given, requestor: { ...requestor, ...workshop, version: '1' } } as Postoffice, {
+    signal,
+  });
+};
+const retry = { deliverAfterMs: 1, deliverAtMostMs: 2 };
+
+it.each([
+  ['is not complete', () => (certificate = { complete: false, remarks: ['A page is missing.'] }), /A page is missing/],
+  ['fails', () => (readFails = true), /Nobody answers/],
+])(
+  'nothing is written over unseen where the look before the write %s: it is postponed, and says why',
+  async (_, breaks, why) => {
+    await look();
+    await says({ title: ['Chief'], mobile: ['1', '2'] });
+    standing = [stands({ title: ['Boss'] })];
+    breaks();
+    const given: DirectoryChange[] = [];
+    const one = { ...target(), directory: taking(given) };
+    expect(await dispatch(one)).toBe(1);
+    expect(given).toEqual([]);
+    const { write } = await store.read((tx) => loadDirectoryState(tx, NAME));
+    expect(write).toMatchObject({ problem: expect.stringMatching(why), failures: 1 });
+    expect(told.map(({ text }) => text).join()).toMatch(/will be tried again.*dirpost check/);
+    [certificate, readFails] = [{}, false];
+    expect(await dispatch(one)).toBe(0);
+    expect(given.filter(({ kind }) => kind === 'person')).toHaveLength(1);
+    expect(await conflicts()).toMatchObject([{ attribute: 'title', decided: 'network' }]);
+  },
+);
+
+/** So many more, as Anna, all of whom were written. */
+async function crowd(count: number): Promise<void> {
+  const people = Array.from({ length: count }, (_, i) => {
+    const key = Buffer.from(`person ${i}`);
+    return { id: deriveEntryId('hq', 'x', key), key, dn: `cn=Person ${i},ou=hq,${CONTAINER}` };
+  });
+  await store.transaction(async (tx) => {
+    const [anna] = await tx.entriesById('replica', [id]);
+    const rows = people.map(({ id: own }, i) => {
+      const bytes = encodeEntry({ ...decodeEntry(anna!.bytes!), id: own });
+      return { ...anna!, number: 0, id: own, bytes, hash: entryHash(bytes), peerNumber: 2 + i };
+    });
+    await tx.putEntries('replica', rows);
+    await tx.putAssociations(
+      NAME,
+      people.map(({ id: own, dn }) => ({ id: own, dn, normalizedDn: normalizeDn(dn) })),
+    );
+    const hash = Buffer.alloc(16, 1);
+    await tx.putPlaced(
+      NAME,
+      people.map(({ id: own, key, dn }) => ({
+        id: own,
+        place: { dn, anchor: key.toString('hex') },
+        hash,
+        refused: null,
+      })),
+    );
+  });
+  standing = people.map(({ key, dn }) => {
+    const one = stands({}, dn);
+    one.attributes.set('entryuuid', [key]);
+    return one;
+  });
+}
+
+const change = (values: Record<string, string[]>, first: number) => {
+  for (const { attributes } of standing.slice(0, first))
+    for (const [name, given] of Object.entries(values)) attributes.set(name, of(...given));
+};
+const countOwnEdits = () => store.read(async (tx) => (await scanOwnEdits(tx, 0, 100)).length);
+
+it('many changes by hand at once wait for an approval, and so does the write; then they are proposed once', async () => {
+  const edits = ways({ edits: ['title'] });
+  await crowd(40);
+  await look(edits);
+  change({ title: [] }, 11);
+  expect(await look(edits)).toEqual({ proposed: 0, conflicts: 0, isHeld: true, problem: null });
+  expect(await countOwnEdits()).toBe(0);
+  const given: DirectoryChange[] = [];
+  const one = { ...target(edits), directory: taking(given) };
+  expect(await dispatch(one)).toBe(0);
+  expect(given).toEqual([]);
+  const waiting = () => store.read((tx) => heldEdits(tx, { subscribing: [one] }));
+  expect(await waiting()).toEqual([
+    { directory: NAME, place: 'container', entries: 11, of: 41, sinceMs: 1_000, limit: { above: 10, percent: 5 } },
+  ]);
+  expect(told.at(-1)!.text).toMatch(/11 entries .*26\.8 % of 41; the limit is 10 and 5 %.*dirpost approve people/);
+  expect(await store.transaction((tx) => approveEdits(tx, NAME))).toEqual({ container: 11, own: 0 });
+  expect(await waiting()).toEqual([]);
+  expect(await look(edits)).toMatchObject({ proposed: 11, isHeld: false });
+  // The approval was for these.
+  change({ title: ['Pope'] }, 22);
+  expect(await look(edits)).toMatchObject({ proposed: 0, isHeld: true });
+  change({ title: ['Clerk'] }, 22);
+  expect(await look(edits)).toMatchObject({ isHeld: false });
+  expect(await waiting()).toEqual([]);
+});
+
+it('as many as the limit allows are proposed at once', async () => {
+  const edits = ways({ edits: ['title'] });
+  await crowd(40);
+  await look(edits);
+  change({ title: [], mobile: ['3'] }, 10);
+  expect(await look(ways({ edits: ['title', 'mobile'] }))).toMatchObject({ proposed: 20, isHeld: false });
+});
+
+it('a write leaves alone what stays, remembers what it wrote, and forgets who is gone', async () => {
+  const given: DirectoryChange[] = [];
+  const writes = leavingWhatStays(taking(given), target().both, store);
   expect(writes.name).toBe(NAME);
   const kept = { title: [Buffer.from('Boss').toString('base64')], mobile: [Buffer.from('3').toString('base64')] };
   await store.transaction((tx) => tx.putWatched(NAME, [{ id, written: {}, kept }]));

@@ -10,6 +10,7 @@ import {
   type DirectoryEntry,
   DirpostError,
   foldedRows,
+  isEditable,
   isWithin,
   loadOwn,
   normalizeDn,
@@ -26,6 +27,7 @@ import { applyByHand, type ByHand } from './by-hand.ts';
 import { closeConflicts } from './conflicts.ts';
 import { type NetworkValues, networkValues } from './container-values.ts';
 import { decide } from './decide.ts';
+import { type EditsAtOnce, haveGone, holdIfMany, tellHeld } from './held-edits.ts';
 import { fromBase64, valuesText } from './values.ts';
 
 const BATCH = 500;
@@ -35,11 +37,13 @@ const MOST_AT_ONCE = 10_000;
 export interface LookedBack {
   proposed: number;
   conflicts: number;
+  /** So much would be proposed at once that it waits for an approval; nothing was done. */
+  isHeld: boolean;
   /** null: the read was complete. */
   problem: string | null;
 }
 
-const NOTHING: LookedBack = { proposed: 0, conflicts: 0, problem: null };
+const NOTHING: LookedBack = { proposed: 0, conflicts: 0, isHeld: false, problem: null };
 
 export interface LookBackOptions {
   /** At which it is told. */
@@ -88,18 +92,26 @@ export async function lookBack(
     };
   }
   const bookmark = look.isCut ? null : certificate.bookmark;
+  const atOnce: EditsAtOnce = { directory: name, place: 'container', entries: look.proposing, of: placed };
   const applied = await store.transaction(async (tx) => {
+    const held = await holdIfMany(tx, postoffice, atOnce);
+    if (held !== null) return { held };
+    await haveGone(tx, atOnce, look.proposingFound);
     await tx.putDocument(markDocument(name), { configuration, incarnation, bookmark } satisfies Mark);
     return applyByHand(tx, postoffice, target, look.found);
   });
+  if ('held' in applied) {
+    tellHeld(postoffice, applied.held, time);
+    return { ...NOTHING, isHeld: true };
+  }
   tell(postoffice, name, { time, ...applied });
-  return { ...applied, problem: null };
+  return { ...NOTHING, ...applied };
 }
 
 function tell(
   postoffice: Postoffice,
   name: string,
-  { time, proposed, conflicts }: Omit<LookedBack, 'problem'> & { time: CycleTime },
+  { time, proposed, conflicts }: Pick<LookedBack, 'proposed' | 'conflicts'> & { time: CycleTime },
 ): void {
   if (proposed + conflicts === 0) return;
   const words = [
@@ -114,6 +126,9 @@ class Look {
   found: ByHand[] = [];
   /** There was more than is taken at once. */
   isCut = false;
+  /** Entries of which something would be proposed to the owners; and those of them that are in `found`. */
+  proposing = 0;
+  proposingFound = 0;
   #shaping: Shaping | null = null;
 
   constructor(
@@ -125,7 +140,7 @@ class Look {
   async read(bookmark: string | null): Promise<ReadCertificate | undefined> {
     let certificate: ReadCertificate | undefined;
     for await (const batch of this.target.both.container.read(bookmark, this.signal)) {
-      if (batch.restart === true) this.found = [];
+      if (batch.restart === true) [this.found, this.proposing, this.proposingFound] = [[], 0, 0];
       for (let from = 0; from < batch.entries.length; from += BATCH) {
         await this.#take(batch.entries.slice(from, from + BATCH));
       }
@@ -140,10 +155,11 @@ class Look {
     // Most reads give nothing.
     const shaping = (this.#shaping ??= await this.target.both.shaping(this.signal));
     const looked = await store.read((tx) => this.#lookAt(tx, entries, shaping));
-    for (const one of looked.byHand) {
-      if (this.found.length < MOST_AT_ONCE) this.found.push(one);
-      else this.isCut = true;
-    }
+    const taken = looked.byHand.slice(0, Math.max(0, MOST_AT_ONCE - this.found.length));
+    for (const one of taken) this.found.push(one);
+    if (taken.length < looked.byHand.length) this.isCut = true;
+    this.proposing += entriesProposed(looked.byHand);
+    this.proposingFound += entriesProposed(taken);
     if (looked.agreed.length === 0) return;
     const { name } = this.target.directory;
     await store.transaction(async (tx) => {
@@ -247,14 +263,19 @@ interface Looked {
   closed: { entry: string; attribute: string }[];
 }
 
+function entriesProposed(found: ByHand[]): number {
+  const proposed = found.filter(({ attribute, decision }) => decision === 'propose' && isEditable(attribute));
+  return new Set(proposed.map(({ id }) => Buffer.from(id).toString('hex'))).size;
+}
+
 const NOBODY = Buffer.alloc(0);
 
-/** A directory that cannot be read now is read another time: what was changed by hand stays until then. */
+/** T0: a directory that cannot be read now is read another time; what was changed by hand stays until then. */
 export async function lookBackSafely(
   postoffice: Postoffice,
   target: SubscribingDirectory & { both: BothTarget },
   options: LookBackOptions,
-): Promise<boolean> {
+): Promise<void> {
   let problem: string | null;
   try {
     ({ problem } = await lookBack(postoffice, target, options));
@@ -262,9 +283,37 @@ export async function lookBackSafely(
     if (!(error instanceof DirpostError) || error.code !== 'directory-failed' || options.signal.aborted) throw error;
     problem = error.message;
   }
-  if (problem === null) return true;
+  if (problem === null) return;
   const { name } = target.directory;
   const text = `${name}: its container was not read completely; what was changed by hand there is seen another time. ${problem}`;
   postoffice.tell({ time: options.time, level: 'warning', text, details: { directory: name } });
-  return false;
+}
+
+/**
+ * T3: what nobody has looked at is not written over. false: changes by hand wait for an approval, and so does the write. Throws
+ * DirpostError `directory-failed` where the look is not complete.
+ */
+export async function lookBeforeWrite(
+  postoffice: Postoffice,
+  target: SubscribingDirectory & { both: BothTarget },
+  signal: AbortSignal,
+): Promise<boolean> {
+  let looked: LookedBack;
+  try {
+    looked = await lookBack(postoffice, target, { time: 'T3', signal });
+  } catch (error) {
+    if (!(error instanceof DirpostError) || error.code !== 'directory-failed' || signal.aborted) throw error;
+    throw unseen(error.message, error);
+  }
+  if (looked.problem !== null) throw unseen(looked.problem);
+  return !looked.isHeld;
+}
+
+function unseen(why: string, cause?: DirpostError): DirpostError {
+  const hint = 'Nothing is written there before that, so that no change by hand is lost. Look closer: dirpost check';
+  return new DirpostError('directory-failed', `its container has to be read first, and could not be: ${why}`, {
+    retry: cause?.retry ?? 'later',
+    hint: cause?.hint === undefined ? hint : `${cause.hint} ${hint}`,
+    cause,
+  });
 }

@@ -5,6 +5,7 @@ import {
   type Attributes,
   baseOf,
   createRequestor,
+  defaultHolds,
   decodeEntry,
   defaultLimits,
   deriveEntryId,
@@ -16,6 +17,8 @@ import {
   type Entry,
   type EntryRow,
   entryHash,
+  loadOwn,
+  saveOwn,
   type Mapping,
   normalizeDn,
   settledIn,
@@ -23,10 +26,11 @@ import {
 } from '@dirpost/core';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { BothWays } from '../config/both-ways.ts';
-import { saveDirectoryState } from '../directory-state.ts';
+import { type DirectoryState, saveDirectoryState } from '../directory-state.ts';
 import type { CycleEvent } from '../events.ts';
 import type { OwnWrites, Postoffice } from '../postoffice.ts';
 import { loadConflicts } from './conflicts.ts';
+import { approveEdits, heldEdits } from './held-edits.ts';
 import { settleConflict } from './settle-conflict.ts';
 import { takeEdits } from './take-edits.ts';
 
@@ -70,7 +74,7 @@ const anna = (values: Record<string, string[]>): Entry => ({
   attributes: attributesOf({ cn: ['Anna'], ...values }),
 });
 
-async function put(table: 'published' | 'replica', entry: Entry, note: string | null = null): Promise<void> {
+async function put(table: 'published' | 'replica', entry: Entry, note: string | null = null, seq = 1): Promise<void> {
   const bytes = encodeEntry(entry);
   await store.transaction(async (tx) => {
     const [before] = await tx.entriesById(table, [entry.id]);
@@ -78,7 +82,7 @@ async function put(table: 'published' | 'replica', entry: Entry, note: string | 
       number: before?.number ?? 0,
       id: entry.id,
       owner: entry.owner,
-      seq: 1,
+      seq,
       deleted: false,
       hash: entryHash(bytes),
       bytes,
@@ -121,7 +125,7 @@ function office(takes: BothWays['takes'] | null = { default: 'owner-wins', attri
   return {
     name: 'hq',
     store,
-    requestor: { name: 'hq', random, clock: { now: () => 1_000 } },
+    requestor: { name: 'hq', random, holds: defaultHolds, clock: { now: () => 1_000 } },
     limits: defaultLimits,
     clock: { now: () => 1_000 },
     publishing: [{ directory: { name: NAME } as Directory, mapping, ...(own && { own }) }],
@@ -233,6 +237,78 @@ it('where a directory is only published from, an edit is settled as not taken, a
   const [one] = await conflicts();
   expect(one).toMatchObject({ about: 'own', editor: 'oslo', name: 'Anna', attribute: 'title', decided: 'directory' });
   expect(one!.because).toMatch(/people is only published from/);
+});
+
+it('of what is kept from a directory that is gone, the reason names the directory and no internal note', async () => {
+  await put('published', anna({ title: ['Clerk'] }), `kept:${NAME}`);
+  await proposed({ title: ['Boss'] }, { title: ['Clerk'] });
+  expect(await takeEdits(office(), signal)).toBe(1);
+  expect(asked).toEqual([]);
+  expect(await conflicts()).toMatchObject([
+    { directory: NAME, because: 'people is no longer read here; the entry stays published as it was' },
+  ]);
+});
+
+it('what is never taken is settled as not taken, and the rest of the edit is taken', async () => {
+  const takes = { default: 'owner-wins', attributes: { title: 'never' } } as const;
+  await proposed({ title: ['Boss'], mobile: ['2'] }, { title: ['Clerk'], mobile: ['1'] });
+  expect(await takeEdits(office(takes), signal)).toBe(1);
+  expect(asked[0]!.changes.map(({ attribute }) => attribute)).toEqual(['x-mobile']);
+  expect(await published()).toEqual({ title: 'Clerk', settled: 1 });
+  expect(await conflicts()).toMatchObject([
+    { attribute: 'title', decided: 'directory', because: 'takes: never, of people' },
+  ]);
+});
+
+/** Edits by oslo of the titles of so many own entries. */
+async function manyProposed(count: number): Promise<void> {
+  await store.transaction(async (tx) => saveOwn(tx, { ...(await loadOwn(tx)), seq: 1 + count }));
+  for (let i = 0; i < count; i++) {
+    const own = deriveEntryId('hq', 'x', Buffer.from(`person ${i}`));
+    const dn = `cn=Person ${i},dc=x`;
+    await put('published', { ...anna({ title: ['Clerk'] }), id: own }, NAME, 2 + i);
+    await store.transaction((tx) => tx.putAssociations(NAME, [{ id: own, dn, normalizedDn: normalizeDn(dn) }]));
+    const saw = attributesOf({ title: ['Clerk'] });
+    const values = attributesOf({ title: [] });
+    await put(
+      'replica',
+      encodeEdit('oslo', { target: own, bases: [baseOf(saw, ['title'])], values, serial: random(EDIT_SERIAL_BYTES) }),
+    );
+  }
+}
+
+it('edits of many entries at once wait for an approval, once for each such flood', async () => {
+  const target = { directory: { name: NAME }, firstWrite: 'allowed', both: {} } as Postoffice['subscribing'][number];
+  const both = { ...office(), subscribing: [target] };
+  const waiting = () => store.read((tx) => heldEdits(tx, both));
+  await manyProposed(11);
+  expect(await takeEdits(both, signal)).toBe(0);
+  expect(asked).toEqual([]);
+  expect(await waiting()).toMatchObject([{ directory: NAME, place: 'own', entries: 11, sinceMs: 1_000 }]);
+  expect(told.map(({ text }) => text)).toEqual([
+    expect.stringMatching(/11 entries .*the limit is 10 and 5 %.*dirpost approve people/),
+  ]);
+  expect(await store.transaction((tx) => approveEdits(tx, NAME))).toEqual({ container: 0, own: 11 });
+  answer = { result: 'later', code: 'busy' };
+  expect(await takeEdits(both, signal)).toBe(0);
+  answer = { result: 'written' };
+  expect(await takeEdits(both, signal)).toBe(11);
+  expect(await waiting()).toEqual([]);
+  expect(asked).toHaveLength(22);
+});
+
+it('edits of few entries, and of few among many, are taken at once', async () => {
+  await manyProposed(10);
+  expect(await takeEdits(office(), signal)).toBe(10);
+  const read = { published: 1_000 } as DirectoryState['read'];
+  await store.close();
+  store = createMemoryStore();
+  await prepare();
+  await store.transaction((tx) =>
+    saveDirectoryState(tx, { name: NAME, lastReadMs: 1, lastCompleteMs: 1, read, readProblem: null, write: null }),
+  );
+  await manyProposed(12);
+  expect(await takeEdits(office(), signal)).toBe(12);
 });
 
 it('what the directory refuses is settled as not taken, with its code', async () => {

@@ -12,6 +12,7 @@ import {
   decodeEntry,
   DirpostError,
   type Entry,
+  keptFrom,
   loadOwn,
   pendingEdits,
   type PendingEdit,
@@ -26,6 +27,7 @@ import { describe } from '../explain/find.ts';
 import { mayBeWritten } from '../first-write.ts';
 import type { Postoffice, PublishingDirectory } from '../postoffice.ts';
 import { type Conflict, loadConflicts, type NewConflict, recordConflicts, saveConflict } from './conflicts.ts';
+import { type EditsAtOnce, haveGone, holdIfMany, mayBeMany, tellHeld } from './held-edits.ts';
 import { recorded } from './values.ts';
 
 /** Edits in one step. */
@@ -51,8 +53,10 @@ interface Judged {
 export async function takeEdits(postoffice: Postoffice, signal: AbortSignal): Promise<number> {
   const { store, requestor } = postoffice;
   const counts: Counts = { settled: 0, taken: 0, lost: 0 };
+  const held = await holdMany(postoffice);
   // Who waits for an administrator holds up nobody behind him.
-  for (let after: number | null = 0; after !== null; ) after = await takeSome(postoffice, after, counts, signal);
+  for (let after: number | null = 0; after !== null; )
+    after = await takeSome(postoffice, { after, held }, counts, signal);
   await store.transaction((tx) => sweepSettled(tx, requestor));
   if (counts.settled > 0) tell(postoffice, counts);
   return counts.settled;
@@ -65,18 +69,48 @@ interface Counts {
   lost: number;
 }
 
-/** Those behind `after`; where the next begin, null: there are none. Adds to `counts`. */
+/** Directories of which others would change so many entries at once that it waits for an approval. */
+async function holdMany(postoffice: Postoffice): Promise<Set<string>> {
+  const { store } = postoffice;
+  const changed = new Map<string, Set<string>>();
+  for (const { directory, own } of postoffice.publishing) if (own !== undefined) changed.set(directory.name, new Set());
+  const held = new Set<string>();
+  if (changed.size === 0) return held;
+  for (let after: number | null = 0; after !== null; ) {
+    const from: number = after;
+    const { judged, next } = await store.read((tx) => judgeSome(tx, postoffice, from));
+    for (const one of judged.filter(mayBeHeld)) changed.get(one.directory)?.add(hex(one.entry.id));
+    after = next;
+  }
+  for (const [directory, { size }] of changed) {
+    const atOnce = await store.read(async (tx) => {
+      const { read } = await loadDirectoryState(tx, directory);
+      const edits: EditsAtOnce = { directory, place: 'own', entries: size, of: read?.published ?? 0 };
+      return (await mayBeMany(tx, postoffice, edits)) ? edits : null;
+    });
+    if (atOnce === null) continue;
+    const waiting = await store.transaction((tx) => holdIfMany(tx, postoffice, atOnce));
+    if (waiting === null) continue;
+    held.add(directory);
+    tellHeld(postoffice, waiting, 'T3');
+  }
+  return held;
+}
+
+/** Nobody here has looked at what it would write. */
+function mayBeHeld({ take, isWanted }: Judged): boolean {
+  return take.length > 0 && !isWanted;
+}
+
+/** Those behind `after`, but of directories in `held`; where the next begin, null: there are none. Adds to `counts`. */
 async function takeSome(
   postoffice: Postoffice,
-  after: number,
+  { after, held }: { after: number; held: Set<string> },
   counts: Counts,
   signal: AbortSignal,
 ): Promise<number | null> {
-  const { judged, next } = await postoffice.store.read(async (tx) => {
-    // An older copy of this postoffice knows nothing of what is published.
-    const { stopped } = await loadOwn(tx);
-    return stopped === null ? judgeSome(tx, postoffice, after) : { judged: [], next: null };
-  });
+  const { judged: all, next } = await postoffice.store.read((tx) => judgeSome(tx, postoffice, after));
+  const judged = all.filter((one) => !(held.has(one.directory) && mayBeHeld(one)));
   for (const source of new Set(judged.map((one) => one.source))) {
     const ofThis = judged.filter((one) => one.source === source);
     const outcomes = await amendAll(postoffice, source, ofThis, signal);
@@ -105,6 +139,8 @@ async function judgeSome(
   postoffice: Postoffice,
   after: number,
 ): Promise<{ judged: Judged[]; next: number | null }> {
+  // An older copy of this postoffice knows nothing of what is published.
+  if ((await loadOwn(tx)).stopped !== null) return { judged: [], next: null };
   const pending = await pendingEdits(tx, MOST_AT_ONCE, undefined, after);
   const next = pending.length < MOST_AT_ONCE ? null : pending.at(-1)!.number;
   if (pending.length === 0) return { judged: [], next };
@@ -117,9 +153,12 @@ async function judgeSome(
   for (const [i, one] of pending.entries()) {
     const row = rows[i];
     if (row?.bytes == null) continue;
-    const directory = row.note ?? '';
+    const kept = keptFrom(row.note);
+    const directory = kept ?? row.note ?? '';
     const [association] = await tx.associationsById(directory, [row.id]);
-    const source = postoffice.publishing.find((known) => known.directory.name === directory);
+    // One that is configured by that name may have nothing to do with what is kept.
+    const source =
+      kept === null ? postoffice.publishing.find((known) => known.directory.name === directory) : undefined;
     if (source?.own !== undefined && !(await isApproved(tx, postoffice, directory))) continue;
     const about = { pending: one, entry: decodeEntry(row.bytes), directory, dn: association?.dn ?? null, source };
     judged.push({ ...about, ...judge(one, about, wanted) });
@@ -146,12 +185,18 @@ function judge(
   for (const attribute of [...take, ...lost]) {
     const own = source?.own;
     if (own === undefined || dn === null) {
-      refuse(attribute, `${directory} is only published from; direction: both would take it`);
+      refuse(attribute, notWritten(directory, source));
       continue;
     }
     const place = own.sourceOf(attribute);
     if ('reason' in place) {
       refuse(attribute, place.reason);
+      continue;
+    }
+    const settled = ofThis.find((one) => one.attribute === attribute)?.wanted;
+    const policy = settled === undefined ? policyFor(own.takes, attribute) : wantedPolicy[settled];
+    if (policy === 'never') {
+      refuse(attribute, `takes: never, of ${directory}`);
       continue;
     }
     const before = present.get(attribute) ?? [];
@@ -160,8 +205,6 @@ function judge(
       judged.take.push(asBefore);
       continue;
     }
-    const settled = ofThis.find((one) => one.attribute === attribute)?.wanted;
-    const policy = settled === undefined ? policyFor(own.takes, attribute) : wantedPolicy[settled];
     if (policy === 'editor-wins') judged.take.push({ ...asBefore, before: null });
     else if (policy === 'owner-wins') refuse(attribute, settled === undefined ? 'owner-wins' : 'an administrator');
     else judged.waiting.push(attribute);
@@ -169,6 +212,13 @@ function judge(
   // One answer for the whole edit.
   if (judged.waiting.length > 0) judged.take = [];
   return judged;
+}
+
+function notWritten(directory: string, source: PublishingDirectory | undefined): string {
+  if (source === undefined)
+    return `${directory || 'its directory'} is no longer read here; the entry stays published as it was`;
+  if (source.own === undefined) return `${directory} is only published from; direction: both would take it`;
+  return `it is not known where the entry stands in ${directory}`;
 }
 
 const wantedPolicy = { directory: 'owner-wins', network: 'editor-wins' } as const;
@@ -230,6 +280,7 @@ async function settle(
       : [...judged.lost, ...judged.take.map(({ attribute }) => ({ attribute, because }))];
     const take = isTaken ? judged.take.map(({ attribute }) => attribute) : [];
     const { pending } = judged;
+    if (mayBeHeld(judged)) await haveGone(tx, { directory: judged.directory, place: 'own' }, 1);
     await settleEdit(tx, requestor, { target: pending.edit.target, hash: pending.hash, take });
     await tx.removeDocument(differsDocument(judged));
     const overruled = judged.take.filter(({ before }) => before === null && isTaken);

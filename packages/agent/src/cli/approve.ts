@@ -12,6 +12,7 @@ import {
   loadOwn,
   type StoreTx,
 } from '@dirpost/core';
+import { type ApprovedEdits, approveEdits, heldEdits, heldEditsWords } from '../both/held-edits.ts';
 import { loadDirectoryState } from '../directory-state.ts';
 import { mayBeWritten, waitingFirstWrites } from '../first-write.ts';
 import {
@@ -51,9 +52,18 @@ interface Approved {
   first: string | null;
   /** Entries that are linked with what a directory has already. */
   matches: number;
+  /** Entries of which there were too many edits at once. */
+  edits: ApprovedEdits;
 }
 
-const nothing = (): Approved => ({ read: {}, server: 0, replica: 0, first: null, matches: 0 });
+const nothing = (): Approved => ({
+  read: {},
+  server: 0,
+  replica: 0,
+  first: null,
+  matches: 0,
+  edits: { container: 0, own: 0 },
+});
 
 export async function approveCommand(
   call: Invocation,
@@ -80,7 +90,7 @@ export async function approveCommand(
     );
     const done = count(approved) > 0 || approved.first !== null;
     if (!done && owner !== undefined) throw await nothingOf(postoffice, owner);
-    const isWritten = approved.replica + approved.matches > 0 || approved.first !== null;
+    const isWritten = approved.replica + approved.matches + approved.edits.own > 0 || approved.first !== null;
     const unwritten = isWritten ? await write(call, postoffice, approved.matches > 0) : 0;
     const left = await postoffice.store.read((tx) => heldHere(tx, postoffice));
     call.screen.data({ approved, unwritten, held: left });
@@ -93,18 +103,23 @@ export async function approveCommand(
 async function explain(call: Invocation): Promise<ExitCode> {
   return withAgent(call, { readOnly: true, quiet: true }, async ({ postoffice }) => {
     const { screen } = call;
-    const { groups, firstWrites } = await postoffice.store.read(async (tx) => ({
+    const { groups, firstWrites, edits } = await postoffice.store.read(async (tx) => ({
       groups: await heldGroups(tx),
+      edits: await heldEdits(tx, postoffice),
       firstWrites: await waitingFirstWrites(tx, postoffice),
     }));
     for (const one of firstWrites) screen.line(firstWriteWords(one));
+    for (const one of edits) screen.line(heldEditsWords(one));
     for (const group of groups) {
       const effects = measuredEffects(group.holding, postoffice.requestor.holds);
       const words = effects.map(heldEffectWords);
       screen.line(`${groupWords(group, postoffice)} (${group.place}): ${words.join(', ')}`);
     }
     if (groups.length > 0) screen.line('Each entry, and since when: dirpost held');
-    const is = groups.length + firstWrites.length === 0 ? 'Nothing is held here.' : 'Nothing was approved: say what.';
+    const is =
+      groups.length + firstWrites.length + edits.length === 0
+        ? 'Nothing is held here.'
+        : 'Nothing was approved: say what.';
     throw new DirpostError('wrong-use', is, { hint: CHOICES });
   });
 }
@@ -118,6 +133,7 @@ async function approveNamed(tx: StoreTx, postoffice: Postoffice, name: string): 
   } else if (target === undefined) {
     throw unknownDirectory(postoffice, name);
   }
+  approved.edits = await approveEdits(tx, name);
   return approved;
 }
 
@@ -165,8 +181,8 @@ async function write({ screen, signal }: Invocation, postoffice: Postoffice, aga
   return unwritten;
 }
 
-function count({ read, server, replica, matches }: Approved): number {
-  return Object.values(read).reduce((sum, one) => sum + one, server + replica + matches);
+function count({ read, server, replica, matches, edits }: Approved): number {
+  return Object.values(read).reduce((sum, one) => sum + one, server + replica + matches + edits.container + edits.own);
 }
 
 interface Done {
@@ -177,7 +193,7 @@ interface Done {
 }
 
 function tell({ screen }: Invocation, { approved, unwritten, left, directory }: Done): void {
-  const { read, server, replica, first, matches } = approved;
+  const { read, server, replica, first, matches, edits } = approved;
   for (const [name, entries] of Object.entries(read)) {
     if (entries === 0) continue;
     screen.line(`Approved: effects on ${entryWords(entries)} of ${name}. They apply with the next read: dirpost sync`);
@@ -194,6 +210,11 @@ function tell({ screen }: Invocation, { approved, unwritten, left, directory }: 
     screen.line(
       `Approved: ${entryWords(matches)} of the network ${matches === 1 ? 'is' : 'are'} linked with what is there. ${written}`,
     );
+  }
+  if (edits.own > 0) screen.line(`Approved: edits by others of ${entryWords(edits.own)} of ${directory}.`);
+  if (edits.container > 0) {
+    const what = `Approved: what was changed by hand of ${entryWords(edits.container)} in the container of ${directory}.`;
+    screen.line(`${what} It goes to the owners with: dirpost sync`);
   }
   const later = unwritten > 0 ? 'It could not be written now, see above.' : 'From now on it is written by itself.';
   if (first !== null) screen.line(`Approved: the first write into ${first}. ${later}`);

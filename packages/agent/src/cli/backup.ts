@@ -1,5 +1,5 @@
 /** `dirpost backup`: what cannot be had back from the others, sealed in a new file; an agent may be running. */
-import { resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { DirpostError } from '@dirpost/core';
 import { type AgeLock, ParsedKeys, recoveryFingerprint, recoveryRecipient } from '@dirpost/message';
 import { type BackedUpFile, backUpPlainly, backUpSealed } from '../backup.ts';
@@ -33,11 +33,12 @@ export async function backup(call: Invocation, target: string, options: BackupCo
   };
   const { postoffice } = configuration;
   if (options.plain === true) {
-    const files = await backUpPlainly(source, path, how);
-    screen.data({ postoffice, folder: path, sealedFor: null, bytes: sum(files), files });
+    const { files, leftOut } = await backUpPlainly(source, path, how);
+    screen.data({ postoffice, folder: path, sealedFor: null, bytes: sum(files), files, leftOut });
     screen.line(`${postoffice} is backed up in ${path}: ${counted(files.length, 'file')}, ${bytes(sum(files))}.`);
     screen.facts(contents(files));
     screen.line('It holds private keys, and is not sealed: keep it where nobody but you can read it.');
+    for (const file of leftOut) screen.line(`Not in it: ${file}, which is no file of dirpost.`);
     return EXIT.done;
   }
   const { lock, sealedFor, opener } = await lockFor(call, configuration, options);
@@ -48,7 +49,7 @@ export async function backup(call: Invocation, target: string, options: BackupCo
   );
   screen.facts(contents(made.files));
   screen.line(`To open it takes ${opener}. Without that nobody can, dirpost neither.`);
-  for (const file of made.leftOut) screen.line(`Not in it: ${file}, which the configuration names elsewhere.`);
+  for (const file of made.leftOut) screen.line(`Not in it: ${file}, ${whyLeftOut(configuration, file)}.`);
   return EXIT.done;
 }
 
@@ -113,6 +114,11 @@ async function recoveryKeyOf({ role, server, dataFolder }: Configuration) {
       hint: 'Seal it by a passphrase: --passphrase, --passphrase-file FILE or --passphrase-command COMMAND.',
     },
   );
+}
+
+function whyLeftOut({ dataFolder }: Configuration, file: string): string {
+  const isOurs = ['peers', 'invitations'].includes(relative(dataFolder, dirname(file)));
+  return isOurs ? 'which is no file of dirpost' : 'which the configuration names elsewhere';
 }
 
 /** Folders in one line each. */

@@ -6,16 +6,17 @@ import type { Configuration } from '../config/load.ts';
 import { openLdap, secretFilesOf } from '../open-ldap.ts';
 import type { Invocation } from './command.ts';
 import type { Finding } from './findings.ts';
+import { leftOutFindings } from './left-out.ts';
 import { secretFindings } from './check-secrets.ts';
 
 /** Throws DirpostError where no server answers, or none lets this account in. */
 export async function ldapFindings(
-  { signal }: Invocation,
-  { limits }: Configuration,
+  call: Invocation,
+  configuration: Configuration,
   directory: PublishLdap | SubscribeLdap,
 ): Promise<Finding[]> {
   const what = directory.name;
-  const facts = await openLdap(directory, limits).facts(signal);
+  const facts = await openLdap(directory, configuration.limits).facts(call.signal);
   const line = facts.tls === null ? 'not encrypted' : facts.tls;
   const connected: Finding = {
     what,
@@ -35,6 +36,7 @@ export async function ldapFindings(
       ...leaversFinding(directory, facts),
     );
     found.push(...unknownTo(what, facts), ...byHandFinding(directory));
+    found.push(...(await leftOutFindings(call, configuration, what)));
   }
   return [...found, ...lacking(what, facts), ...(await secretFindings(what, isSecond ? [] : secretFilesOf(directory)))];
 }

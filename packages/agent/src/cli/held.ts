@@ -13,6 +13,7 @@ import {
   shownBytes,
   type StoreTx,
 } from '@dirpost/core';
+import { type HeldEdits, heldEdits, heldEditsWords, unwantedEditsWords } from '../both/held-edits.ts';
 import { describe } from '../explain/find.ts';
 import { type FirstWrite, waitingFirstWrites } from '../first-write.ts';
 import {
@@ -74,18 +75,19 @@ export async function held(call: Invocation, { place, owner, limit }: HeldOption
       const firstWrites = await waitingFirstWrites(tx, postoffice);
       const waiting = await waitingMatches(tx, postoffice);
       const matches = await namedMatches(tx, postoffice, screen.json ? Infinity : most);
+      const edits = await heldEdits(tx, postoffice);
       const groups = (await heldGroups(tx)).filter((group) => places.includes(group.place) && isOf(group, owner));
       const tallies = new Tallies(groups, most);
       const lines = eachLine(tx, places, owner);
-      if (screen.json) await stream(screen, { postoffice, firstWrites, matches, tallies, lines });
+      if (screen.json) await stream(screen, { postoffice, firstWrites, matches, edits, tallies, lines });
       else {
         for await (const line of lines) tallies.add(line);
         const { heldAtServer } = await loadOwn(tx);
         // The server's own requestor would tell it twice.
         const atServer = postoffice.server === null ? heldAtServer : 0;
-        show(screen, tallies, postoffice, { firstWrites, waiting, matches, heldAtServer: atServer, owner });
+        show(screen, tallies, postoffice, { firstWrites, waiting, matches, edits, heldAtServer: atServer, owner });
       }
-      return tallies.entries + firstWrites.length + waiting.length > 0 ? EXIT.held : EXIT.done;
+      return tallies.entries + firstWrites.length + waiting.length + edits.length > 0 ? EXIT.held : EXIT.done;
     }),
   );
 }
@@ -173,14 +175,19 @@ interface Told {
   postoffice: Postoffice;
   firstWrites: FirstWrite[];
   matches: NamedMatch[];
+  edits: HeldEdits[];
   tallies: Tallies;
   lines: AsyncIterable<HeldLine>;
 }
 
 /** One document, in which no more than a line is held in memory. */
-async function stream(screen: Screen, { postoffice, firstWrites, matches, tallies, lines }: Told): Promise<void> {
+async function stream(
+  screen: Screen,
+  { postoffice, firstWrites, matches, edits, tallies, lines }: Told,
+): Promise<void> {
   const [name, waiting, linked] = [postoffice.name, firstWrites, matches].map((value) => printableJson(value));
-  screen.raw(`{\n"postoffice": ${name},\n"firstWrites": ${waiting},\n"matches": ${linked},\n"entries": [`);
+  screen.raw(`{\n"postoffice": ${name},\n"firstWrites": ${waiting},\n"matches": ${linked},\n`);
+  screen.raw(`"heldEdits": ${printableJson(edits)},\n"entries": [`);
   let between = '\n';
   for await (const line of lines) {
     tallies.add(line);
@@ -199,11 +206,12 @@ async function stream(screen: Screen, { postoffice, firstWrites, matches, tallie
 }
 
 function show(screen: Screen, tallies: Tallies, postoffice: Postoffice, more: Shown): void {
-  const { firstWrites, waiting, matches, heldAtServer, owner } = more;
+  const { firstWrites, waiting, matches, edits, heldAtServer, owner } = more;
   for (const one of firstWrites) screen.line(firstWriteWords(one));
   if (firstWrites.length > 0) screen.line('  What would be written shows: dirpost preview');
   for (const line of waiting.flatMap(waitingWords)) screen.line(line);
   screen.table(matches, matchColumns);
+  for (const one of edits) for (const line of [heldEditsWords(one), `  ${unwantedEditsWords(one)}`]) screen.line(line);
   for (const group of tallies.groups) showGroup(screen, tallies.of(group), group, postoffice, owner);
   if (tallies.approved > 0) {
     screen.line(`Approved, and done with the next read (dirpost sync): effects on ${entryWords(tallies.approved)}.`);
@@ -212,7 +220,7 @@ function show(screen: Screen, tallies: Tallies, postoffice: Postoffice, more: Sh
     screen.line();
     screen.line('If it is a mistake, mend its cause: what is held goes by itself with the next read or update.');
     screen.line('If it is meant: dirpost approve --all, or --owner NAME, or --entry ID-OR-DN');
-  } else if (firstWrites.length + waiting.length === 0 && tallies.approved === 0) {
+  } else if (firstWrites.length + waiting.length + edits.length === 0 && tallies.approved === 0) {
     screen.line(owner === undefined ? 'Nothing is held here.' : `Nothing of ${owner} is held here.`);
   }
   if (heldAtServer > 0) {
@@ -233,6 +241,7 @@ export const matchColumns: Column<NamedMatch>[] = [
 interface Shown {
   waiting: WaitingMatches[];
   matches: NamedMatch[];
+  edits: HeldEdits[];
   firstWrites: FirstWrite[];
   heldAtServer: number;
   owner: string | undefined;

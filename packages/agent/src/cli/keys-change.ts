@@ -9,7 +9,7 @@ import { fingerprint, MAX_OVERLAP_MS, parseRecoveryKey, publicKeys } from '@dirp
 import { announceWhereDue, OVERLAP_MS, unaware } from '../announcing.ts';
 import { parseDuration } from '../config/units.ts';
 import { requireJoining } from '../joining/enrol.ts';
-import { keyFilePath, loadKeys, protectKeys, replaceKeys, rollKeys } from '../keys.ts';
+import { keyFilePath, loadKeys, protectKeys, replaceKeys, rollKeys, wouldBeLost } from '../keys.ts';
 import { loadPeers } from '../peers.ts';
 import { placeOf } from '../sealed-keys.ts';
 import { sendOutgoing } from '../send.ts';
@@ -21,12 +21,15 @@ import { secretFor } from './typed-secret.ts';
 interface RollOptions {
   overlap?: string;
   postQuantum?: boolean;
+  /** Also where branches would be lost. */
+  force?: boolean;
 }
 
-export async function keysRoll(call: Invocation, { overlap, postQuantum }: RollOptions): Promise<ExitCode> {
+export async function keysRoll(call: Invocation, { overlap, postQuantum, force }: RollOptions): Promise<ExitCode> {
   if (call.running === null) {
     const { postoffice: name, role, server, dataFolder } = await configurationOf(call);
-    const { announced } = await loadKeys(dataFolder);
+    const before = await loadKeys(dataFolder);
+    const { announced } = before;
     const peers = await loadPeers(dataFolder);
     // By the keys before it is let in: only one roll-over at a time can be under way.
     if (role === 'requestor' && announced !== undefined && peers.get(server)?.heard !== announced.serial) {
@@ -34,6 +37,17 @@ export async function keysRoll(call: Invocation, { overlap, postQuantum }: RollO
         retry: 'later',
         hint: 'Run dirpost sync, and wait for the answer; then roll over again. Nothing was changed.',
       });
+    }
+    const lost = role === 'server' && force !== true ? wouldBeLost(before, peers.values()) : [];
+    if (lost.length > 0) {
+      throw new DirpostError(
+        'wrong-use',
+        `These could not follow a further roll-over of ${name}: ${lost.join(', ')}.`,
+        {
+          retry: 'later',
+          hint: 'They have not heard of the last ones. Let them exchange messages with this server first (dirpost keys shows who knows); or lose them with --force: they have to join anew. Nothing was changed.',
+        },
+      );
     }
     const hybrid = postQuantum === true ? { hybrid: true } : {};
     await rollKeys(dataFolder, { name, overlapMs: overlapOf(overlap), nowMs: Date.now(), ...hybrid });

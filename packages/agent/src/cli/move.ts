@@ -7,7 +7,7 @@ import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { checkServerUrl, fileError, readBounded, writeDurably } from '@dirpost/adapters';
 import { DirpostError, isMailAddress, type Transport } from '@dirpost/core';
-import type { AnnouncedKeys } from '@dirpost/message';
+import { type AnnouncedKeys, MAX_ADDRESS_BYTES, MAX_CERTIFICATE_BYTES } from '@dirpost/message';
 import { openAgent } from '../agent.ts';
 import { announceWhereDue, unaware } from '../announcing.ts';
 import type { Configuration } from '../config/load.ts';
@@ -17,7 +17,8 @@ import { MOVED_AWAY_FILE } from '../moved-away.ts';
 import { sendOutgoing } from '../send.ts';
 import { configurationOf, EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 
-const MAX_CERTIFICATE_BYTES = 256 * 1024;
+/** PEM, with words around it, or a chain of which the first counts. */
+const MAX_CERTIFICATE_FILE_BYTES = 256 * 1024;
 const ANNOUNCE_EVERY_MS = 60_000;
 
 interface MoveOptions {
@@ -49,6 +50,8 @@ async function announce(call: Invocation, { dataFolder }: Configuration, options
     if (certificate === undefined) return;
     throw new DirpostError('wrong-use', '--certificate belongs to an address: give --http, too.');
   }
+  checkLength('--http', http);
+  checkLength('--mail', mail);
   if (http !== undefined) checkServerUrl(http);
   if (mail !== undefined && !isMailAddress(mail)) {
     throw new DirpostError('wrong-use', `${JSON.stringify(mail.slice(0, 80))} is not a mail address.`);
@@ -64,16 +67,30 @@ async function announce(call: Invocation, { dataFolder }: Configuration, options
   if (JSON.stringify(addresses) !== JSON.stringify(before)) await announceAnew(dataFolder, { addresses }, Date.now());
 }
 
+/** Receivers take no longer one. */
+function checkLength(option: string, address: string | undefined): void {
+  if (address === undefined || Buffer.byteLength(address) <= MAX_ADDRESS_BYTES) return;
+  throw new DirpostError('wrong-use', `The address of ${option} is longer than ${MAX_ADDRESS_BYTES} octets.`);
+}
+
 /** DER in base64 of a certificate that is its own authority; undefined for one that an authority vouches for. */
 async function certificateIn(path: string): Promise<string | undefined> {
   let certificate: X509Certificate;
   try {
-    certificate = new X509Certificate(await readBounded(path, MAX_CERTIFICATE_BYTES));
+    certificate = new X509Certificate(await readBounded(path, MAX_CERTIFICATE_FILE_BYTES));
   } catch (error) {
     if (error instanceof DirpostError) throw error;
     throw new DirpostError('wrong-use', `${path} holds no certificate.`, { cause: error });
   }
-  return certificate.issuer === certificate.subject ? certificate.raw.toString('base64') : undefined;
+  if (certificate.issuer !== certificate.subject) return undefined;
+  if (certificate.raw.length > MAX_CERTIFICATE_BYTES) {
+    throw new DirpostError(
+      'wrong-use',
+      `The certificate in ${path} has ${certificate.raw.length} octets; an announcement has room for ${MAX_CERTIFICATE_BYTES}.`,
+      { hint: 'Make one with fewer names, or have one made by a public authority: then it need not be announced.' },
+    );
+  }
+  return certificate.raw.toString('base64');
 }
 
 async function show(call: Invocation): Promise<ExitCode> {

@@ -17,6 +17,7 @@ import { decide, lookInto } from '../match-target.ts';
 import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
 import { type NamedMatch, namedMatches } from '../waiting-matches.ts';
 import type { Invocation } from './command.ts';
+import { LeftOutCounts } from './left-out.ts';
 import type { WriteCounts } from './preview.ts';
 
 /** So many are compared; a preview of more is for nobody to read. */
@@ -38,17 +39,20 @@ export async function previewEntries(
   const { planned, more, matches } = await planOf(postoffice, target, found);
   const counts: WriteCounts = { directory: directory.name, add: 0, modify: 0, delete: 0, rename: 0, refused: 0, more };
   const changes: NonNullable<WriteCounts['changes']> = [];
-  for await (const { dn, action, records, code, reason } of directory.preview(
+  const leftOut = new LeftOutCounts();
+  for await (const { dn, action, records, code, reason, ...rest } of directory.preview(
     await shown(postoffice, target, planned, signal),
     signal,
   )) {
+    for (const name of rest.leftOut) leftOut.count(name);
     if (action !== 'nothing') counts[action] = (counts[action] ?? 0) + 1;
     if (action !== 'nothing' && changes.length < MOST_NAMED) {
       changes.push({ dn, action, ...(code !== undefined && { code, reason: reason ?? '' }) });
     }
     if (ldif && records.length > 0) screen.raw(formatLdif(records, { version: false }));
   }
-  return { ...counts, changes, matches };
+  if (ldif) for (const line of leftOut.comments(directory.name)) screen.raw(line);
+  return { ...counts, changes, matches, leftOut: leftOut.all() };
 }
 
 /** Of both ways: without what was set by hand and stays. */

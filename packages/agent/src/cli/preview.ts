@@ -8,6 +8,7 @@ import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { previewEntries } from './preview-ldap.ts';
 import { matchColumns } from './held.ts';
 import type { Column, Screen } from './screen.ts';
+import { type LeftOut, leftOutColumns } from './left-out.ts';
 import type { NamedMatch } from '../waiting-matches.ts';
 
 export interface WriteCounts {
@@ -20,6 +21,8 @@ export interface WriteCounts {
   refused?: number;
   /** Changes that were not compared with what stands there: there are too many. */
   more?: number;
+  /** Attributes that the directory has no place for, and of how many of these entries. */
+  leftOut?: LeftOut[];
   /** Why it could not be compared with what stands there. */
   problem?: string;
   /** Some of them. */
@@ -127,6 +130,10 @@ function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
   screen.table(
     writes.flatMap(({ matches = [] }) => matches),
     matchColumns,
+  );
+  screen.table(
+    writes.flatMap(({ directory, leftOut = [] }) => leftOut.map((one) => ({ directory, ...one }))),
+    leftOutColumns,
   );
   for (const { directory, more = 0 } of writes) {
     if (more > 0) screen.line(`${directory}: ${more} more changes are not shown here.`);

@@ -4,9 +4,10 @@ import { readBounded } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import { type AgeKey, ParsedKeys, parseRecoveryKey, recoveryIdentity } from '@dirpost/message';
 import { needsPassphrase, restore, type Restored } from '../restore.ts';
+import type { RestoredPeer } from '../restored-trust.ts';
 import { PASSPHRASE_ENV } from './backup.ts';
 import { EXIT, type ExitCode, type Invocation } from './command.ts';
-import { time } from './screen.ts';
+import { type Screen, time } from './screen.ts';
 import { secretFor } from './typed-secret.ts';
 
 export const RECOVERY_KEY_ENV = 'DIRPOST_RECOVERY_KEY';
@@ -44,6 +45,10 @@ export async function restoreCommand(
     incarnation: life.own,
     serverIncarnation: life.server,
     kept,
+    fingerprint: restored.fingerprint,
+    peers: restored.peers,
+    compared: restored.isCompared,
+    invitations: { open: restored.invitations, void: restored.voidsInvitations },
   });
   show(call, restored);
   return EXIT.done;
@@ -81,6 +86,7 @@ function show({ screen, configFile }: Invocation, { manifest, configuration, ...
     ...(restored.aside === null ? [] : ([['kept aside', restored.aside]] satisfies [string, string][])),
   ]);
   for (const path of restored.kept) screen.line(`${path} was there already, and stays as it is.`);
+  showTrust(screen, { manifest, ...restored });
   screen.line();
   screen.line(
     'See that no other copy of it runs anywhere. Next: dirpost check; then start the agent, or dirpost sync.',
@@ -90,4 +96,51 @@ function show({ screen, configFile }: Invocation, { manifest, configuration, ...
       ? 'It asks its branches for what the backup does not know. Until a branch has answered nobody of that branch is removed anywhere. After two cycles of every branch all is as it was.'
       : 'It reads its directories and submits everything once; what it lacks of the others comes with the answer.',
   );
+}
+
+/** A backup is not authenticated, and knows nothing of what was taken back since: somebody has to look. */
+function showTrust(screen: Screen, restored: Omit<Restored, 'configuration'>): void {
+  const { manifest, peers, invitations, fingerprint } = restored;
+  screen.line();
+  screen.line('Whoever can replace a backup could have made this one. Compare, with the paper or by telephone:');
+  screen.table(
+    [
+      { name: `${manifest.postoffice} (this one)`, fingerprint: fingerprint ?? 'sealed, see: dirpost keys', state: '' },
+      ...peers.map((peer) => ({
+        name: peer.name,
+        fingerprint: peer.fingerprint ?? 'its file is damaged',
+        state: stateWords(peer),
+      })),
+    ],
+    [
+      { title: 'name', value: (row) => row.name },
+      { title: 'fingerprint', value: (row) => row.fingerprint },
+      { title: 'state', value: (row) => row.state },
+    ],
+  );
+  if (manifest.role === 'server') showRequestors(screen, restored);
+  if (invitations.length === 0) return;
+  screen.line(
+    restored.voidsInvitations
+      ? `Its invitations are void: ${invitations.join(', ')}. Who shall still join is invited again: dirpost invite NAME`
+      : `Its invitations are open as of ${time(manifest.madeMs)}: ${invitations.join(', ')}. Void again what was void: dirpost requestor remove NAME --keep-entries`,
+  );
+}
+
+function showRequestors(screen: Screen, { manifest, peers, aside, isCompared }: Omit<Restored, 'configuration'>): void {
+  const suspended = peers.filter(({ why }) => why !== null).map(({ name }) => name);
+  if (suspended.length > 0) {
+    screen.line(`Suspended, since what was here (${aside}) does not trust them: ${suspended.join(', ')}.`);
+    screen.line('  to part from one     dirpost requestor remove NAME --keep-entries | --withdraw-entries');
+    screen.line('  to let it come back  dirpost requestor resume NAME: the keys of the backup count again');
+  }
+  if (isCompared || peers.length === 0) return;
+  const names = peers.map(({ name }) => name).join(', ');
+  screen.line(`Its requestors are those as of ${time(manifest.madeMs)}: ${names}.`);
+  screen.line('Remove or suspend again who was since: dirpost requestor remove NAME …, dirpost requestor suspend NAME');
+}
+
+function stateWords({ suspended, why }: RestoredPeer): string {
+  if (!suspended) return '';
+  return why === null ? 'suspended' : `suspended: ${why}`;
 }

@@ -134,6 +134,7 @@ function addJoining(program: Command, run: Run): void {
     .description('take new keys, signed for by those before; the others follow by themselves')
     .option('--overlap <time>', 'how long those before are used, too', '30d')
     .option('--post-quantum', 'post-quantum hybrid ones')
+    .option('--force', 'also where branches could not follow any more, and would have to join anew')
     .action(run(async () => (await import('./keys-change.ts')).keysRoll));
   keys
     .command('protect')

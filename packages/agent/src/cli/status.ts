@@ -1,5 +1,6 @@
 /** `dirpost status`: where this postoffice stands, and on the server where every requestor stands. Gathered in status.ts. */
 import { conflictWords } from '../both/conflicts.ts';
+import { heldEditsWords } from '../both/held-edits.ts';
 import { said } from '../bounce-words.ts';
 import { clashWords, duplicateWords } from '../duplicates.ts';
 import { counted } from '../events.ts';
@@ -28,7 +29,7 @@ export async function status(call: Invocation): Promise<ExitCode> {
     if (gathered.server !== null) showServer(screen, gathered.server, gathered.nowMs);
     showRefused(screen, gathered);
     const { here, atServer, atRequestors } = gathered.held;
-    const waiting = gathered.firstWrites.length + gathered.matches.length;
+    const waiting = gathered.firstWrites.length + gathered.matches.length + gathered.heldEdits.length;
     return here + atServer + atRequestors + waiting > 0 ? EXIT.held : EXIT.done;
   });
 }
@@ -75,6 +76,7 @@ function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
   if (held.here > 0) screen.line(`  HELD: ${counted(held.here, 'entry')}. Look, and approve or not: dirpost held`);
   for (const one of firstWrites) screen.line(`  HELD: ${firstWriteWords(one)}`);
   for (const line of status.matches.flatMap(waitingWords)) screen.line(`  HELD: ${line}`);
+  for (const one of status.heldEdits) screen.line(`  HELD: ${heldEditsWords(one)}`);
   if (held.atServer > 0) {
     const { server } = postoffice.requestor;
     screen.line(`  HELD at the server: ${counted(held.atServer, 'entry')}. Look there, at ${server}: dirpost held`);

@@ -7,11 +7,11 @@ import { z } from 'zod';
 import { attributeName } from './fields.ts';
 
 const conflictPolicies = ['directory-wins', 'network-wins', 'no-change'] as const;
-const takePolicies = ['owner-wins', 'editor-wins', 'no-change'] as const;
+const takePolicies = ['owner-wins', 'editor-wins', 'no-change', 'never'] as const;
 
 /** Who wins where an attribute was changed by hand in the container. */
 export type ConflictPolicy = (typeof conflictPolicies)[number];
-/** Who wins where both the owner and an editor changed an attribute of an own entry. */
+/** Who wins where both the owner and an editor changed an attribute of an own entry; `never`: no edit of it is taken at all. */
 export type TakePolicy = (typeof takePolicies)[number];
 
 export interface ByAttribute<Policy> {
@@ -73,6 +73,6 @@ export const bothFields = {
   takes: byAttribute(takePolicies, 'owner-wins')
     .prefault('owner-wins')
     .describe(
-      'What becomes of edits by others of entries that are published from here, where the value has changed meanwhile, for all attributes or for each. `owner-wins`: the edit is not taken. `editor-wins`: it is taken all the same. `no-change`: it waits for `dirpost conflicts`.',
+      'What becomes of edits by others of entries that are published from here, where the value has changed meanwhile, for all attributes or for each (`{ default: owner-wins, title: never }`). `owner-wins`: the edit is not taken. `editor-wins`: it is taken all the same. `no-change`: it waits for `dirpost conflicts`. `never`: no edit of the attribute is taken, whether or not the value has changed.',
     ),
 };

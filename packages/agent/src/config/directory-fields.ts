@@ -1,5 +1,5 @@
 /** Settings that directories of several types share. */
-import { compileTemplate, defaultKinds, type EntryKind, type Exclusion } from '@dirpost/core';
+import { compileTemplate, defaultKinds, type EntryKind, type Exclusion, isSecret, secretIn } from '@dirpost/core';
 import { z } from 'zod';
 import { attributeName, complain, dn, filter, plainName, regularExpression } from './fields.ts';
 
@@ -73,6 +73,20 @@ export const templateOf = (columns: boolean) =>
     .regex(/[{}]/)
     .superRefine((text, context) => complain(context, () => compileTemplate(text, columns)));
 
+/** What it says with its line: a password goes out under no other name either. */
+export function refuseSecrets(given: Record<string, string | null>, context: z.core.$RefinementCtx): void {
+  for (const [target, source] of Object.entries(given)) {
+    const secret = source === null ? null : secretIn(source);
+    if (secret === null) continue;
+    const message = `takes values from ${secret}, which is a password, key or other secret: those are never published, under no other name either`;
+    context.addIssue({ code: 'custom', path: [target], message });
+  }
+}
+
+/** Everybody who gets an entry learns its key. */
+export const isNoSecret = (given: string): boolean => !isSecret(given);
+export const secretKeyRule = 'is a password, key or other secret, which is never published';
+
 export const mapping = z
   .record(
     attributeName,
@@ -80,9 +94,10 @@ export const mapping = z
       error: 'must be the name of an attribute, a template such as "{givenName} {sn}", or null to drop it',
     }),
   )
+  .superRefine(refuseSecrets)
   .default({})
   .describe(
-    'Mapping. Network attribute: the attribute here (renames it), a template ("{givenName} {sn|upper}"), or null (drops it). Attributes that are not named pass as they are, but never passwords and operational attributes.',
+    'Mapping. Network attribute: the attribute here (renames it), a template ("{givenName} {sn|upper}"), or null (drops it). Attributes that are not named pass as they are, but never passwords, keys and operational attributes; a mapping from a password or key is refused.',
   );
 
 /** Network attributes by which an entry that came under another key is known again. */

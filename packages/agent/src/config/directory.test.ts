@@ -104,6 +104,8 @@ describe('faults of directories', () => {
     [`${csv}, values: ";", delimiter: ";"`, /values: is the delimiter too/],
     [`${csv}, multiple: [mail]`, /multiple: needs `values`/],
     [`${csv}, attributes: { mail: "{E-mail|tirm}" }`, /there is no function tirm/],
+    [`${csv}, attributes: { title: "Password hash" }`, /attributes\.title: takes values from Password hash, which is/],
+    [`${csv}, attributes: { title: "{userPassword}" }`, /attributes\.title: takes values from userPassword, which is/],
     [`${csv}, base: "dc=x"`, /base: is for type: ldap or ldif or command only/],
     [`${csv}, columns: [mail]`, /columns: is for direction: subscribe only/],
     [`${csv}, colums: [mail]`, /is not a setting that dirpost knows/],

@@ -5,10 +5,13 @@ import {
   columnTitle,
   exclusionOf,
   firstWrite,
+  isNoSecret,
   kinds,
   mapping,
   match,
   name,
+  refuseSecrets,
+  secretKeyRule,
   space,
   templateOf,
   withSpace,
@@ -32,6 +35,7 @@ const selection = {
 /** Of directories that give entries with DNs and attributes of their own. */
 const entries = {
   key: attributeName
+    .refine(isNoSecret, secretKeyRule)
     .default('entryUUID')
     .describe(
       'The anchor: an attribute whose value an entry keeps for life, unique in this directory. Entry ids are derived from it.',
@@ -131,9 +135,11 @@ const publishCsv = z
     type: csv,
     path: filePath,
     direction: publish,
-    key: columnTitle.describe(
-      'The anchor: a column whose value an entry keeps for life, unique in this file, such as a personnel number. Entry ids are derived from it.',
-    ),
+    key: columnTitle
+      .refine(isNoSecret, secretKeyRule)
+      .describe(
+        'The anchor: a column whose value an entry keeps for life, unique in this file, such as a personnel number. Entry ids are derived from it.',
+      ),
     space,
     ...separated,
     values: valuesSeparator
@@ -165,6 +171,7 @@ const publishCsv = z
           error: 'must be the title of a column, a template such as "{First name} {Surname}", or null to drop it',
         }),
       )
+      .superRefine(refuseSecrets)
       .default({})
       .describe(
         'Mapping. Network attribute: a column as it is called in the header, a template of columns ("{First name} {Surname|upper}"), or null (drops it). A column that is called like a common LDAP attribute (mail, sn, givenName …) goes under that name without being named here; all other columns stay here.',

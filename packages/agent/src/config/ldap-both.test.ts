@@ -34,12 +34,12 @@ it('a directory of both ways is two that share name and connection, and its cont
 
 it('policies are for all attributes or for each, and only what they name is looked at', () => {
   const [, { both: ways }] = parsed(
-    ', conflicts: { default: network-wins, telephoneNumber: directory-wins }, edits: [Mobile, telephoneNumber], takes: { mobile: no-change }',
+    ', conflicts: { default: network-wins, telephoneNumber: directory-wins }, edits: [Mobile, telephoneNumber], takes: { mobile: no-change, Title: never }',
   );
   expect(ways).toMatchObject({
     conflicts: { default: 'network-wins', attributes: { telephonenumber: 'directory-wins' } },
     edits: ['mobile', 'telephonenumber'],
-    takes: { default: 'owner-wins', attributes: { mobile: 'no-change' } },
+    takes: { default: 'owner-wins', attributes: { mobile: 'no-change', title: 'never' } },
     watched: ['mobile', 'telephonenumber'],
   });
 });
@@ -54,12 +54,20 @@ it('everything that may be written is looked at where the network does not win b
 
 it.each([
   [both(', edits: [userPassword]'), 'directories[0].edits[0]: userpassword: is never written'],
+  [
+    both(', edits: ["userCertificate;binary"]'),
+    'directories[0].edits[0]: usercertificate;binary: is taken by no owner: servers let people in by their certificates',
+  ],
   [both(', conflicts: { member: no-change }'), 'directories[0].conflicts: member: changes of it by hand are not seen'],
   [
     both(', edits: [title], policies: { title: merge }'),
     'directories[0].edits[0]: title: has the policy merge, by which it is not all the network’s; take it out of one',
   ],
   [both('', 'ou=oslo,ou=network,dc=x'), 'directories[0].base: lies in the container, of which nothing is published'],
+  [
+    both(', removal: { moveTo: "ou=gone,dc=x" }'),
+    expect.stringContaining('directories[0].base: the moveTo of "people" lies in it'),
+  ],
 ])('%s is refused', (line, complaint) => {
   expect(faults(line)).toEqual([complaint]);
 });

@@ -2,7 +2,7 @@
  * An LDAP directory of both ways: one connection, one name, and inside the agent two directories that share it: what is
  * published (T0), without the container; and the container, into which is written (T3) and of which changes by hand are read.
  */
-import { isNeverWritten } from '@dirpost/adapters';
+import { isNeverWritten, isNeverWrittenToOthers } from '@dirpost/adapters';
 import { z } from 'zod';
 import { bothFields, type BothWays } from './both-ways.ts';
 import { name } from './directory-fields.ts';
@@ -84,6 +84,11 @@ function checkWatched(values: Given, context: z.core.$RefinementCtx): void {
   for (const [path, attribute] of named) {
     const complaint = complaintAbout(attribute, shape, values.policies);
     if (complaint !== null) context.addIssue({ code: 'custom', path, message: `${attribute}: ${complaint}` });
+  }
+  for (const [i, one] of values.edits.entries()) {
+    if (isNeverWritten(one) || !isNeverWrittenToOthers(one)) continue;
+    const message = `${one}: is taken by no owner: servers let people in by their certificates`;
+    context.addIssue({ code: 'custom', path: ['edits', i], message });
   }
 }
 

@@ -18,6 +18,8 @@ interface LdapDirectory {
   bases: Scope[];
   excluded: string[];
   container: string | null;
+  /** Where those who are gone from the network are moved. */
+  moveTo: string | null;
 }
 
 export function checkLdap(values: unknown): PlacedFault[] {
@@ -28,7 +30,9 @@ export function checkLdap(values: unknown): PlacedFault[] {
       ...earlier.flatMap((other) => readTwice(one, other)),
       ...earlier.flatMap((other) => writtenTwice(one, other)),
       ...readsContainerOnly(one),
-      ...directories.filter((other) => isSameServer(one, other)).flatMap((other) => readBack(one, other)),
+      ...directories
+        .filter((other) => isSameServer(one, other))
+        .flatMap((other) => [...readBack(one, other), ...readsLeavers(one, other)]),
     ];
   });
 }
@@ -49,6 +53,7 @@ function ldapDirectories(values: unknown): LdapDirectory[] {
         // Of both ways: its own container is left out by itself.
         excluded: [...excludedBy(one), ...(direction === 'both' ? [container ?? []].flat() : [])],
         container: direction === 'subscribe' || direction === 'both' ? container : null,
+        moveTo: direction === 'subscribe' || direction === 'both' ? textAt(one, ['removal', 'moveTo']) : null,
       },
     ];
   });
@@ -124,6 +129,21 @@ function readBack(one: LdapDirectory, { name, container }: LdapDirectory): Place
   return reads.map(({ path }) => ({
     path,
     message: `the container of ${quote(name)} lies in it, so that what is written there would be published again; leave it out: exclude: [{ dn: ${quote(container)} }]`,
+  }));
+}
+
+/** Who is gone from the network would come back as one of this postoffice. */
+function readsLeavers(one: LdapDirectory, { name, moveTo }: LdapDirectory): PlacedFault[] {
+  if (moveTo === null || !isDn(moveTo)) return [];
+  if (one.excluded.some((dn) => isDn(dn) && isWithin(moveTo, dn))) return [];
+  // They stand right below it.
+  const isBase = (dn: string) => normalizeDn(dn) === normalizeDn(moveTo);
+  const reads = one.bases.filter(({ dn, scope }) =>
+    scope === 'sub' ? isWithin(moveTo, dn) : scope === 'one' && isBase(dn),
+  );
+  return reads.map(({ path }) => ({
+    path,
+    message: `the moveTo of ${quote(name)} lies in it, so that who is gone from the network would be published from here; leave it out: exclude: [{ dn: ${quote(moveTo)} }]`,
   }));
 }
 

@@ -54,6 +54,23 @@ describe('an LDAP directory that is published', () => {
     expect(publish().asked).not.toContain('userpassword');
   });
 
+  it('maps from no password or key, and has none for its key', () => {
+    const complaint = (name: string) =>
+      `takes values from ${name}, which is a password, key or other secret: those are never published, under no other name either`;
+    expect(
+      faults(
+        people(', attributes: { description: userPassword, title: "{cn} {userPKCS12|trim}", userPassword: null }'),
+      ),
+    ).toEqual([
+      `6 directories[0].attributes.description: ${complaint('userPassword')}`,
+      `6 directories[0].attributes.title: ${complaint('userPKCS12')}`,
+    ]);
+    expect(faults(people(', attributes: { userCertificate: "userCertificate;binary" }'))).toEqual([]);
+    expect(faults(people(', key: sshPublicKey'))).toEqual([
+      '6 directories[0].key: is a password, key or other secret, which is never published',
+    ]);
+  });
+
   it('of Active Directory has other defaults, with matching rules that only the server knows', () => {
     const ad = publish(', profile: ad');
     expect(ad).toMatchObject({ key: 'objectGUID', kinds: { person: '(objectClass=user)' } });
@@ -108,6 +125,13 @@ describe('an LDAP directory that is written', () => {
     } satisfies Partial<SubscribeLdap>);
   });
 
+  it('of Active Directory merges proxyAddresses, unless it says otherwise', () => {
+    const policiesOf = (more: string) => (parsed(network(`, profile: ad${more}`)) as SubscribeLdap).target.policies;
+    expect(policiesOf('')).toEqual({ proxyaddresses: 'merge' });
+    expect(policiesOf(', policies: { proxyAddresses: force }')).toEqual({ proxyaddresses: 'force' });
+    expect(policiesOf(', shape: inetorgperson')).toEqual({});
+  });
+
   it('of Active Directory gets contacts, named by CN', () => {
     expect(
       parsed(network(', profile: ad, policies: { Title: keep }, removal: { moveTo: "ou=old,dc=x" }')),
@@ -154,6 +178,18 @@ describe('faults are told', () => {
     const all = people().replace('ou=people,dc=x', 'dc=x');
     expect(faults(all, network()).join()).toContain('the container of "network" lies in it');
     expect(faults(`${all}, exclude: [{ dn: "OU=Network, dc=x" }]`, network())).toEqual([]);
+  });
+
+  it('where who is gone from the network would be published as one of this postoffice', () => {
+    const gone = network(', removal: { moveTo: "ou=gone,ou=people,dc=x" }');
+    const complaint = expect.stringContaining(
+      'directories[0].base: the moveTo of "network" lies in it, so that who is gone from the network would be published from here; leave it out: exclude: [{ dn: "ou=gone,ou=people,dc=x" }]',
+    );
+    expect(faults(people(), gone)).toEqual([complaint]);
+    expect(faults(people(', scope: one'), gone)).toEqual([]);
+    expect(faults(people(', scope: one').replace('ou=people', 'ou=gone,ou=people'), gone)).toHaveLength(1);
+    expect(faults(people(', exclude: [{ dn: "OU=Gone, ou=people,dc=x" }]'), gone)).toEqual([]);
+    expect(faults(people().replace('ldap.example.org', 'other.example.org'), gone)).toEqual([]);
   });
 
   it('where two write into one container', () => {

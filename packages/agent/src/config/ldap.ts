@@ -10,12 +10,14 @@ import type { BothWays } from './both-ways.ts';
 import {
   exclusionOf,
   firstWrite,
+  isNoSecret,
   kindFilter,
   mapping,
   match,
   name,
   type PublishedKind,
   publishedKinds,
+  secretKeyRule,
   space,
   withSpace,
 } from './directory-fields.ts';
@@ -29,6 +31,7 @@ const serverFilter = z.string().superRefine((text, context) => complain(context,
 
 const scope = z.enum(['base', 'one', 'sub']);
 const key = attributeName
+  .refine(isNoSecret, secretKeyRule)
   .optional()
   .describe(
     'The anchor: an attribute whose value an entry keeps for life. Default: entryUUID, nsuniqueid (389ds), objectGUID (ad). With another one most ways to find changes cannot be used.',
@@ -196,8 +199,11 @@ const policies = z
   .default({})
   .transform((given) => Object.fromEntries(Object.entries(given).map(([one, policy]) => [one.toLowerCase(), policy])))
   .describe(
-    'By attribute. `force`: the values of the network. `keep`: what the directory has stays, if it has any. `merge`: both. `default`: only at creation. Default: `force`.',
+    'By attribute. `force`: the values of the network. `keep`: what the directory has stays, if it has any. `merge`: both. `default`: only at creation. Default: `force`; for `proxyAddresses` of contacts `merge`, so that X500 addresses stay.',
   );
+
+/** Else addresses that only this directory knows would be lost. */
+const POLICIES_OF_CONTACTS = { proxyaddresses: 'merge' } as const;
 
 const allow = z
   .strictObject({
@@ -226,6 +232,12 @@ const adopt = z
       .describe('Network attributes that tell who it is, in this order, such as [employeeNumber, mail].'),
     base: dn.refine((given) => given !== '', 'must be a DN').describe('Only entries below this DN.'),
     filter: serverFilter.default('(objectClass=*)').describe('Only entries that match this filter; the server looks.'),
+    groups: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether groups are taken, too: others then decide who is in them, so that none of them may give any right. Security groups of Active Directory never are.',
+      ),
     rename: z
       .boolean()
       .default(false)
@@ -237,7 +249,7 @@ const adopt = z
   })
   .optional()
   .describe(
-    'Entries that this directory has already, outside of the container, for people of the network: they are changed, and no second entry is made. Waits for `dirpost approve NAME`; `dirpost preview` shows it. Own entries of this postoffice, and those with adminCount or isCriticalSystemObject, are never taken. Default: none.',
+    'Entries that this directory has already, outside of the container, for people of the network: they are changed, and no second entry is made. Waits for `dirpost approve NAME`; `dirpost preview` shows it. Own entries of this postoffice, those with adminCount or isCriticalSystemObject, and security groups of Active Directory are never taken. Default: none.',
   );
 
 /** Besides the connection and the key. */
@@ -274,15 +286,16 @@ const subscribeGiven = z.strictObject({ ...connection, key, ...targetFields });
 
 export function subscribeValues(named: Named<'subscribe'>, given: z.output<typeof subscribeGiven>) {
   const profile = ldapProfile(given.profile);
+  const shape = given.shape ?? profile.shape;
   const target: LdapTarget = {
     container: given.container,
     makeContainer: given.makeContainer,
-    shape: given.shape ?? profile.shape,
+    shape,
     removal: given.removal,
     transactions: given.transactions,
     ...(given.stamp !== undefined && { stamp: given.stamp }),
-    ...(given.adopt !== undefined && { adopted: { base: given.adopt.base } }),
-    policies: given.policies,
+    ...(given.adopt !== undefined && { adopted: { base: given.adopt.base, groups: given.adopt.groups } }),
+    policies: { ...(shape === 'ad-contact' && POLICIES_OF_CONTACTS), ...given.policies },
     allowed: given.allow,
   };
   return {

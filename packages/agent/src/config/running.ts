@@ -66,7 +66,9 @@ export const holds = z
     removals: holdLimit(defaultHolds.removals).prefault({}).describe('Entries that vanish.'),
     clearedValues: holdLimit(defaultHolds.clearedValues)
       .prefault({})
-      .describe('Entries that lose all values of an attribute.'),
+      .describe(
+        'Entries that lose all values of an attribute. Also of `direction: both`: entries that are changed by hand in the container at once, or by the edits of others.',
+      ),
     lostMembers: holdLimit(defaultHolds.lostMembers).prefault({}).describe('Members that groups lose.'),
     renames: holdLimit(defaultHolds.renames).prefault({}).describe('Entries that get another DN.'),
   })

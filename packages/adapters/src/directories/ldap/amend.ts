@@ -4,7 +4,7 @@
  * are taken away by name and not replaced.
  */
 import { normalizeType, parseDn } from '@dirpost/core';
-import { isNeverWritten } from './never-written.ts';
+import { isNeverWrittenToOthers } from './never-written.ts';
 import type { LdapOptions } from './options.ts';
 import type { Modification } from './requests.ts';
 import type { FoundEntry, LdapResult } from './responses.ts';
@@ -54,7 +54,7 @@ interface AmendContext {
 export async function amendEntry(context: AmendContext, amendment: Amendment): Promise<AmendOutcome> {
   const { session, signal } = context;
   const { changes } = amendment;
-  const forbidden = changes.find(({ attribute }) => isNeverWritten(attribute) || attribute === 'objectclass');
+  const forbidden = changes.find(({ attribute }) => isNeverWrittenToOthers(attribute) || attribute === 'objectclass');
   if (forbidden !== undefined) return refusal('notAllowed', `${forbidden.attribute} is never written`);
   const found = await findEntry(context, amendment);
   // The next read says where it is now, or that it has gone.

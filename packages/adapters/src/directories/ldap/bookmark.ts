@@ -24,6 +24,8 @@ interface Written {
   /** Of the last whole read, ms since 1970. */
   wholeMs: number;
   delta: DeltaBookmark | null;
+  /** Of the bases, in their order: whether entries were seen there. Absent in bookmarks of older versions. */
+  filled?: boolean[];
 }
 
 export type Bookmarked = Omit<Written, 'version' | 'scope'>;
@@ -34,8 +36,8 @@ export function scopeOf({ bases, attributes, anchor, referrals }: LdapOptions): 
   return createHash('sha256').update(said).digest('base64url').slice(0, 22);
 }
 
-export function writeBookmark(options: LdapOptions, { wholeMs, delta }: Bookmarked): string {
-  const written: Written = { version: 1, scope: scopeOf(options), wholeMs, delta };
+export function writeBookmark(options: LdapOptions, { wholeMs, delta, filled }: Bookmarked): string {
+  const written: Written = { version: 1, scope: scopeOf(options), wholeMs, delta, ...(filled && { filled }) };
   return JSON.stringify(written);
 }
 
@@ -49,7 +51,7 @@ export function readBookmark(options: LdapOptions, text: string | null): Bookmar
     return null;
   }
   if (written === null) return null;
-  const { version, scope, wholeMs, delta } = written;
+  const { version, scope, wholeMs, delta, filled } = written;
   if (version !== 1 || scope !== scopeOf(options) || typeof wholeMs !== 'number') return null;
-  return { wholeMs, delta: delta ?? null };
+  return { wholeMs, delta: delta ?? null, ...(Array.isArray(filled) && { filled }) };
 }

@@ -27,7 +27,27 @@ export class ReadNotes {
   #referrals = 0;
   #lacks = 0;
   readonly #remarks: string[] = [];
+  readonly #filled = new Set<string>();
   #complete = true;
+
+  /** Entries of this base, also those that lie in another one too. */
+  saw(base: LdapBase, entries: number): void {
+    if (entries > 0) this.#filled.add(placeOf(base));
+  }
+
+  /**
+   * Whether entries were seen in each of the bases. At the end of a whole read: one that shows nothing, and had entries before, is
+   * taken for a fault.
+   */
+  filled(bases: LdapBase[], before: boolean[] | undefined, extent: 'whole' | 'delta'): boolean[] {
+    return bases.map((base, i) => {
+      const isFilled = this.#filled.has(placeOf(base));
+      if (isFilled || extent === 'delta') return isFilled || before?.[i] === true;
+      if (before?.[i] === true) this.incomplete(emptied(base));
+      else if (bases.length > 1) this.remark(`Nothing was found below "${base.dn}".`);
+      return false;
+    });
+  }
 
   /** An entry without the attribute that it should keep for life. */
   withoutAnchor(): void {
@@ -86,6 +106,14 @@ export class ReadNotes {
       bookmark: this.#complete ? rest.bookmark : null,
     };
   }
+}
+
+function placeOf({ dn, scope }: LdapBase): string {
+  return `${scope} ${dn}`;
+}
+
+function emptied({ dn }: LdapBase): string {
+  return `Nothing was found below "${dn}", and there were entries before: may this account still see them? If they are gone indeed: dirpost sync --whole.`;
 }
 
 function mend(code: number, filter: string, referrals: string[]): string {

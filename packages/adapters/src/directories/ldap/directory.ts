@@ -5,9 +5,10 @@
  *   bookmark ─▶ same scope, young enough, method works ─▶ delta ─┐
  *          └──▶ else ───────────────────────────────────▶ whole ─┴─▶ batches, at last the certificate with the new bookmark
  */
-import type { Bookmark, Directory, DirectoryChange, Place, ReadBatch, WriteOutcome } from '@dirpost/core';
+import type { Bookmark, Directory, DirectoryChange, EntryKind, Place, ReadBatch, WriteOutcome } from '@dirpost/core';
 import { type AmendOutcome, amendEntry, type Amendment } from './amend.ts';
 import { Authenticator, defaultLogins, type Login } from './authenticate.ts';
+import { isBehind } from './behind.ts';
 import { type Bookmarked, type DeltaBookmark, readBookmark, writeBookmark } from './bookmark.ts';
 import { ReadNotes } from './certificate.ts';
 import { type Chosen, chooseMethod } from './choose-method.ts';
@@ -16,6 +17,7 @@ import { LdapFinder } from './find-matches.ts';
 import type { LdapOptions } from './options.ts';
 import { allPlaces, placesOf } from './places.ts';
 import { type PreviewedChange, previewChanges } from './preview.ts';
+import { PrimaryGroups } from './primary-groups.ts';
 import { readDelta, startDelta } from './read-delta.ts';
 import type { ReadContext } from './read-whole.ts';
 import { PAGED_RESULTS, readRootDse } from './root-dse.ts';
@@ -51,15 +53,16 @@ export class LdapDirectory implements Directory {
     const session = await this.#servers.open(signal);
     try {
       const context = await this.#context(session, signal);
-      const known = this.#stillGood(readBookmark(this.#options, since));
+      const before = readBookmark(this.#options, since);
+      const known = this.#stillGood(before);
       const chosen = await chooseMethod(context, this.#options.method);
       const { method } = chosen;
       this.#noteChoice(context, chosen);
       if (known?.delta?.method === method) {
         const bookmark = yield* readDelta(context, known.delta);
         if (bookmark !== 'lost') {
-          const delta = writeBookmark(this.#options, { wholeMs: known.wholeMs, delta: bookmark.next });
-          return yield this.#end(context, bookmark.extent, delta);
+          const { next: delta, extent } = bookmark;
+          return yield this.#end(context, extent, { ...known, delta });
         }
         yield { entries: [], restart: true };
         context.notes = new ReadNotes();
@@ -70,7 +73,8 @@ export class LdapDirectory implements Directory {
       // Before the read, so that what changes meanwhile is seen again.
       const wholeMs = this.#now();
       const delta: DeltaBookmark | null = yield* startDelta(context, method);
-      yield this.#end(context, 'whole', writeBookmark(this.#options, { wholeMs, delta }));
+      if (isBehind(delta, before?.delta ?? null)) context.notes.incomplete(behind(session.server));
+      yield this.#end(context, 'whole', { wholeMs, delta, ...(before?.filled && { filled: before.filled }) });
     } finally {
       session.close();
     }
@@ -104,6 +108,30 @@ export class LdapDirectory implements Directory {
     try {
       const schema = await readSchema(session, await readRootDse(session, signal), signal);
       return (entry) => shapeEntry(entry, target, schema).attributes;
+    } finally {
+      session.close();
+    }
+  }
+
+  /**
+   * Of attributes, in lower case, those of entries of that kind that have no place here, or are never written. Throws DirpostError
+   * `directory-failed`.
+   */
+  async leftOut(
+    names: ReadonlyMap<EntryKind, Iterable<string>>,
+    signal: AbortSignal,
+  ): Promise<Map<EntryKind, string[]>> {
+    const { target } = this.#options;
+    if (target === undefined) throw new TypeError(`${this.name} is not written`);
+    const session = await this.#servers.open(signal);
+    try {
+      const schema = await readSchema(session, await readRootDse(session, signal), signal);
+      return new Map(
+        Array.from(names, ([kind, all]) => {
+          const attributes = new Map(Array.from(all, (name) => [name, [Buffer.from('x')]]));
+          return [kind, shapeEntry({ dn: 'cn=x', attributes, kind }, target, schema).leftOut];
+        }),
+      );
     } finally {
       session.close();
     }
@@ -174,6 +202,9 @@ export class LdapDirectory implements Directory {
     const dse = await readRootDse(session, signal);
     const context: ReadContext = { session, dse, options: this.#options, notes: new ReadNotes(), signal };
     if (this.#options.referrals === 'follow') context.follow = (server) => this.#servers.openOne(server, signal);
+    if (dse.kind === 'ad' && this.#options.attributes.includes('member')) {
+      context.primaryGroups = new PrimaryGroups(this.#options);
+    }
     return context;
   }
 
@@ -183,7 +214,10 @@ export class LdapDirectory implements Directory {
     notes.remark(`${method} is used, not ${wanted} as configured: ${why}.`);
   }
 
-  #end({ notes, session }: ReadContext, extent: 'whole' | 'delta', bookmark: Bookmark): ReadBatch {
+  /** `read`: with what was known of the bases before. */
+  #end({ notes, session }: ReadContext, extent: 'whole' | 'delta', read: Bookmarked): ReadBatch {
+    const filled = notes.filled(this.#options.bases, read.filled, extent);
+    const bookmark = writeBookmark(this.#options, { ...read, filled });
     return { entries: [], certificate: notes.certificate(session.server, { extent, bookmark }) };
   }
 
@@ -193,4 +227,8 @@ export class LdapDirectory implements Directory {
     // Below 0 the clock went back meanwhile.
     return ageMs >= 0 && ageMs < this.#options.wholeReadEveryMs ? known : null;
   }
+}
+
+function behind(server: string): string {
+  return `${server} is behind what was read before: a replica that has not caught up yet, or a server that was restored from a backup. Nobody is removed until it has a newer change. If it is right as it is: dirpost sync --whole.`;
 }

@@ -11,6 +11,7 @@ import type { FoundEntry } from './responses.ts';
 import { NO_SUCH_OBJECT, SUCCESS } from './results.ts';
 import { failedSearch } from './root-dse.ts';
 import type { Session } from './session.ts';
+import { isSecurityGroup } from './shape-others.ts';
 import { isTrue, UNTOUCHABLE } from './write-entry.ts';
 
 /** Values in one filter. */
@@ -58,7 +59,7 @@ export class LdapFinder implements TargetFinder {
 
   async *#search(asked: Pick<SearchRequest, 'base' | 'filter' | 'attributes'>): AsyncGenerator<TargetEntry> {
     const { session, options, pages, signal } = this.#context;
-    const attributes = [...new Set([...asked.attributes, options.anchor, ...UNTOUCHABLE])];
+    const attributes = [...new Set([...asked.attributes, options.anchor, 'grouptype', ...UNTOUCHABLE])];
     const request: SearchRequest = { ...asked, scope: 'sub', attributes };
     let cookie: Buffer | null = Buffer.alloc(0);
     while (cookie !== null) {
@@ -79,7 +80,7 @@ export class LdapFinder implements TargetFinder {
 
   #entryOf({ dn, attributes }: FoundEntry): TargetEntry {
     const place: Place = { dn, anchor: attributes.get(this.#context.options.anchor)?.[0]?.toString('hex') ?? '' };
-    const isProtected = UNTOUCHABLE.some((name) => isTrue(attributes.get(name)));
+    const isProtected = UNTOUCHABLE.some((name) => isTrue(attributes.get(name))) || isSecurityGroup(attributes);
     return { ...place, attributes, isProtected };
   }
 }

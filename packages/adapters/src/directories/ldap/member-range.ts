@@ -1,6 +1,7 @@
 /**
  * Long attributes in pieces (MS-ADTS 3.1.1.3.1.3.3): Active Directory gives `member;range=0-1499` and wants to be asked for the
- * next piece until one ends in `*`. While the pieces are fetched the group may change; the next read sees that.
+ * next piece until one ends in `*`. While the pieces are fetched the group may change; the next read sees that. A piece that is
+ * missing ends nothing: the read has failed, since a group that is cut short would count as complete.
  */
 import { DirpostError } from '@dirpost/core';
 import type { FoundEntry } from './responses.ts';
@@ -26,7 +27,7 @@ export async function completeRanges(session: Session, entry: FoundEntry, signal
     for (let asked = 0; last !== '*'; asked++) {
       const from = Number(last) + 1;
       const piece = await nextPiece(session, entry.dn, attribute, from, signal);
-      if (piece === null) break;
+      if (piece === null) throw missing(session, entry.dn, attribute, from);
       if (asked === MAX_PIECES || piece.values.length === 0) throw endless(session, entry.dn, attribute);
       values.push(...piece.values);
       last = piece.last;
@@ -36,7 +37,7 @@ export async function completeRanges(session: Session, entry: FoundEntry, signal
   }
 }
 
-/** null: there are no more. */
+/** null: the server does not give it; perhaps the group has become smaller meanwhile. */
 async function nextPiece(session: Session, dn: string, attribute: string, from: number, signal: AbortSignal) {
   const entry = await readEntry(session, dn, [`${attribute};range=${from}-*`], { signal });
   if (entry === null) {
@@ -47,6 +48,11 @@ async function nextPiece(session: Session, dn: string, attribute: string, from: 
     if (found?.[1] === attribute && Number(found[2]) === from) return { values, last: found[3]! };
   }
   return null;
+}
+
+function missing(session: Session, dn: string, attribute: string, from: number): DirpostError {
+  const what = `${session.server} did not give ${attribute} of "${dn}" from number ${from} on, and did not end before.`;
+  return new DirpostError('directory-failed', what, { retry: 'later' });
 }
 
 function endless(session: Session, dn: string, attribute: string): DirpostError {

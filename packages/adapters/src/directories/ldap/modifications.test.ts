@@ -135,3 +135,45 @@ it('the values by which an entry is named stay, and others beside them come and 
   ]);
   expect(changes({ cn: ['Anna', 'own'] }, {}, {}, rdn)).toEqual([]);
 });
+
+describe('addresses of Exchange that are merged', () => {
+  const merged = (has: string[], wanted: string[]) =>
+    shown(changes({ proxyaddresses: has }, { proxyaddresses: wanted }, { proxyaddresses: 'merge' }));
+
+  it('have the primary of the network; the one before is a further one, and X500, x400 and sip stay', () => {
+    const has = ['SMTP:old@x', 'X500:/o=X/cn=a', 'x400:c=DE;a=x', 'sip:a@x', 'smtp:second@x'];
+    expect(merged(has, ['SMTP:new@x'])).toEqual([
+      'replace proxyaddresses: SMTP:new@x smtp:old@x X500:/o=X/cn=a x400:c=DE;a=x sip:a@x smtp:second@x',
+    ]);
+  });
+
+  it('have no address twice, whatever the case of its letters', () => {
+    expect(merged(['smtp:New@x', 'SMTP:old@x'], ['SMTP:new@x', 'smtp:OLD@x'])).toEqual([
+      'replace proxyaddresses: SMTP:new@x smtp:old@x',
+    ]);
+    expect(merged(['SMTP:Anna@x'], ['smtp:anna@x'])).toEqual([]);
+  });
+
+  it('stay as they are where the network has none, and keep their primary where its values have none', () => {
+    const policies = { proxyaddresses: 'merge' } as const;
+    expect(changes({ proxyaddresses: ['SMTP:a@x', 'X500:/o=X'] }, {}, policies)).toEqual([]);
+    expect(merged(['SMTP:a@x'], ['smtp:b@x'])).toEqual(['replace proxyaddresses: SMTP:a@x smtp:b@x']);
+  });
+
+  it('are never changed twice, and have at most one primary', () => {
+    const address = fc.constantFrom('SMTP:a@x', 'smtp:a@x', 'SMTP:A@x', 'SMTP:b@x', 'smtp:b@x', 'X500:/o=X', 'sip:a@x');
+    const addresses = fc.uniqueArray(address, { minLength: 1, maxLength: 5 });
+    fc.assert(
+      fc.property(addresses, addresses, fc.nat(), (has, wanted, turn) => {
+        const policies = { proxyaddresses: 'merge' } as const;
+        const first = changes({ proxyaddresses: has }, { proxyaddresses: wanted }, policies);
+        const after = apply({ proxyaddresses: has }, first)['proxyaddresses']!;
+        if (first.length > 0) expect(after.filter((one) => one.startsWith('SMTP:')).length).toBeLessThanOrEqual(1);
+        // In the order that the server likes.
+        const given = [...after.slice(turn % after.length), ...after.slice(0, turn % after.length)];
+        if (first.length > 0)
+          expect(changes({ proxyaddresses: given }, { proxyaddresses: wanted }, policies)).toEqual([]);
+      }),
+    );
+  });
+});

@@ -1,6 +1,7 @@
 /** What has to be changed in an entry so that it has certain values: the least, and nothing where nothing differs. */
 import { type Attributes, isDirpostError, normalizeDn } from '@dirpost/core';
 import { isKnownAttribute } from '../../ldif/attribute-names.ts';
+import { mergedAddresses } from './mail-addresses.ts';
 import { isNeverWritten } from './never-written.ts';
 import type { ValuePolicy } from './options.ts';
 import type { Modification } from './requests.ts';
@@ -64,6 +65,7 @@ function valuesBy(policy: ValuePolicy, attribute: string, has: Values, wanted: V
     case 'default':
       return null;
     case 'merge': {
+      if (attribute === 'proxyaddresses') return mergedAddresses(has, wanted);
       // Most attributes do not know upper and lower case apart, and take no value twice.
       const known = new Set(has.map((value) => keyOf(attribute, value).toLowerCase()));
       return [...has, ...wanted.filter((value) => !known.has(keyOf(attribute, value).toLowerCase()))];

@@ -90,8 +90,8 @@ export interface LdapTarget {
   transactions?: 'fill' | 'always' | 'never';
   /** Attribute, in lower case, that takes the stamp (core's written-here.ts) of what is written into the container. */
   stamp?: string;
-  /** Entries that stood outside of the container before, and are written too: below this DN. */
-  adopted?: { base: string };
+  /** Entries that stood outside of the container before, and are written too: below this DN. Groups only where that is said. */
+  adopted?: { base: string; groups?: boolean };
   /** By attribute in lower case; others `force`. */
   policies: Record<string, ValuePolicy>;
   /** Without them the operation is refused for that entry. */

@@ -7,7 +7,8 @@ import { nextPage, pagedResults } from './controls.ts';
 import type { LdapOptions } from './options.ts';
 import type { LdapControl } from './requests.ts';
 import type { FoundEntry, SearchItem } from './responses.ts';
-import { readEntry } from './root-dse.ts';
+import { SUCCESS } from './results.ts';
+import { failedSearch, readEntry } from './root-dse.ts';
 import type { Session } from './session.ts';
 
 const PIPELINED = 64;
@@ -29,7 +30,10 @@ export async function* placesOf({ session, options, signal }: PlacesContext, dns
   }
 }
 
-/** Of all entries in the container, in one search. What a limit of the server cuts off is learned another time. */
+/**
+ * Of all entries in the container, in one search. Throws DirpostError `directory-failed` at the end of what a limit of the server
+ * cuts off: the rest is learned another time, and who is missing is not gone.
+ */
 export async function* allPlaces({ session, options, pages, signal }: PlacesContext): AsyncGenerator<Place> {
   const { anchor, pageSize, target } = options;
   const request = {
@@ -44,6 +48,7 @@ export async function* allPlaces({ session, options, pages, signal }: PlacesCont
     let next: Buffer | null = null;
     for await (const { items, result } of session.search(request, { controls, signal })) {
       yield* placesIn(items, anchor);
+      if (result !== undefined && result.code !== SUCCESS) throw failedSearch(session, request.base, result);
       const given = result === undefined ? null : nextPage(result.controls);
       next = given === null || given.length === 0 ? null : Buffer.from(given);
     }

@@ -7,6 +7,7 @@ import type { Operation } from './requests.ts';
 import { readEntry, readRootDse } from './root-dse.ts';
 import { readSchema } from './schema.ts';
 import type { LdapServers } from './servers.ts';
+import { shapeEntry } from './shape.ts';
 import { type Draft, EntryWriter } from './write-entry.ts';
 
 const BATCH = 500;
@@ -16,6 +17,8 @@ export interface PreviewedChange {
   /** `nothing`: it stands there as it should. `refused`: without asking; what the server would refuse is not known. */
   action: 'add' | 'modify' | 'rename' | 'delete' | 'nothing' | 'refused';
   records: ChangeRecord[];
+  /** Attributes that the directory has no place for, or that are never written; in lower case. */
+  leftOut: string[];
   /** With `refused`. */
   code?: string;
   reason?: string;
@@ -31,22 +34,27 @@ export async function* previewChanges(
   const session = await servers.open(signal);
   try {
     const dse = await readRootDse(session, signal);
-    const writer = new EntryWriter({ session, options, schema: await readSchema(session, dse, signal), signal });
+    const schema = await readSchema(session, dse, signal);
+    const writer = new EntryWriter({ session, options, schema, signal });
     await writer.requireContainer();
+    const look = async (one: DirectoryChange) => ({
+      ...(await preview(writer, one)),
+      leftOut: one.action === 'put' ? shapeEntry(one, options.target!, schema).leftOut : [],
+    });
     let batch: DirectoryChange[] = [];
     for (const change of changes) {
       batch.push(change);
       if (batch.length < BATCH) continue;
-      yield* await pipelined(batch, (one) => preview(writer, one));
+      yield* await pipelined(batch, look);
       batch = [];
     }
-    yield* await pipelined(batch, (one) => preview(writer, one));
+    yield* await pipelined(batch, look);
   } finally {
     session.close();
   }
 }
 
-async function preview(writer: EntryWriter, change: DirectoryChange): Promise<PreviewedChange> {
+async function preview(writer: EntryWriter, change: DirectoryChange): Promise<Omit<PreviewedChange, 'leftOut'>> {
   const draft = await writer.draft(change);
   const isNew = draft.outcome === null && draft.operations.some(({ type }) => type === 'add');
   if (!isNew) return shown(draft);
@@ -57,7 +65,7 @@ async function preview(writer: EntryWriter, change: DirectoryChange): Promise<Pr
   return shown(await writer.draft({ ...change, place: { dn: found.dn, anchor: '' } }));
 }
 
-function shown({ change, operations, outcome }: Draft): PreviewedChange {
+function shown({ change, operations, outcome }: Draft): Omit<PreviewedChange, 'leftOut'> {
   const { dn } = change;
   if (outcome?.result === 'refused') {
     const { code = 'refused', reason = '' } = outcome;

@@ -70,6 +70,7 @@ async function* whoIsThere(
   const since = generalized(sinceS).slice(0, 14);
   for await (const { items, result } of searchPages(context, request)) {
     const present: Uint8Array[] = [];
+    notes.saw(base, items.filter(({ type }) => type === 'entry').length);
     for (const item of items) {
       if (item.type !== 'entry') continue;
       const anchor = item.attributes.get(options.anchor)?.[0];

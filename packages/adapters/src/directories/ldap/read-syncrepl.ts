@@ -35,6 +35,7 @@ export async function* readSync(
     const { changed, present, gone } = sort(items, outcome, options.anchor);
     const entries: DirectoryEntry[] = await entriesOf(context, changed, seen);
     notes.present += present.length;
+    notes.saw(base, present.length + changed.filter(({ type }) => type === 'entry').length);
     if (entries.length + present.length + gone.length > 0) yield { entries, present, gone };
     if (result === undefined) continue;
     if (result.code === SYNC_REFRESH_REQUIRED && cookie !== null) {

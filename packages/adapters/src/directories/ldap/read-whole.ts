@@ -9,6 +9,7 @@ import { nextPage, pagedResults } from './controls.ts';
 import { completeRanges, hasRange } from './member-range.ts';
 import type { LdapBase, LdapOptions, LdapServer } from './options.ts';
 import { readElsewhere } from './referrals.ts';
+import type { PrimaryGroups } from './primary-groups.ts';
 import type { LdapControl, SearchRequest } from './requests.ts';
 import type { FoundEntry, SearchItem } from './responses.ts';
 import { REFERRAL } from './results.ts';
@@ -23,6 +24,8 @@ export interface ReadContext {
   signal: AbortSignal;
   /** A bound session with the server of a referral. Absent: referrals are counted and not followed. */
   follow?: (server: LdapServer) => Promise<Session>;
+  /** Of Active Directory, where members are read. */
+  primaryGroups?: PrimaryGroups;
 }
 
 /** Names that are asked for besides those of the mapping. */
@@ -65,10 +68,12 @@ function keyOf(anchor: Uint8Array): string {
 /** What is in this base now. */
 export async function* readBase(context: ReadContext, base: LdapBase, seen: Seen): AsyncGenerator<ReadBatch> {
   const { options } = context;
-  const request = { base: base.dn, scope: base.scope, filter: base.filter, attributes: askedAttributes(options) };
+  const attributes = [...askedAttributes(options), ...(context.primaryGroups?.asked ?? [])];
+  const request = { base: base.dn, scope: base.scope, filter: base.filter, attributes };
   const references: string[][] = [];
   for await (const { items, result } of searchPages(context, request)) {
     for (const item of items) if (item.type === 'reference') references.push(item.urls);
+    context.notes.saw(base, items.filter(({ type }) => type === 'entry').length);
     const entries = await entriesOf(context, items, seen);
     if (entries.length > 0) yield { entries };
     if (result === undefined) continue;
@@ -151,7 +156,8 @@ export async function entriesOf(context: ReadContext, items: SearchItem[], seen:
   return entries;
 }
 
-async function wholeEntry({ session, signal }: ReadContext, found: FoundEntry): Promise<DirectoryEntry> {
-  if (hasRange(found)) await completeRanges(session, found, signal);
+async function wholeEntry(context: ReadContext, found: FoundEntry): Promise<DirectoryEntry> {
+  if (hasRange(found)) await completeRanges(context.session, found, context.signal);
+  await context.primaryGroups?.addMembers(context, found);
   return { dn: found.dn, attributes: found.attributes };
 }

@@ -11,6 +11,7 @@ import { nextPage, pagedResults, syncDoneOf, syncInfoOf, syncRequest, syncStateO
 import { completeRanges, hasRange } from './member-range.ts';
 import type { LdapOptions } from './options.ts';
 import type { LdapResult } from './responses.ts';
+import { allPlaces } from './places.ts';
 import { PAGED_RESULTS } from './root-dse.ts';
 import {
   BIND,
@@ -251,11 +252,14 @@ describe('members in ranges', () => {
     expect(hasRange(group)).toBe(false);
   });
 
-  it('end where the group has become smaller meanwhile', async () => {
+  it('of which one is missing are an error, and not a short group', async () => {
     const line = await sessionWith(pieces(() => ({})));
-    const group = groupOf('member;range=0-2', values(0, 3));
-    await completeRanges(line, group, signal);
-    expect(group.attributes.get('member')).toHaveLength(3);
+    const reading = completeRanges(line, groupOf('member;range=0-2', values(0, 3)), signal);
+    await expect(reading).rejects.toMatchObject({
+      code: 'directory-failed',
+      retry: 'later',
+      message: 'test did not give member of "cn=team" from number 3 on, and did not end before.',
+    });
   });
 
   it('of a group that vanished, and of a server that does not come on, are an error', async () => {
@@ -345,6 +349,20 @@ describe('a bind', () => {
     await bind(line, { method: 'anonymous' }, { host: 'x', isPrivate: false, signal });
     expect(line.ended).toBeNull();
   });
+});
+
+it.each([3, 4, 11, 32, 53])('places of which code %i cuts the rest off are given, and are not all', async (code) => {
+  const session1 = await sessionWith(async (client) => {
+    const one = (await client.next())!;
+    client.send(entry(one.id, 'cn=a', { entryUUID: ['1'] }), result(one.id, DONE, { code }));
+  });
+  const options = { ...optionsFor([]), target: undefined };
+  const dns: string[] = [];
+  const reading = async () => {
+    for await (const { dn } of allPlaces({ session: session1, options, pages: true, signal })) dns.push(dn);
+  };
+  await expect(reading()).rejects.toMatchObject({ code: 'directory-failed', context: { code } });
+  expect(dns).toEqual(['cn=a']);
 });
 
 it('a write without changes opens no line', async () => {

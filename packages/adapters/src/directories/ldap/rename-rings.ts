@@ -21,10 +21,11 @@ export async function settleRenames(
   const settled = [...outcomes];
   const drafts = [...run];
   const left = new Set(run.flatMap((draft) => renameOf(draft)?.dn ?? []).map(normalizeDn));
-  // What anybody else has stays refused.
+  // What anybody else has stays refused, and who goes where the leavers are has settled that already (write-entry.ts).
+  const isPut = (i: number) => drafts[i]!.change.action === 'put' && renameOf(drafts[i]!) !== null;
   const waitsForOne = (i: number) => left.has(normalizeDn(drafts[i]!.change.dn));
   const isTaken = (i: number) => settled[i]!.code === resultWord(ENTRY_ALREADY_EXISTS);
-  let open = drafts.flatMap((_, i) => (isTaken(i) && renameOf(drafts[i]!) !== null && waitsForOne(i) ? [i] : []));
+  let open = drafts.flatMap((_, i) => (isTaken(i) && isPut(i) && waitsForOne(i) ? [i] : []));
   while (open.length > 0) {
     for (const i of open) settled[i] = await writer.carryOut(drafts[i]!);
     const still = open.filter(isTaken);

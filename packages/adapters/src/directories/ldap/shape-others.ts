@@ -1,5 +1,6 @@
 /** T3: what is different about entries with a stamp, and about those that stood in a target before (core's match-targets.ts). */
-import { type Attributes, type DirectoryChange, parseDn, stampOf } from '@dirpost/core';
+import { type Attributes, type DirectoryChange, isGroup, parseDn, stampOf } from '@dirpost/core';
+import { isNeverWrittenToOthers } from './never-written.ts';
 import type { LdapTarget } from './options.ts';
 import type { FoundEntry } from './responses.ts';
 import type { Schema } from './schema.ts';
@@ -30,8 +31,24 @@ export function shapeAdopted(
   const isAllowed = (name: string) => allowed === undefined || schema!.isAllowed(name, allowed);
   const own = new Set(['objectclass', ...parseDn(found.dn)[0]!.map(({ type }) => type.toLowerCase())]);
   // What shapeEntry adds because its classes demand it is nothing that the network says.
-  const isSaid = (name: string) => change.attributes.has(name) && !own.has(name);
+  const isSaid = (name: string) => change.attributes.has(name) && !own.has(name) && !isNeverWrittenToOthers(name);
   return { attributes: new Map([...attributes].filter(([name]) => isSaid(name) && isAllowed(name))) };
+}
+
+/** In words, or null: an entry that stood there before is one of those that are never changed. */
+export function whyLeftAlone({ kind }: DirectoryChange, found: FoundEntry, { adopted }: LdapTarget): string | null {
+  if (isSecurityGroup(found.attributes)) return 'it is a security group';
+  if (adopted?.groups === true || !(kind === 'group' || isGroup(found))) return null;
+  return 'it is a group, and groups that were there before are not changed; see adopt: { groups } in the configuration';
+}
+
+/** MS-ADTS 2.2.12: signed, so that the highest bit makes it negative. */
+const SECURITY_ENABLED = 0x80000000;
+
+/** Of Active Directory: its members have rights. */
+export function isSecurityGroup(attributes: ReadonlyMap<string, Uint8Array[]>): boolean {
+  const [value] = attributes.get('grouptype') ?? [];
+  return value !== undefined && (Number(Buffer.from(value).toString()) & SECURITY_ENABLED) !== 0;
 }
 
 function classesIn(attributes: ReadonlyMap<string, Uint8Array[]>): string[] {

@@ -221,7 +221,9 @@ describe('what is never written', () => {
      userAccountControl adminCount servicePrincipalName msDS-KeyCredentialLink altSecurityIdentities sshPublicKey uidNumber
      gidNumber homeDirectory loginShell sudoRole sIDHistory objectSid primaryGroupID memberOf nTSecurityDescriptor aci
      olcAccess authzTo nsAccountLock sAMAccountName sAMAccountType userPrincipalName msDS-AllowedToDelegateTo entryUUID
-     objectGUID nsUniqueId modifyTimestamp uSNChanged objectCategory structuralObjectClass userPassword;x-old`
+     objectGUID nsUniqueId modifyTimestamp uSNChanged objectCategory structuralObjectClass userPassword;x-old
+     userPKCS12 sambaPasswordHistory ipaSshPubKey nsSshPublicKey passwordPolicySubentry msLAPS-EncryptedPassword
+     1.3.6.1.1.1.1.0 OID.1.3.6.1.1.1.1.3 2.5.4.35`
       .trim()
       .split(/\s+/),
   )('%s', (name) => {

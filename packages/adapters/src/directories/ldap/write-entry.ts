@@ -2,7 +2,17 @@
  * One change of the replica for one entry of an LDAP directory: what stands there, which operations lead to what is wanted,
  * and what the server said. An entry is found again by the anchor, wherever an administrator moved it.
  */
-import { DirpostError, isDirpostError, isWithin, normalizeDn, parentDn, parseDn, rdnOf } from '@dirpost/core';
+import {
+  DirpostError,
+  distinguished,
+  isDirpostError,
+  isWithin,
+  normalizeDn,
+  OTHER_KEY,
+  parentDn,
+  parseDn,
+  rdnOf,
+} from '@dirpost/core';
 import type { Attributes, DirectoryChange, Place, WriteOutcome } from '@dirpost/core';
 import { completeRanges, hasRange } from './member-range.ts';
 import { modificationsFor } from './modifications.ts';
@@ -15,7 +25,7 @@ import { findEntries, readEntry } from './root-dse.ts';
 import type { Schema } from './schema.ts';
 import type { Session } from './session.ts';
 import { shapeEntry } from './shape.ts';
-import { shapeAdopted, stamped } from './shape-others.ts';
+import { isSecurityGroup, shapeAdopted, stamped, whyLeftAlone } from './shape-others.ts';
 
 export interface WriteContext {
   session: Session;
@@ -41,6 +51,8 @@ export class EntryWriter {
   readonly #options: LdapOptions;
   readonly #target: LdapTarget;
   readonly #schema: Schema | null;
+  /** Bases that this account has seen. */
+  readonly #seen = new Set<string>();
 
   constructor({ session, options, schema, signal }: WriteContext) {
     if (options.target === undefined) throw new TypeError(`${options.name} is not written`);
@@ -84,7 +96,11 @@ export class EntryWriter {
     if (place === undefined) return change.action === 'remove' ? nothing(change, null) : this.#create(change);
     const found = await this.#find(place);
     if (change.action === 'remove') return this.#remove(change, found);
-    return found === null ? this.#create(change) : this.#update(change, found);
+    if (found !== null) return this.#update(change, found);
+    // Under its old DN the server says that it is there; under another one it would be there twice.
+    const isNamedAnew = place.anchor !== '' && normalizeDn(place.dn) !== normalizeDn(change.dn);
+    if (isNamedAnew && !(await this.#sees(this.#target.container))) throw blind(this.#target.container);
+    return this.#create(change);
   }
 
   /** One operation after another, outside of a transaction. */
@@ -92,13 +108,24 @@ export class EntryWriter {
     const { change, operations, place } = draft;
     if (draft.outcome !== null) return draft.outcome;
     for (const operation of operations) {
-      const result = await this.session.request(operation, { signal: this.signal });
+      const result = await this.#ask(change, operation);
       if (result.code === SUCCESS) continue;
       if (result.code === ENTRY_ALREADY_EXISTS && operation.type === 'add') return this.#adopt(change);
       if (result.code === NO_SUCH_OBJECT && operation.type === 'delete') continue;
       return refused(change, result);
     }
     return { id: change.id, result: 'written', ...(place !== null && { place }) };
+  }
+
+  /** Where another of his name is among the leavers, who is moved there gets the beginning of his entry id (core/src/plan.ts). */
+  async #ask(change: DirectoryChange, operation: Operation): Promise<LdapResult> {
+    const result = await this.session.request(operation, { signal: this.signal });
+    const isMove = change.action === 'remove' && operation.type === 'rename';
+    if (!isMove || result.code !== ENTRY_ALREADY_EXISTS) return result;
+    const rdn = rdnOf(distinguished(operation.dn, Buffer.from(change.id).toString('hex')));
+    // The cn of Active Directory has one value.
+    const keepOldRdn = this.#target.shape !== 'ad-contact';
+    return this.session.request({ ...operation, rdn, keepOldRdn }, { signal: this.signal });
   }
 
   /** What the server gave to entries that were made: by it they are found once somebody has moved them. */
@@ -120,6 +147,7 @@ export class EntryWriter {
       const reason = 'the server says that it is there already, and does not show it to this account';
       return { id: change.id, result: 'refused', code: resultWord(ENTRY_ALREADY_EXISTS), reason };
     }
+    if (isSecurityGroup(found.attributes)) return refusal(change, 'notAllowed', 'it is a security group').outcome!;
     const draft = change.kind === 'container' ? nothing(change, this.#placeOf(found)) : this.#update(change, found);
     for (const operation of draft.operations) {
       const result = await this.session.request(operation, { signal: this.signal });
@@ -163,16 +191,17 @@ export class EntryWriter {
   async #adopted(change: DirectoryChange): Promise<Draft> {
     const { place } = change;
     const found = place === undefined ? null : await this.#find(place, this.#target.adopted?.base);
+    const why = found === null ? null : whyLeftAlone(change, found, this.#target);
+    if (why !== null) return refusal(change, 'notAllowed', why);
     if (change.action === 'remove') return this.#remove(change, found);
     if (found !== null) return this.#update({ ...change, dn: dnOfAdopted(change, found.dn) }, found);
     const reason = 'the entry that was there before is gone, or this account may not see it; see dirpost unlink';
     return refusal(change, resultWord(NO_SUCH_OBJECT), reason);
   }
 
-  #remove(change: DirectoryChange, found: FoundEntry | null): Draft {
+  async #remove(change: DirectoryChange, found: FoundEntry | null): Promise<Draft> {
     const { allowed, removal } = this.#target;
-    // An administrator was faster.
-    if (found === null) return nothing(change, null);
+    if (found === null) return this.#removeMissing(change);
     if (!allowed.delete) return refusal(change, 'notAllowed', 'removing is switched off');
     if (UNTOUCHABLE.some((name) => isTrue(found.attributes.get(name)))) {
       return refusal(change, 'notAllowed', 'it is an entry that the system needs');
@@ -182,6 +211,32 @@ export class EntryWriter {
         ? { type: 'delete', dn: found.dn }
         : { type: 'rename', dn: found.dn, rdn: rdnOf(found.dn), keepOldRdn: true, superior: removal.moveTo };
     return { change, operations: [operation], place: null, outcome: null };
+  }
+
+  /**
+   * An administrator was faster, or everything has other keys, or this account does not see it any more. Throws DirpostError
+   * `directory-failed`: what is only not seen would count as removed, and stay for good.
+   */
+  async #removeMissing(change: DirectoryChange): Promise<Draft> {
+    const { adopted, place } = change;
+    if (place === undefined) return nothing(change, null);
+    const { dn, anchor } = place;
+    if (anchor !== '' && (await readEntry(this.session, dn, ['1.1'], { signal: this.signal })) !== null) {
+      return refusal(change, OTHER_KEY, `at "${dn}" stands an entry with another key than that which was written`);
+    }
+    const { container } = this.#target;
+    const base = adopted === true ? (this.#target.adopted?.base ?? container) : container;
+    if (await this.#sees(base)) return nothing(change, null);
+    // Perhaps it was never written, since the container is still to be made.
+    if (anchor === '') return refusal(change, resultWord(NO_SUCH_OBJECT), REASONS[NO_SUCH_OBJECT]!);
+    throw blind(base);
+  }
+
+  async #sees(base: string): Promise<boolean> {
+    if (this.#seen.has(base)) return true;
+    const isSeen = (await readEntry(this.session, base, ['1.1'], { signal: this.signal })) !== null;
+    if (isSeen) this.#seen.add(base);
+    return isSeen;
   }
 
   #isTop(dn: string): boolean {
@@ -258,6 +313,18 @@ function renamed({ dn, attributes }: FoundEntry, to: string): Map<string, Uint8A
   return present;
 }
 
+function blind(base: string): DirpostError {
+  return new DirpostError(
+    'directory-failed',
+    `${base}, where entries were written, is not there any more, or hidden.`,
+    {
+      retry: 'operator',
+      hint: 'Give the account its rights again (docs/ldap.md). Was it removed by hand? Then make it again, empty.',
+      context: { base },
+    },
+  );
+}
+
 function nothing(change: DirectoryChange, place: Place | null): Draft {
   const outcome: WriteOutcome = { id: change.id, result: 'written', ...(place !== null && { place }) };
   return { change, operations: [], place, outcome };
@@ -271,6 +338,7 @@ function refusal(change: DirectoryChange, code: string, reason: string): Draft {
 /** Where the server gives none. */
 const REASONS: Record<number, string> = {
   [NO_SUCH_OBJECT]: 'what it belongs below is not there, or this account may not see it',
+  [ENTRY_ALREADY_EXISTS]: 'another entry has that DN',
   [INSUFFICIENT_ACCESS_RIGHTS]: 'this account has no right to do it',
 };
 
