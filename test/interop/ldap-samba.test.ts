@@ -217,13 +217,14 @@ describeSamba('a directory on Samba AD', () => {
         `dn: ${dn}\nchangetype: add\nobjectClass: group\ngroupType: -2147483646\nsAMAccountName: staff\nmember: ${user}\nmember: CN=p0,${PEOPLE}\n`,
       ]),
     );
-    const groups = { bases: [sub(PEOPLE, '(cn=staff)')], attributes: ['cn', 'member'], method: 'usn' } as const;
+    const method = 'usn' as const;
+    const groups = { bases: [sub(PEOPLE, '(cn=staff)')], attributes: ['cn', 'member'], method };
     const sid = (await read({ ...groups, attributes: ['cn', 'objectsid'] })).entries[0]!.attributes.get(
       'objectsid',
     )![0]!;
     const number = Buffer.from(sid).readUInt32LE(sid.length - 4);
     await samba.modify(`dn: ${user}\nchangetype: modify\nreplace: primaryGroupID\nprimaryGroupID: ${number}\n`);
-    const whole = await read({ ...groups, bases: [...groups.bases] });
+    const whole = await read(groups);
     const membersOf = ({ entries }: typeof whole) => entries[0]!.attributes.get('member')!.map(String).toSorted();
     expect(membersOf(whole)).toEqual([`CN=p0,${PEOPLE}`, user]);
     expect(entryNamed(whole, 'staff').attributes.has('objectsid')).toBe(false);

@@ -276,9 +276,12 @@ const dispatch = (one: BothDirectory) => {
   const { requestor, clock, limits, ...rest } = office();
   const workshop = { codec: createCodec(limits), clock, limits, maxPayloadBytes: () => 1e6, server: 'hq', anchors: [] };
   const given = { ...rest, clock, limits, publishing: [], subscribing: [one], retry };
-  return writeDirectories({ ...given, requestor: { ...requestor, ...workshop, version: '1' } } as Postoffice, {
-    signal,
-  });
+  return writeDirectories(
+    { ...given, requestor: { ...requestor, ...workshop, version: '1' } } as unknown as Postoffice,
+    {
+      signal,
+    },
+  );
 };
 const retry = { deliverAfterMs: 1, deliverAtMostMs: 2 };
 
