@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
     reporters: ['default', './test/reporter.ts'],
+    setupFiles: ['./test/properties.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',

@@ -346,7 +346,7 @@ const step = fc.oneof(
 
 /**
  * Where a server rewrites groups because of an entry that is left out or refused here, nobody tells: that is seen with the next
- * whole read (docs/ldap.md).
+ * whole read (docs/ldap.md). (One history in ten thousand comes to it in a way that is not seen here.)
  */
 function isKnown(entry: DirectoryEntry | undefined): entry is DirectoryEntry {
   const isTooLarge = (entry?.attributes.get('title')?.[0]?.length ?? 0) > 100;
@@ -392,7 +392,6 @@ it('any history of changes and reads comes to the same as whole reads at the sam
         expect([own.digest, own.live]).toEqual([other.digest, other.live]);
       }
     }),
-    // Always the same: one history in ten thousand comes to the limit above in a way that isKnown does not see.
-    { numRuns: 150, seed: 20_261_121 },
+    { numRuns: 150 },
   );
 });
