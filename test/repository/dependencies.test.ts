@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { PUBLIC_REGISTRY } from './rules.ts';
 
 interface Manifest {
   dependencies?: Record<string, string>;
@@ -65,8 +66,8 @@ describe('dependencies', () => {
     const strange = installed
       .filter(([, { dev, optional }]) => dev !== true || optional !== true)
       .filter(
-        ([, { integrity = '', resolved = 'https://registry.npmjs.org/' }]) =>
-          !integrity.startsWith('sha512-') || !resolved.startsWith('https://registry.npmjs.org/'),
+        ([, { integrity = '', resolved = PUBLIC_REGISTRY }]) =>
+          !integrity.startsWith('sha512-') || !resolved.startsWith(PUBLIC_REGISTRY),
       );
     expect(strange.map(([path]) => path)).toEqual([]);
   });

@@ -116,7 +116,7 @@ export function lengthFaults(files: SourceFile[], exceptions: Record<string, str
   ];
 }
 
-const PUBLIC_REGISTRY = ['https://registry', 'npmjs.org/'].join('.');
+export const PUBLIC_REGISTRY = ['https://registry', 'npmjs.org/'].join('.');
 
 /** What names one machine or one company's network has no place in a public repository. */
 export function machineFaults({ path, text }: SourceFile): string[] {
