@@ -55,6 +55,8 @@ describeSlapd('a directory of both ways', () => {
   it('is called by its name: what is held of it, approved, previewed and checked', async () => {
     const here = (network = await bothOffices({ oslo: { firstWrite: 'held' } }));
     const { hq, oslo } = here.offices;
+    // First: who asks before the server has collected its own people gets those with the next cycle.
+    await hq.must('sync');
     await oslo.must('sync', '--wait', '0');
     await hq.must('sync');
     expect((await oslo.run('dispatch')).code).toBe(3);

@@ -9,9 +9,8 @@ import {
   carriedOut,
   type Directory,
   DirpostError,
-  normalizeDn,
-  type Placed,
   type Place,
+  placedAt,
   plannedDifferences,
   type PlannedChange,
   recordOutcomes,
@@ -179,20 +178,9 @@ async function learnAnchorsOf(
 }
 
 async function putAnchors(tx: StoreTx, directory: string, places: Place[]): Promise<void> {
-  const holders = await tx.associationsByDn(
-    directory,
-    places.map(({ dn }) => normalizeDn(dn)),
-  );
-  const known = holders.flatMap((holder, i) => (holder === undefined ? [] : [{ id: holder.id, place: places[i]! }]));
-  const placed = await tx.placedById(
-    directory,
-    known.map(({ id }) => id),
-  );
-  const learnt: Placed[] = [];
-  for (const [i, { place }] of known.entries()) {
-    const one = placed[i];
-    if (one?.place?.anchor === '' && place.anchor !== '') learnt.push({ ...one, place });
-  }
+  const found = await placedAt(tx, directory, places);
+  const open = found.filter(({ place, placed }) => placed.place?.anchor === '' && place.anchor !== '');
+  const learnt = open.map(({ place, placed }) => ({ ...placed, place }));
   await tx.putPlaced(directory, learnt);
 }
 

@@ -154,6 +154,24 @@ export async function knownPlaces(
   });
 }
 
+/** What was written, or tried, at these places: known by the DN, whatever the anchor. Places of nobody are left out. */
+export async function placedAt(
+  tx: StoreTx,
+  directory: string,
+  places: Place[],
+): Promise<{ place: Place; placed: Placed }[]> {
+  const holders = await tx.associationsByDn(
+    directory,
+    places.map(({ dn }) => normalizeDn(dn)),
+  );
+  const known = holders.flatMap((holder, i) => (holder === undefined ? [] : [{ id: holder.id, place: places[i]! }]));
+  const placed = await tx.placedById(
+    directory,
+    known.map(({ id }) => id),
+  );
+  return known.flatMap(({ place }, i) => (placed[i] === undefined ? [] : [{ place, placed: placed[i] }]));
+}
+
 /** Not only about to be written. */
 export function wasWritten(stands: Placed | undefined): boolean {
   return stands !== undefined && (stands.hash !== null || stands.refused !== null || stands.place?.anchor !== '');

@@ -2,6 +2,8 @@
 export * from './change.ts';
 export * from './digest.ts';
 export * from './dn.ts';
+export * from './dn-valued.ts';
+export { placedAt } from './compare-placed.ts';
 export * from './entry.ts';
 export * from './errors.ts';
 export * from './filter-syntax.ts';

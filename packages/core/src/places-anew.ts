@@ -6,7 +6,7 @@
  * One entry of another key under its DN is somebody whom an administrator put there, and is left alone.
  */
 import { createHash } from 'node:crypto';
-import { CONTAINER } from './compare-placed.ts';
+import { CONTAINER, placedAt } from './compare-placed.ts';
 import { normalizeDn } from './dn.ts';
 import { IdSet } from './id-set.ts';
 import { linksIn } from './match-targets.ts';
@@ -80,18 +80,9 @@ async function learn(
   places: Place[],
   isThere: (anchor: string) => boolean,
 ): Promise<number> {
-  const holders = await tx.associationsByDn(
-    directory,
-    places.map(({ dn }) => normalizeDn(dn)),
-  );
-  const known = holders.flatMap((holder, i) => (holder === undefined ? [] : [{ id: holder.id, place: places[i]! }]));
-  const placed = await tx.placedById(
-    directory,
-    known.map(({ id }) => id),
-  );
-  const learnt = known.flatMap(({ place }, i): Placed[] => {
-    const one = placed[i];
-    if (one === undefined || !hasKey(one.place) || place.anchor === '') return [];
+  const found = await placedAt(tx, directory, places);
+  const learnt = found.flatMap(({ place, placed: one }): Placed[] => {
+    if (!hasKey(one.place) || place.anchor === '') return [];
     if (one.place!.anchor === place.anchor || isThere(one.place!.anchor)) return [];
     return [{ ...one, place, hash: null }];
   });

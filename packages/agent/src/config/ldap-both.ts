@@ -3,6 +3,7 @@
  * published (T0), without the container; and the container, into which is written (T3) and of which changes by hand are read.
  */
 import { isNeverWritten, isNeverWrittenToOthers } from '@dirpost/adapters';
+import { DN_VALUED } from '@dirpost/core';
 import { z } from 'zod';
 import { bothFields, type BothWays } from './both-ways.ts';
 import { name } from './directory-fields.ts';
@@ -27,17 +28,7 @@ export interface BothLdap {
 }
 
 /** Of DN syntax, or what makes an entry what it is. */
-const NEVER_WATCHED = new Set([
-  'objectclass',
-  'member',
-  'uniquemember',
-  'manager',
-  'secretary',
-  'owner',
-  'seealso',
-  'roleoccupant',
-  'managedby',
-]);
+const NEVER_WATCHED = new Set(['objectclass', ...DN_VALUED]);
 
 /** Of contacts in Active Directory, written otherwise than they come, or naming the entry. */
 const MADE_FOR_CONTACTS = new Set(['cn', 'proxyaddresses', 'targetaddress', 'mailnickname', 'grouptype']);

@@ -1,5 +1,5 @@
 /** What has to be changed in an entry so that it has certain values: the least, and nothing where nothing differs. */
-import { type Attributes, isDirpostError, normalizeDn } from '@dirpost/core';
+import { type Attributes, DN_VALUED, isDirpostError, normalizeDn } from '@dirpost/core';
 import { isKnownAttribute } from '../../ldif/attribute-names.ts';
 import { mergedAddresses } from './mail-addresses.ts';
 import { isNeverWritten } from './never-written.ts';
@@ -18,18 +18,6 @@ export interface ModificationOptions {
   /** Values that the entry has by its name, and that change with the name only: attribute type in lower case → value. */
   rdn: ReadonlyMap<string, Uint8Array>;
 }
-
-/** Attributes of DN syntax, whose values servers spell in their own way. */
-const DN_VALUED = new Set([
-  'member',
-  'uniquemember',
-  'manager',
-  'secretary',
-  'owner',
-  'seealso',
-  'roleoccupant',
-  'managedby',
-]);
 
 /** Names of both in lower case. What `wanted` does not name is cleared where dirpost knows it for one of its own. */
 export function modificationsFor(
