@@ -11,6 +11,7 @@ const CAPABILITIES =
 export const dovecotFiles = {
   configuration: (folder: string) => join(folder, 'dovecot.conf'),
   users: (folder: string) => join(folder, 'users'),
+  mail: (folder: string) => join(folder, 'mail'),
   home: (folder: string, address: string) => join(folder, 'mail', address),
   maildir: (folder: string, address: string) => join(folder, 'mail', address, 'Maildir'),
 };

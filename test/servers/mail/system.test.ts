@@ -2,13 +2,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ImapFlow } from 'imapflow';
 import { createTransport } from 'nodemailer';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { dovecotFiles } from './dovecot.ts';
 import type { MailOptions } from './options.ts';
 import { describeMail } from './presence.ts';
 import { type MailSystem, startMail } from './system.ts';
@@ -98,6 +100,18 @@ describeMail('a mail system', () => {
     await send(mail, { as: { ...alice, password: 'changed' } });
     await (await logIn(mail, { ...alice, password: 'changed' })).logout();
     await mail.setPassword(alice.address, alice.password);
+  });
+
+  it('a mailbox that Dovecot had locked when it was killed is open once it runs again', async () => {
+    await mail.deliver('Subject: delivered\r\n\r\nhello\r\n', alice.address);
+    await mail.killDovecot();
+    const lock = join(dovecotFiles.maildir(mail.folder, alice.address), 'dovecot-uidlist.lock');
+    await writeFile(lock, '');
+    await mail.startDovecot();
+    expect(existsSync(lock)).toBe(false);
+    const client = await logIn(mail, alice);
+    expect((await client.mailboxOpen('INBOX')).exists).toBeGreaterThan(0);
+    client.close();
   });
 
   it('bounces what is for nobody', async () => {

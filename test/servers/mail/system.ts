@@ -114,6 +114,10 @@ export class MailSystem {
 
   async startDovecot(): Promise<void> {
     const { folder, ports, greeting } = this.#site;
+    // A process that was killed while it wrote the list of UIDs leaves what all later ones wait two minutes for.
+    for (const path of await readdir(dovecotFiles.mail(folder), { recursive: true })) {
+      if (path.endsWith('.lock')) await rm(join(dovecotFiles.mail(folder), path), { force: true });
+    }
     this.#dovecot = this.#spawn('dovecot', ['-F', '-c', dovecotFiles.configuration(folder)], 'dovecot.out');
     await this.#dovecot.greets([ports.imap, ports.lmtp], greeting);
   }
