@@ -112,6 +112,7 @@ describeMail('a mail system', () => {
     const client = await logIn(mail, alice);
     expect((await client.mailboxOpen('INBOX')).exists).toBeGreaterThan(0);
     client.close();
+    await mail.wipeMailbox(alice.address);
   });
 
   it('bounces what is for nobody', async () => {
