@@ -1,7 +1,7 @@
 /**
  * What a requestor that is known, with keys of its own, may not do: change what others own, ask for what is not its own,
  * disturb what others have. At the server's decisions: `lima` is the one who tries, `oslo` owns people, `hq` is the server.
- * Edits without permission: test/core/edit-permission*.test.ts. What the transports refuse: http.test.ts, here.
+ * Edits without permission, and ids of others: forged-edits.test.ts. What the transports refuse: http.test.ts, here.
  */
 import { createHash } from 'node:crypto';
 import {

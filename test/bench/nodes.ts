@@ -97,7 +97,7 @@ export async function openNode(folder: string, name: string, anchors: AnchorHint
   const limits = defaultLimits;
   const store = await openSqliteStore({ path: join(folder, `${name}.db`) });
   const workshop = {
-    codec: createCodec(limits),
+    codec: createCodec(limits, { relays: name === 'hq' }),
     clock: { now: () => Date.now() },
     random: randomBytes,
     limits,

@@ -290,6 +290,41 @@ describe('what nobody answers', () => {
   });
 });
 
+/** The postoffice with a directory that takes everybody but people, and when it was asked for them, ms. */
+function refusing(postoffice: Postoffice, asked: number[]): Postoffice {
+  const [target] = postoffice.subscribing;
+  const { name, read } = target!.directory;
+  const write: Directory['write'] = async function* (changes) {
+    for await (const { id, dn, kind } of changes) {
+      if (kind !== 'person') yield { id, result: 'written', place: { dn, anchor: '' } };
+      else yield { id, result: 'refused', code: 'insufficientAccessRights' };
+      if (kind === 'person') asked.push(postoffice.clock.now());
+    }
+  };
+  const directory: Directory = { name, writes: 'changes', read: read.bind(target!.directory), write };
+  return { ...postoffice, subscribing: [{ ...target!, directory, shape: 'x' }] };
+}
+
+describe('what a directory refused', () => {
+  it('is tried again by the agent, later and later, without waiting for the schedule', async () => {
+    const { hq } = await freshNetwork();
+    const timers = new DrivenTimers(START);
+    const asked: number[] = [];
+    const office = await start(hq, timers, {
+      schedule: { every: 30 * DAY_MS, poll: 30 * DAY_MS },
+      postoffice: (given) => refusing(given, asked),
+    });
+    await office.pass(0);
+    const minutes = () => [...new Set(asked.map((ms) => Math.round((ms - Date.parse(START)) / 60_000)))];
+    expect(minutes()).toEqual([0]);
+    await office.pass(DAY_MS);
+    expect(minutes()).toEqual([0, 5, 15, 35, 75, 155, 315, 635, 1275]);
+    await office.pass(2 * DAY_MS);
+    // At last once a day.
+    expect(minutes().slice(9)).toEqual([2555, 3995]);
+  });
+});
+
 describe('stopping', () => {
   it('breaks a step off, which is then caught up at the next start', async () => {
     const { hq } = await freshNetwork();

@@ -209,7 +209,7 @@ describe('a directory that refuses', () => {
       { id: idOf('anna'), result: 'refused', code: 'busy' },
       { id: idOf('other'), result: 'written', place: { dn: cn('anna'), anchor: '3' } },
     ];
-    await office.store.transaction((tx) => recordOutcomes(tx, 'tree', plan, outcomes));
+    await office.store.transaction((tx) => recordOutcomes(tx, 'tree', plan, outcomes, 0));
     expect(await office.plan({ again: true })).toEqual([]);
     expect(await office.store.read((tx) => tx.countPlaced('tree'))).toEqual({ placed: 3, refused: 0 });
     expect(office.tree.texts()).toContain(normalizeDn(cn('anna')));
@@ -226,9 +226,9 @@ describe('a directory that refuses', () => {
       { id: idOf('other'), result: 'written', place: { dn: cn('anna'), anchor } },
     ];
     const refused = async () => (await office.store.read((tx) => tx.countPlaced('tree'))).refused;
-    await office.store.transaction((tx) => recordOutcomes(tx, 'tree', plan, outcomes('busy', 'another key')));
+    await office.store.transaction((tx) => recordOutcomes(tx, 'tree', plan, outcomes('busy', 'another key'), 0));
     expect(await refused()).toBe(1);
-    await office.store.transaction((tx) => recordOutcomes(tx, 'tree', plan, outcomes(OTHER_KEY, 'another key')));
+    await office.store.transaction((tx) => recordOutcomes(tx, 'tree', plan, outcomes(OTHER_KEY, 'another key'), 0));
     expect(await refused()).toBe(0);
     expect(await office.plan({ again: true })).toEqual([]);
   });

@@ -60,6 +60,8 @@ export class Office {
   readonly tree = new Tree();
   /** Not all of the last write was recorded. */
   behind = false;
+  /** By which outcomes are recorded, ms. */
+  nowMs = 0;
   options: PlanChangesOptions = {
     name: 'tree',
     dn: 'container',
@@ -133,7 +135,7 @@ export class Office {
     this.tree.settleRenames(changes, outcomes);
     this.behind = recorded < changes.length;
     await this.store.transaction(async (tx) => {
-      await recordOutcomes(tx, this.options.name, changes.slice(0, recorded), outcomes.slice(0, recorded));
+      await recordOutcomes(tx, this.options.name, changes.slice(0, recorded), outcomes.slice(0, recorded), this.nowMs);
       if (!this.behind) await carriedOut(tx, this.options.name);
     });
     return changes;

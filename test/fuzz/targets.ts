@@ -2,6 +2,7 @@
 import type { Target } from './target.ts';
 import { backupTargets } from './targets/backups.ts';
 import { fileTargets } from './targets/files.ts';
+import { keyTargets } from './targets/keys.ts';
 import { ldapTargets } from './targets/ldap.ts';
 import { lineTargets } from './targets/lines.ts';
 import { mailTargets } from './targets/mail.ts';
@@ -18,6 +19,7 @@ export const targets: readonly Target[] = [
   ...lineTargets,
   ...nameTargets,
   ...backupTargets,
+  ...keyTargets,
 ];
 
 export function targetNamed(name: string): Target | undefined {

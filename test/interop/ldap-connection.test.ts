@@ -201,21 +201,21 @@ describeSlapd('several servers', () => {
 
   it('are passed over when one takes the line and says nothing', async () => {
     const times = { connectMs: 2_000, operationMs: 300, keepAliveMs: 30_000 };
-    process.kill(first.pid, 'SIGSTOP');
+    await first.freeze();
     const read = await readAll(openDirectory(first, { servers: both(), times }));
     expect(read.certificate).toMatchObject({ complete: true, source: sourceOf(second) });
     const alone = readAll(openDirectory(first, { times }));
     await expect(alone).rejects.toMatchObject({ retry: 'later', message: line('did not answer within 0.3 s') });
-    process.kill(first.pid, 'SIGCONT');
+    first.thaw();
   });
 
   it('are let go at once by who is interrupted', async () => {
     const controller = new AbortController();
-    process.kill(first.pid, 'SIGSTOP');
+    await first.freeze();
     const reading = openDirectory(first).read(null, controller.signal).next();
     setTimeout(() => controller.abort(new Error('enough')), 100);
     await expect(reading).rejects.toMatchObject({ code: 'interrupted' });
-    process.kill(first.pid, 'SIGCONT');
+    first.thaw();
   });
 
   it('that refuse the login are told of, and not passed over for the next', async () => {

@@ -1,12 +1,20 @@
 /** A branch with 389-DS, by an account with the rights that docs/ldap.md gives and no others. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readLdif } from '../demo/contents.ts';
-import { runCommand } from '../servers/ldap/commands.ts';
 import { type Ds389, startDs389 } from '../servers/ldap/ds389.ts';
 import { describe389 } from '../servers/ldap/presence.ts';
 import { ldif, NETWORK, people, PEOPLE, personLdif, SUFFIX } from './ldap-directory.ts';
-import { ownCycle, type OwnOffices, ownOffices, type OwnServer, staffWith } from './ldap-own-offices.ts';
+import {
+  ownCycle,
+  type OwnOffices,
+  ownOffices,
+  type OwnServer,
+  publishedAtHq,
+  staffWith,
+  takenOf,
+} from './ldap-own-offices.ts';
 
+const ANCHOR = 'nsuniqueid';
 const SERVICES = `ou=services,${SUFFIX}`;
 const login = { dn: `cn=dirpost,${SERVICES}`, password: 'service-secret' };
 
@@ -46,11 +54,7 @@ describe389('a branch with 389-DS', () => {
     container: NETWORK,
   });
 
-  const search = (filter: string, ...attributes: string[]) => {
-    const { dn, password } = server.admin;
-    const args = ['-x', '-LLL', '-o', 'ldif-wrap=no', '-H', server.url, '-D', dn, '-w', password];
-    return runCommand('ldapsearch', [...args, '-b', NETWORK, filter, ...attributes]);
-  };
+  const search = (filter: string, ...attributes: string[]) => server.search(filter, attributes, NETWORK);
 
   it('is written after an approval only, and gives and takes what is new, changed, renamed and gone', async () => {
     const { hq, branch } = offices;
@@ -109,6 +113,26 @@ changetype: delete
     await ownCycle(offices);
     await branch.run('dispatch', '--again');
     expect((await search('(title=Boss)', '1.1')).match(/^dn:/gm)).toHaveLength(3);
+  }, 60_000);
+
+  it('loaded anew from LDIF is the same to all, with other ids: what is published and what was written', async () => {
+    const { hq, branch } = offices;
+    await ownCycle(offices);
+    const before = await publishedAtHq(hq, ANCHOR);
+    const ids = async () => (await server.search('(cn=*)', [ANCHOR])).match(/^nsuniqueid: .*$/gim)!;
+    const idsBefore = await ids();
+    await server.reload(await server.search('(objectClass=*)', ['*', 'aci']));
+    expect((await ids()).filter((id) => idsBefore.includes(id))).toEqual([]);
+    await hq.writePeople(staffWith({ title: 'Chief' }));
+    await ownCycle(offices);
+    expect(await takenOf(branch)).toMatchObject({ added: 0, removed: 0, recognised: before.size });
+    expect(await publishedAtHq(hq, ANCHOR)).toEqual(before);
+    expect((await search('(title=Chief)', '1.1')).match(/^dn:/gm)).toHaveLength(3);
+    expect((await search('(objectClass=inetOrgPerson)', '1.1')).match(/^dn:/gm)).toHaveLength(3);
+    const [, ...others] = staffWith({ title: 'Chief' }).people;
+    await hq.writePeople({ ...staffWith({}), people: others, groups: [] });
+    await ownCycle(offices);
+    expect((await search('(|(cn=*)(ou=hq))', '1.1')).match(/^dn:/gm)).toHaveLength(3);
   }, 60_000);
 
   it('says that its container is not there, and refuses no entry because of it', async () => {

@@ -1,11 +1,10 @@
 /** A branch with Active Directory, as Samba does it, by an ordinary user who may write into one organizational unit (docs/ldap.md). */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readLdif } from '../demo/contents.ts';
-import { runCommand } from '../servers/ldap/commands.ts';
 import { describeSamba } from '../servers/ldap/presence.ts';
 import { type Samba, startSamba } from '../servers/ldap/samba.ts';
 import { ldif } from './ldap-directory.ts';
-import { ownCycle, type OwnOffices, ownOffices, staffWith } from './ldap-own-offices.ts';
+import { ownCycle, type OwnOffices, ownOffices, publishedAtHq, staffWith, takenOf } from './ldap-own-offices.ts';
 
 const SUFFIX = 'DC=probe,DC=test';
 const USERS = `CN=Users,${SUFFIX}`;
@@ -16,12 +15,19 @@ const AT_HQ = 'ou=oslo,ou=network,dc=example,dc=org';
 const userLdif = (cn: string, name: string, more = '') =>
   `dn: CN=${cn},${USERS}\nobjectClass: user\nsAMAccountName: ${name}\nuserAccountControl: 512\nunicodePwd:: ${Buffer.from(`"${PASSWORD}"`, 'utf16le').toString('base64')}\n${more}`;
 
+const personOf = (cn: string, name: string, more = '') =>
+  userLdif(cn, name, `sn: Person\ngivenName: ${name}\nmail: ${name}@probe.test\n${more}`);
+const groupOf = (members: string[]) =>
+  `dn: CN=lager,${USERS}\nobjectClass: group\nsAMAccountName: lager\ngroupType: 2\nmail: lager@probe.test\n${members
+    .map((cn) => `member: CN=${cn},${USERS}\n`)
+    .join('')}`;
+/** Of contacts in the container, all that is not the server's own. */
+const WRITTEN = ['objectClass', 'cn', 'sn', 'givenName', 'mail', 'title', 'telephoneNumber', 'l', 'uid', 'displayName'];
+
 const content = ldif([
   userLdif('dirpost', 'dirpost'),
-  ...['ingrid', 'olav', 'petter'].map((name) =>
-    userLdif(`${name} Person`, name, `sn: Person\ngivenName: ${name}\nmail: ${name}@probe.test\n`),
-  ),
-  `dn: CN=lager,${USERS}\nobjectClass: group\nsAMAccountName: lager\ngroupType: 2\nmail: lager@probe.test\nmember: CN=ingrid Person,${USERS}\nmember: CN=olav Person,${USERS}\n`,
+  ...['ingrid', 'olav', 'petter'].map((name) => personOf(`${name} Person`, name)),
+  groupOf(['ingrid Person', 'olav Person']),
   `dn: ${NETWORK}\nobjectClass: organizationalUnit\nou: Network\n`,
 ]);
 
@@ -43,12 +49,7 @@ describeSamba('a branch with Active Directory', () => {
   }, 180_000);
   afterAll(() => samba?.stop());
 
-  const search = (filter: string, ...attributes: string[]) => {
-    const { dn, password } = samba.admin;
-    const args = ['-x', '-LLL', '-o', 'ldif-wrap=no', '-H', `ldaps://${samba.host}`, '-D', dn, '-w', password];
-    const env = { LDAPTLS_REQCERT: 'never' };
-    return runCommand('ldapsearch', [...args, '-b', NETWORK, filter, ...attributes], { env });
-  };
+  const search = (filter: string, ...attributes: string[]) => samba.search(filter, attributes, NETWORK);
   const count = async (filter: string) => (await search(filter, '1.1')).match(/^dn:/gm)?.length ?? 0;
 
   it('publishes who has a mail address, and gets contacts and groups after an approval', async () => {
@@ -97,5 +98,34 @@ changetype: delete
     expect(await count('(objectClass=contact)')).toBe(2);
     expect(await count('(title=Boss)')).toBe(2);
     expect(await count('(objectClass=group)')).toBe(0);
+  }, 60_000);
+
+  it('is the same to all where entries were removed and made anew with other objectGUIDs: published, and written', async () => {
+    const { hq, branch } = offices;
+    await ownCycle(offices);
+    const before = await publishedAtHq(hq, 'objectguid');
+    const guids = async () => (await samba.search('(mail=*)', ['objectGUID'])).match(/^objectGUID:: .*$/gm)!;
+    const guidsBefore = await guids();
+    const written = await search('(cn=*)', ...WRITTEN);
+    const own = ['CN=ingrid Person', 'CN=olav Berg', 'CN=lager'].map((rdn) => `dn: ${rdn},${USERS}`);
+    const there = written.match(/^dn::? .*$/gm)!;
+    await samba.modify(ldif([...own, ...there].map((line) => `${line}\nchangetype: delete\n`)));
+    const people = [
+      personOf('ingrid Person', 'ingrid', 'title: Sjef\n'),
+      personOf('olav Berg', 'olav'),
+      groupOf(['ingrid Person', 'olav Berg']),
+    ];
+    await samba.modify(ldif([...people, written]));
+    expect((await guids()).filter((guid) => guidsBefore.includes(guid))).toEqual([]);
+    const titled = { ...staffWith({ title: 'Chief' }), groups: [] };
+    const [first, ...others] = titled.people;
+    await hq.writePeople({ ...titled, people: [first!, ...others.slice(1)] });
+    await ownCycle(offices);
+    expect(await takenOf(branch)).toMatchObject({ added: 0, removed: 0, recognised: before.size });
+    expect(await publishedAtHq(hq, 'objectguid')).toEqual(before);
+    expect([await count('(title=Chief)'), await count('(objectClass=contact)')]).toEqual([2, 2]);
+    await hq.writePeople({ ...titled, people: others.slice(1) });
+    await ownCycle(offices);
+    expect(await count('(objectClass=contact)')).toBe(1);
   }, 60_000);
 });

@@ -228,7 +228,7 @@ describeSlapd('waiting for changes in slapd', () => {
     const broken = new Watcher(open(slapd));
     const dead = new Watcher(open(slapd, { times: { ...times, operationMs: 300, keepAliveMs: 100 } }));
     await untilWoken(broken, (i) => slapd.modify(replace(`cn=anna,${PEOPLE}`, 'title', `t${i}`)));
-    process.kill(slapd.pid, 'SIGSTOP');
+    await slapd.freeze();
     expect(await dead.ended).toMatchObject({ code: 'directory-failed', retry: 'later' });
     expect(String(await dead.ended)).toMatch(/did not answer within 0.3 s/);
     await slapd.kill();

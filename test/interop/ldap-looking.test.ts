@@ -2,6 +2,7 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Status } from '../../packages/agent/src/status.ts';
 import { describeSlapd } from '../servers/ldap/presence.ts';
 import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
 import { ldif, NETWORK, people, PEOPLE, personLdif, range, SUFFIX } from './ldap-directory.ts';
@@ -129,6 +130,46 @@ describeSlapd('looking at LDAP directories', () => {
     await setDirectories(offices.oslo, [await publishing(offices.oslo, source)]);
     await ldapCycle(offices);
     expect((await found(offices.hq, 'network')).map(({ text }) => text).join()).not.toContain('no place');
+  });
+
+  it('preview foretells in table, LDIF and JSON what the server refuses, and the write says the same', async () => {
+    await source.modify(`dn: cn=p3,${PEOPLE}\nchangetype: modify\nadd: title\ntitle: 12*34\n`);
+    await source.modify(
+      `dn: cn=ä,${PEOPLE}\nchangetype: add\nobjectClass: inetOrgPerson\ncn: ä\nsn: x\nmail: a@example.com\ntitle: 12*34\n`,
+    );
+    await setDirectories(offices.oslo, [await publishing(offices.oslo, source, { attributes: { mobile: 'title' } })]);
+    await offices.oslo.must('sync', '--wait', '0');
+    await offices.hq.run('sync');
+    const refused = { action: 'refused', code: 'invalidAttributeSyntax' };
+    const before = await target.search();
+    const { write } = await offices.hq.json<{ write: { add: number; refused: number; changes: object[] }[] }>(
+      'preview',
+    );
+    expect(write).toMatchObject([{ add: 6, refused: 2 }]);
+    expect(write[0]!.changes).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({
+          ...refused,
+          dn: `cn=p3,${HERE}`,
+          reason: expect.stringContaining('mobile') as string,
+        }),
+      ]),
+    );
+    expect((await offices.hq.must('preview')).out).toMatch(
+      /would be refused +code +because\n(.*\n)*cn=p3,ou=oslo,\S+ +invalidAttributeSyntax +a value of mobile/,
+    );
+    const { out } = await offices.hq.must('preview', '--ldif');
+    expect(out).toContain(`# would be refused (invalidAttributeSyntax): cn=p3,${HERE}: a value of mobile`);
+    expect(out).toMatch(/^[\x20-\x7e\n]*$/);
+    expect(out).not.toContain(`dn: cn=p3,${HERE}`);
+    expect(await target.search()).toEqual(before);
+    await offices.hq.must('approve', 'network');
+    await ldapCycle(offices);
+    const { directories } = await offices.hq.json<Status>('status');
+    expect(directories[0]!.write).toMatchObject({
+      refusedCount: 2,
+      refused: [{ code: refused.code }, { code: refused.code }],
+    });
   });
 
   it('preview shows the first write, and each later one against what stands there', async () => {

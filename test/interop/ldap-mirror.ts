@@ -22,6 +22,11 @@ export class Mirror {
     return [...this.#entries.values()].toSorted();
   }
 
+  /** Anchors in hexadecimal digits. */
+  get keys(): string[] {
+    return [...this.#entries.keys()];
+  }
+
   /** Reads on, and does what the read says. Throws where an entry is called present that was never given. */
   async read(): Promise<{ given: string[]; certificate: ReadCertificate }> {
     const seen = new Set<string>();

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runHere, temporaryFolder } from '../cli/network.ts';
 import { makeOffices, type Office } from '../demo/office.ts';
+import { readLdif } from '../demo/contents.ts';
 import { makeStaff, type Person, type Staff } from '../demo/people.ts';
 import type { Login } from '../servers/ldap/commands.ts';
 import { setDirectories } from './ldap-offices.ts';
@@ -59,4 +60,22 @@ export async function ownCycle({ hq, branch }: OwnOffices): Promise<void> {
   await hq.must('sync');
   await branch.run('dispatch');
   await hq.must('dispatch');
+}
+
+/** What the branch's last read of its people came to. */
+export async function takenOf(branch: Office): Promise<{ added: number; removed: number; recognised: number }> {
+  const { directories } = (await branch.status()) as unknown as {
+    directories: { read: { added: number; removed: number; recognised: number } }[];
+  };
+  return directories[0]!.read;
+}
+
+/** The people and groups of the branch, as hq has them: DN → all that is told of them but `key`. */
+export async function publishedAtHq(hq: Office, key: string): Promise<Map<string, Map<string, string[]>>> {
+  const all = await readLdif(hq.network);
+  for (const [dn, attributes] of all) {
+    if (attributes.get('cn') === undefined) all.delete(dn);
+    attributes.delete(key);
+  }
+  return all;
 }

@@ -15,7 +15,7 @@ import { ldapCycle, type LdapOffices, ldapOffices } from './ldap-offices.ts';
 const PERSONS = 6;
 const HERE = `ou=oslo,${NETWORK}`;
 const WRITER = `uid=writer,ou=accounts,${SUFFIX}`;
-const DAY_MS = 24 * 60 * 60 * 1_000;
+const MINUTE_MS = 60_000;
 
 const mayWrite = (...before: string[]): string[] => [
   ...before,
@@ -58,9 +58,11 @@ describeSlapd('what slapd refuses', () => {
     const because = { code: 'insufficientAccessRights' };
     expect(await writeOf(hq)).toMatchObject({ entries: PERSONS - 1, refusedCount: 1, refused: [because] });
     const there = await explained(hq, 'p3');
-    expect(there.receiver!.directories).toMatchObject([{ state: 'refused', again: 'after-a-day', ...because }]);
+    expect(there.receiver!.directories).toMatchObject([
+      { state: 'refused', againMs: expect.any(Number) as number, mayPass: false, ...because },
+    ]);
     expect((await hq.must('explain', 'p3')).out).toMatch(
-      /REFUSED \(insufficientAccessRights\).*It is asked again after a day, or at once by: dirpost dispatch --again \(which right is lacking: dirpost check\)/,
+      /REFUSED \(insufficientAccessRights\).*It is asked again \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at once by: dirpost dispatch --again \(which right is lacking: dirpost check\)/,
     );
 
     await oslo.must('sync', '--wait', '0');
@@ -86,15 +88,24 @@ describeSlapd('what slapd refuses', () => {
     expect(await statusOf(oslo)).toMatchObject({ own: { refusedElsewhere: [] }, attention: [] });
   });
 
-  it('since a right is lacking is asked again after a day, and not before unless it is told to', async () => {
+  it('since a right is lacking is asked again after 5 minutes, then after 10, and the next try is shown', async () => {
     const { hq } = offices;
+    const nextTry = async () => {
+      const { againMs, refused } = await writeOf(hq);
+      expect(refused[0]!.againMs).toBe(againMs);
+      return againMs!;
+    };
+    expect(Math.round(((await nextTry()) - Date.now()) / MINUTE_MS)).toBe(5);
+    expect((await hq.must('status')).out).toMatch(/because +next try\n(.*\n)*write of network .* \d\d:\d\d:\d\d\n/);
+    await agedBy(hq, 6 * MINUTE_MS);
+    await hq.must('dispatch');
+    expect(await written('(cn=p3)')).toEqual([]);
+    expect(Math.round(((await nextTry()) - Date.now()) / MINUTE_MS)).toBe(10);
     await target.change({ access: mayWrite() });
+    await agedBy(hq, 8 * MINUTE_MS);
     await hq.must('dispatch');
     expect(await written('(cn=p3)')).toEqual([]);
-    await agedBy(hq, DAY_MS / 24);
-    await hq.must('dispatch');
-    expect(await written('(cn=p3)')).toEqual([]);
-    await agedBy(hq, DAY_MS);
+    await agedBy(hq, 3 * MINUTE_MS);
     await hq.must('dispatch');
     expect(await written('(cn=p3)', 'cn')).toEqual([`dn: cn=p3,${HERE}\ncn: p3`]);
     expect(await writeOf(hq)).toMatchObject({ entries: PERSONS, refusedCount: 0 });
@@ -134,15 +145,18 @@ describeSlapd('what slapd refuses', () => {
   });
 });
 
-/** As if so much time had passed since the directory was last asked. */
+/** As if so much time had passed. */
 async function agedBy(office: Office, ms: number): Promise<void> {
   const store = await openSqliteStore({ path: join(office.data, 'store.db') });
   try {
     await store.transaction(async (tx) => {
       const state = (await tx.getDocument<DirectoryState>('directory/network'))!;
-      const { triedMs = 0, allTriedMs = 0 } = state.write!;
-      const write = { ...state.write!, triedMs: triedMs - ms, allTriedMs: allTriedMs - ms };
+      const { againMs, allTriedMs = 0 } = state.write!;
+      const write = { ...state.write!, againMs: againMs! - ms, allTriedMs: allTriedMs - ms };
       await tx.putDocument('directory/network', { ...state, write });
+      const rows = await tx.refusedPlaced('network', 100);
+      const aged = rows.map((row) => ({ ...row, refused: { ...row.refused!, dueMs: row.refused!.dueMs! - ms } }));
+      await tx.putPlaced('network', aged);
     });
   } finally {
     await store.close();

@@ -5,6 +5,7 @@ import type { DirectoryChange } from '@dirpost/core';
 import type { LdapOptions } from '../../packages/adapters/src/directories/ldap/options.ts';
 import { describeSamba } from '../servers/ldap/presence.ts';
 import { type Samba, startSamba } from '../servers/ldap/samba.ts';
+import { hardCases } from './ldap-hard-cases.ts';
 import {
   attributesOf,
   container,
@@ -71,6 +72,32 @@ describeSamba('a directory on Samba AD', () => {
     kind: 'contact',
     dn: `CN=${name},${within}`,
     attributes: attributesOf({ cn: name, sn: 'Person', mail: `${name}@other.test`, ...texts }),
+  });
+
+  hardCases(() => samba, {
+    suffix: SUFFIX,
+    options: () => options({ method: 'auto' }),
+    shape: 'ad-contact',
+    objectClass: 'contact',
+    photo: 'thumbnailphoto',
+    names: ['nul\u0000x'],
+    refused: { invalidAttributeSyntax: { title: 'x'.repeat(200) } },
+    // A domain is not loaded from LDIF: its entries get new objectGUIDs where they are removed and made again.
+    remake: async (dn, records) => {
+      const below = (await samba.search('(objectClass=contact)', ['1.1'], dn)).match(/^dn: .*$/gm)!;
+      await samba.modify(ldif([...below.map((line) => `${line}\nchangetype: delete\n`), ...records]));
+    },
+  });
+
+  it('gives the jpegPhoto of a user octet by octet, and his objectGUID', async () => {
+    const picture = Buffer.from(range(70_000).map((i) => (i * 7) % 256));
+    await samba.modify(
+      `dn: CN=pictured,${SUFFIX}\nobjectClass: user\nsAMAccountName: pictured\njpegPhoto:: ${picture.toString('base64')}\n`,
+    );
+    const { entries } = await read({ bases: [sub(SUFFIX, '(cn=pictured)')], attributes: ['cn', 'jpegphoto'] });
+    expect(Buffer.compare(entries[0]!.attributes.get('jpegphoto')![0]!, picture)).toBe(0);
+    const guid = /^objectGUID:: (.*)$/m.exec(await samba.search('(cn=pictured)', ['objectGUID']))![1]!;
+    expect(Buffer.from(entries[0]!.attributes.get('objectguid')![0]!).toString('base64')).toBe(guid);
   });
 
   it('is read whole, page by page, with anchors and pictures octet by octet', async () => {

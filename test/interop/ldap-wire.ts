@@ -7,9 +7,9 @@ export class Wire {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  private constructor(to: number) {
+  private constructor(to: number, host: string) {
     this.#server = createServer((client) => {
-      const server = connect(to, '127.0.0.1');
+      const server = connect(to, host);
       for (const socket of [client, server]) {
         this.#sockets.add(socket);
         socket.on('error', () => {});
@@ -19,8 +19,8 @@ export class Wire {
     });
   }
 
-  static async to(port: number): Promise<Wire> {
-    const wire = new Wire(port);
+  static async to(port: number, host = '127.0.0.1'): Promise<Wire> {
+    const wire = new Wire(port, host);
     await once(wire.#server.listen(0, '127.0.0.1'), 'listening');
     return wire;
   }

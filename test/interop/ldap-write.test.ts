@@ -450,35 +450,4 @@ describeSlapd('a directory that is written on slapd', () => {
     const empty = await writeAll(open(), [{ ...group([]), place: placeOf(first, 1) }]);
     expect(counted(empty)).toEqual(all(1));
   });
-
-  it('takes names with every character that has to be escaped', async () => {
-    const names = [
-      'Comma, Inc.',
-      'plus+plus',
-      '"quoted"',
-      'back\\slash',
-      '<angle>',
-      'semi;colon',
-      '#hash',
-      'a=b',
-      'Žluť 日本',
-      'tab\tx',
-      'x/y',
-    ];
-    const named = (name: string, id = name): DirectoryChange => {
-      const rdn = Array.from(Buffer.from(name), (octet) => `\\${octet.toString(16).padStart(2, '0')}`).join('');
-      return { ...person(name, { mail: 'somebody@example.com' }), id: idOf(id), dn: `cn=${rdn},${NETWORK}` };
-    };
-    const directory = open();
-    const first = await writeAll(directory, [base[0]!, ...names.map((name) => named(name))]);
-    expect(counted(first)).toEqual(all(names.length + 1));
-    expect(valuesOf(await stands())).toEqual(names.toSorted());
-    const renamed = names.map((name, i) => ({ ...named(`${name}+x`, name), place: placeOf(first, i + 1) }));
-    const second = await writeAll(directory, renamed);
-    expect(counted(second)).toEqual(all(names.length));
-    expect(valuesOf(await stands())).toEqual(names.map((name) => `${name}+x`).toSorted());
-    const removals = renamed.map((change, i) => removal(change, placeOf(second, i)));
-    expect(counted(await writeAll(directory, removals))).toEqual(all(names.length));
-    expect((await stands()).entries).toEqual([]);
-  });
 });

@@ -97,6 +97,17 @@ export class ServerProcess {
     return await readFile(this.#output, 'utf8');
   }
 
+  /** As if it hung: the system takes connections for it, and nothing is said. It stands still when this resolves. */
+  async freeze(): Promise<void> {
+    process.kill(this.pid, 'SIGSTOP');
+    // Under load its threads run on for a while.
+    while (!(await areThreadsStopped(this.pid))) await wait(2);
+  }
+
+  thaw(): void {
+    process.kill(this.pid, 'SIGCONT');
+  }
+
   /** With all its children; its ports are free when this resolves. SIGKILL: as if the power failed. */
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     const ended = this.hasEnded ? undefined : once(this.#child, 'exit');
@@ -127,12 +138,24 @@ export class ServerProcess {
 async function isGroupAlive(group: number): Promise<boolean> {
   for (const name of await readdir('/proc')) {
     if (!/^[0-9]+$/.test(name)) continue;
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-    // pid (name) state parent group …: the name may hold anything.
-    const [state, , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [state, , pgrp] = await standingOf(`/proc/${name}`);
     if (Number(pgrp) === group && state !== 'Z' && state !== 'X') return true;
   }
   return false;
+}
+
+async function areThreadsStopped(pid: number): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const standing = await Promise.all(threads.map((thread) => standingOf(`/proc/${pid}/task/${thread}`)));
+  // One that has ended meanwhile has no state.
+  return standing.every(([state = '']) => state === 'T' || state === '');
+}
+
+/** State, parent, group … of a process or thread; empty where it has ended. */
+async function standingOf(folder: string): Promise<string[]> {
+  const stat = await readFile(`${folder}/stat`, 'utf8').catch(() => '');
+  // pid (name) state parent group …: the name may hold anything.
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 async function takesConnection(place: NetConnectOpts): Promise<boolean> {

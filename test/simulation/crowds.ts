@@ -57,7 +57,14 @@ export class Crowds {
     const { random } = this.#world;
     const most = random.chance(0.5) ? 1 : 0.4;
     this.#world.say(`--- ${office.name}: taken back`);
-    for (const person of this.#before.get(office) ?? []) if (random.chance(most)) this.#put(office, person);
+    for (const { anchor: _, ...person } of this.#before.get(office) ?? []) {
+      if (!random.chance(most)) continue;
+      const now = office.people.get(person.key);
+      // Who is another kind of entry than before is not recognised (World.#changePeople).
+      if (office.matches && now !== undefined && now.kind !== person.kind) continue;
+      // The keys are those that the directory gives now, as it was reloaded or restored since.
+      this.#put(office, now?.anchor === undefined ? person : { ...person, anchor: now.anchor });
+    }
   }
 
   #leave(office: Office, person: Person): void {

@@ -13,6 +13,8 @@ export class Disasters {
   readonly #world: World;
   readonly #backups = new Map<Machine, Image[]>();
   #reloads = 0;
+  /** The furthest that the clock was when it jumped. */
+  latestMs = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -46,6 +48,7 @@ export class Disasters {
     this.#world.say(`--- ${machine.label} ${image === null ? 'installed anew' : 'restored'}`);
     if (image === null) await machine.empty();
     else await machine.restore(image);
+    if (image?.keys !== undefined) await this.#world.keys?.restored(machine, image.keys);
     await this.#world.watch.replaced(machine);
     this.#world.delivered = [];
   }
@@ -83,6 +86,7 @@ export class Disasters {
     this.#world.count('clones');
     this.#world.say(`--- ${machine.label} cloned`);
     const copy = new Machine(`${machine.label}'`, machine.office, this.#world.around, machine.image());
+    this.#world.keys?.cloned(copy, machine);
     await this.#world.watch.replaced(copy);
     this.#world.machines.push(copy);
     this.#world.delivered = [];
@@ -117,6 +121,7 @@ export class Disasters {
 
   jump(): void {
     this.#world.count('clock jumps');
+    this.latestMs = Math.max(this.latestMs, this.#world.nowMs);
     const days = this.#world.random.pick([-200, -30, -1, 1, 30, 100, 400]);
     this.#world.nowMs = Math.max(Date.UTC(2000, 0, 1), this.#world.nowMs + days * DAY_MS);
     this.#world.say(`--- the clock jumps by ${days} days`);

@@ -34,12 +34,14 @@ import {
 import { createCodec } from '@dirpost/message';
 import { CompleteReads } from '../../packages/agent/src/complete-reads.ts';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
+import type { Joining } from '../../packages/agent/src/joining/joining.ts';
 import type { OwnWrites, Postoffice } from '../../packages/agent/src/postoffice.ts';
 import { Routes } from '../../packages/agent/src/routes.ts';
 import { Upkeep } from '../../packages/agent/src/upkeep.ts';
 import { SourceDirectory, TargetContent, TargetDirectory } from './directory.ts';
 import { Gate } from './gate.ts';
-import { gated, type Letter, type Network, SimulatedTransport } from './network.ts';
+import type { FolderImage, Keyed, KeyFolder, KeySurroundings } from './key-folder.ts';
+import { gated, type Letter, type Network, openDoor, SimulatedTransport } from './network.ts';
 import { type Definition, listDefinitions, type Office, publishRules } from './organisation.ts';
 import type { SeededRandom } from './random.ts';
 import { simulatedSealer } from './sealer.ts';
@@ -76,6 +78,8 @@ export interface Surroundings {
   tell(machine: Machine, event: CycleEvent): void;
   committed(machine: Machine, what: Committed): Promise<void>;
   mutation: Mutation | null;
+  /** Where keys change; null: there are none (sealer.ts). */
+  keyed: KeySurroundings | null;
 }
 
 /** A rule that is deliberately broken, from outside of the code under test (mutations.test.ts). */
@@ -86,6 +90,8 @@ export interface Mutation {
   postoffice?(postoffice: Postoffice): Postoffice;
   /** Edits that are withdrawn, whatever became of them. */
   withdraws?(edit: OwnEdit): boolean;
+  /** Changed in place. */
+  joining?(joining: Joining, postoffice: string): void;
 }
 
 /** What an administrator keeps of a machine. */
@@ -93,6 +99,7 @@ export interface Image {
   store: Uint8Array;
   spool: SpoolFolder;
   damaged: Set<string>;
+  keys?: FolderImage | undefined;
 }
 
 export interface Life {
@@ -108,6 +115,8 @@ export class Machine {
   damaged = new Set<string>();
   readonly target = new TargetContent();
   life: Life | null = null;
+  /** Where keys change. */
+  keys: KeyFolder | null = null;
 
   constructor(
     readonly label: string,
@@ -128,7 +137,12 @@ export class Machine {
   }
 
   image(): Image {
-    return { store: Uint8Array.from(this.store.serialize()), spool: this.spool.copy(), damaged: new Set(this.damaged) };
+    return {
+      store: Uint8Array.from(this.store.serialize()),
+      spool: this.spool.copy(),
+      damaged: new Set(this.damaged),
+      keys: this.keys?.image(),
+    };
   }
 
   async restore(image: Image): Promise<void> {
@@ -158,7 +172,8 @@ export class Machine {
   async start(): Promise<Life> {
     if (this.life !== null && !this.life.gate.dead) return this.life;
     const gate = new Gate();
-    const life = this.#build(gate);
+    const { keyed } = this.around;
+    const life = this.#build(gate, keyed === null ? undefined : await this.keys?.open(this, gate, keyed));
     await prepare(life.postoffice);
     this.life = life;
     return life;
@@ -170,11 +185,11 @@ export class Machine {
     if (damaged) this.damaged.add(`${hash}_${transport}.dpm`);
   }
 
-  #build(gate: Gate): Life {
+  #build(gate: Gate, keyed: Keyed | undefined): Life {
     const { around, name, office } = this;
     const { limits, random, mutation } = around;
     const clock = { now: () => around.nowMs() };
-    const codec = createCodec(limits);
+    const codec = createCodec(limits, { relays: name === SERVER });
     const workshop = {
       codec: mutation?.codec?.(codec, name) ?? codec,
       clock,
@@ -189,6 +204,7 @@ export class Machine {
       () => around.lineFails(),
       (letter) => this.#spooled(letter, line.name),
       around,
+      keyed?.door ?? openDoor,
     );
     const [near, far] = connectMemoryTransports().map((end) => gated(end, around.network, gate));
     const memory = name === SERVER && around.ownLine === 'memory';
@@ -205,7 +221,8 @@ export class Machine {
       name,
       store,
       spool: new SimulatedSpool(this.spool, gate, () => around.nowMs()),
-      sealer: simulatedSealer(name, new Set(around.offices.map((one) => one.name))),
+      sealer: keyed?.sealer ?? simulatedSealer(name, new Set(around.offices.map((one) => one.name))),
+      ...(keyed !== undefined && { joining: keyed.joining }),
       clock,
       random: workshop.random,
       limits,

@@ -44,6 +44,17 @@ export class Network {
   }
 }
 
+/** What a server that listens asks of whoever comes. */
+export interface Door {
+  /** Does it, and once more where it is refused and more can be proven. */
+  prove<T>(work: () => Promise<T>): Promise<T>;
+  /** null: he collects. Throws DirpostError `transport-failed`. */
+  pass(file: Uint8Array | null): void;
+}
+
+/** Everything goes through, as by mail and folder. */
+export const openDoor: Door = { prove: (work) => work(), pass() {} };
+
 export class SimulatedTransport implements Transport {
   readonly name = 'network';
   readonly maxMessageBytes = 16 * 1024 * 1024;
@@ -55,24 +66,35 @@ export class SimulatedTransport implements Transport {
     private readonly fails: () => boolean,
     private readonly spooled: (letter: Letter) => void,
     private readonly sizes: Pick<Surroundings, 'takes' | 'turnsOutTooLarge'>,
+    private readonly door: Door,
   ) {}
 
   maxMessageBytesTo(peer: string): number {
     return this.sizes.takes(peer);
   }
 
-  async deliver(file: MessageFile): Promise<void> {
+  deliver(file: MessageFile): Promise<void> {
+    return this.door.prove(() => this.#deliver(file));
+  }
+
+  async #deliver(file: MessageFile): Promise<void> {
     this.gate.pass('deliver');
     if (this.fails()) throw new DirpostError('transport-failed', 'The line is down.', { retry: 'later' });
+    this.door.pass(file.bytes);
     const tooLarge = this.sizes.turnsOutTooLarge(file);
     if (tooLarge === 'refused') throw new DirpostError('transport-failed', 'It is too large.', { retry: 'later' });
     if (tooLarge === null) this.network.post(file);
     this.gate.pass('deliver, done');
   }
 
-  async collect(spool: (bytes: Uint8Array) => Promise<boolean>): Promise<number> {
+  collect(spool: (bytes: Uint8Array) => Promise<boolean>): Promise<number> {
+    return this.door.prove(() => this.#collect(spool));
+  }
+
+  async #collect(spool: (bytes: Uint8Array) => Promise<boolean>): Promise<number> {
     this.gate.pass('collect');
     if (this.fails()) throw new DirpostError('transport-failed', 'The line is down.', { retry: 'later' });
+    this.door.pass(null);
     let collected = 0;
     for (let left = 0; this.mailbox.length > left; ) {
       if (!(await spool(this.mailbox[left]!.bytes))) {

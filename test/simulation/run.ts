@@ -12,7 +12,7 @@ import { shrink } from './shrink.ts';
 import { addTotals, noTotals, reportOf, type Totals, totalsOf } from './totals.ts';
 import { World, type WorldOptions } from './world.ts';
 
-const HELP = `npm run sim -- [--seed FIRST] [--seeds COUNT] [--steps M] [--requestors K] [--clones] [--calm] [--holds] [--narrow] [--reloads] [--trace] [--json]
+const HELP = `npm run sim -- [--seed FIRST] [--seeds COUNT] [--steps M] [--requestors K] [--clones] [--calm] [--holds] [--narrow] [--edits] [--reloads] [--keys] [--trace] [--json]
   --seed        the first seed (1)                  --seeds   how many (1)
   --steps       things that happen in each (220)    --requestors  besides the server's own (3)
   --clones      machines are copied, too            --calm    no faults
@@ -20,7 +20,8 @@ const HELP = `npm run sim -- [--seed FIRST] [--seeds COUNT] [--steps M] [--reque
   --narrow      ways that take less than before
   --edits       edits of others' entries, which their owners settle
   --reloads     directories whose entries get other keys
-  --mixed       by the seed: with clones, holds, narrow ways, or none of them
+  --keys        keys that roll over, are stolen and replaced, a server that moves, postoffices that are suspended
+  --mixed       by the seed: each of these, two together, or none of them
   --without     steps that are left out, such as 3,17
   --processes   how many run at once (1)            --shrink  seconds to look for a shorter way to show a fault (60)
   --trace       print what happened (with one seed always)    --json    the totals for machines`;
@@ -37,6 +38,7 @@ const { values } = parseArgs({
     narrow: { type: 'boolean', default: false },
     edits: { type: 'boolean', default: false },
     reloads: { type: 'boolean', default: false },
+    keys: { type: 'boolean', default: false },
     mixed: { type: 'boolean', default: false },
     without: { type: 'string', default: '' },
     processes: { type: 'string', default: '1' },
@@ -50,24 +52,43 @@ const { values } = parseArgs({
 /** Seeds that a process runs before it tells. */
 const CHUNK = 25;
 
+/** By the seed. */
+const mixedWeathers: Partial<WorldOptions>[] = [
+  { clones: true },
+  {},
+  { clones: true },
+  { holds: true },
+  { clones: true, edits: true },
+  { narrow: true },
+  { clones: true },
+  { reloads: true },
+  { clones: true },
+  { edits: true },
+  { keys: true, clones: true },
+  { holds: true, reloads: true },
+  { clones: true },
+  { keys: true },
+  { clones: true },
+  { edits: true, holds: true },
+];
+
 function optionsOf(seed: number): WorldOptions {
-  const { clones, calm, holds, narrow, reloads, mixed, without, edits } = values;
+  const { clones, calm, holds, narrow, reloads, mixed, without, edits, keys } = values;
   const given = {
     seed,
     steps: Number(values.steps),
     requestors: Number(values.requestors),
     ...(without !== '' && { without: without.split(',').map(Number) }),
   };
-  if (!mixed) return { ...given, clones, calm, holds, narrow, reloads, edits };
-  const weather = seed % 8;
-  return { ...given, clones: weather % 2 === 0, holds: weather === 3, narrow: weather === 5, reloads: weather === 7 };
+  if (!mixed) return { ...given, clones, calm, holds, narrow, reloads, edits, keys };
+  return { ...given, ...mixedWeathers[seed % mixedWeathers.length] };
 }
 
 function replayCommand({ seed, steps = 220, requestors = 3, without = [], ...weather }: WorldOptions): string {
   const options = [`--seed ${seed}`];
   if (steps !== 220) options.push(`--steps ${steps}`);
   if (requestors !== 3) options.push(`--requestors ${requestors}`);
-  for (const name of ['clones', 'calm', 'holds', 'narrow', 'reloads', 'edits'] as const)
+  for (const name of ['clones', 'calm', 'holds', 'narrow', 'reloads', 'edits', 'keys'] as const)
     if (weather[name] === true) options.push(`--${name}`);
   if (without.length > 0) options.push(`--without ${without.join(',')}`);
   return `npm run sim -- ${options.join(' ')}`;
@@ -102,8 +123,8 @@ function processes(): number {
 }
 
 async function inProcess(from: number, count: number): Promise<Totals> {
-  const { steps, requestors, clones, calm, holds, narrow, reloads, mixed, edits } = values;
-  const flags = Object.entries({ clones, calm, holds, narrow, reloads, mixed, edits }).flatMap(([name, on]) =>
+  const { steps, requestors, clones, calm, holds, narrow, reloads, mixed, edits, keys } = values;
+  const flags = Object.entries({ clones, calm, holds, narrow, reloads, mixed, edits, keys }).flatMap(([name, on]) =>
     on ? [`--${name}`] : [],
   );
   const numbers = ['--seed', String(from), '--seeds', String(count), '--steps', steps, '--requestors', requestors];

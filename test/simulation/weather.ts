@@ -1,7 +1,7 @@
 /** How often things happen in a world, and how small its limits are. */
 import { defaultLimits, type Limits } from '@dirpost/core';
 import type { SeededRandom } from './random.ts';
-import type { WorldOptions } from './world.ts';
+import type { WorldOptions } from './world-options.ts';
 
 /** How often each thing happens, against the others. */
 const ORDINARY = { people: 25, cycle: 16, deliver: 46, dispatch: 3 };
@@ -25,12 +25,15 @@ const NARROW = { widen: 6, people: 50 };
 const RELOADS = { reload: 8 };
 /** With `edits` only. */
 const EDITS = { propose: 14, revert: 3 };
+/** With `keys` only. */
+const KEY_CHANGES = { roll: 6, steal: 1, forge: 4, suspend: 2, move: 1, mend: 2 };
 export type Weights = typeof ORDINARY &
   typeof FAULTS &
   typeof HOLDS &
   Pick<typeof NARROW, 'widen'> &
   typeof RELOADS &
-  typeof EDITS;
+  typeof EDITS &
+  typeof KEY_CHANGES;
 
 export function weightsOf(options: WorldOptions): Weights {
   const faults = (options.calm ?? false) ? zero(FAULTS) : FAULTS;
@@ -38,7 +41,8 @@ export function weightsOf(options: WorldOptions): Weights {
   const holds = (options.holds ?? false) ? HOLDS : zero(HOLDS);
   const reloads = (options.reloads ?? false) ? RELOADS : zero(RELOADS);
   const edits = (options.edits ?? false) ? EDITS : zero(EDITS);
-  return { ...ORDINARY, ...faults, ...narrow, ...holds, ...reloads, ...edits, ...options.weights };
+  const keys = (options.keys ?? false) ? KEY_CHANGES : zero(KEY_CHANGES);
+  return { ...ORDINARY, ...faults, ...narrow, ...holds, ...reloads, ...edits, ...keys, ...options.weights };
 }
 
 /** Small enough that updates and submissions come in parts and checkpoints are forgotten. */

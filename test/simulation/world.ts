@@ -20,55 +20,21 @@ import { EDITABLE } from './edit-watch.ts';
 import { Editing } from './editing.ts';
 import { SimulatedCrash } from './gate.ts';
 import type { CycleEvent } from '../../packages/agent/src/events.ts';
-import { DAY_MS, Machine, type Mutation, SERVER, type Surroundings } from './machine.ts';
+import { DAY_MS, Machine, SERVER, type Surroundings } from './machine.ts';
 import { NarrowWays } from './narrow-ways.ts';
 import { type Letter, Network } from './network.ts';
 import { changedPerson, type Definition, FIRST_DEFINITION, isKeeper, KEYS, newPerson, Office } from './organisation.ts';
+import { KeyChanges } from './key-changes.ts';
+import { keyDisagreements } from './key-watch.ts';
 import { SeededRandom } from './random.ts';
 import { Watch } from './watch.ts';
-import { smallLimits, type Weights, weightsOf } from './weather.ts';
+import { smallLimits, weightsOf } from './weather.ts';
+import type { WorldOptions, WorldResult } from './world-options.ts';
 
 /** Quiet cycles within which all have to agree. */
 export const MOST_QUIET_CYCLES = 14;
 
-export interface WorldOptions {
-  seed: number;
-  /** Things that happen before the quiet. */
-  steps?: number;
-  requestors?: number;
-  clones?: boolean;
-  /** Limits on effects that strike, administrators who approve, and owners who change many people at once. */
-  holds?: boolean;
-  /** Ways that take less than before, also while the parts of a message are under way. */
-  narrow?: boolean;
-  /** Directories are reloaded, and all their entries have other keys then. */
-  reloads?: boolean;
-  /** Edits of others' entries, and owners who settle them. */
-  edits?: boolean;
-  /** No faults of any kind. */
-  calm?: boolean;
-  /** Keep the trace, not only its hash. */
-  trace?: boolean;
-  mutation?: Mutation;
-  /** Steps, counted from 0, that are left out (shrink.ts). */
-  without?: number[];
-  /** Other weather than usual; and how often a read fails (0.08). */
-  weights?: Partial<Weights>;
-  badReads?: number;
-}
-
-export interface WorldResult {
-  seed: number;
-  violations: string[];
-  /** Quiet cycles until all agreed. */
-  cycles: number;
-  counts: Record<string, number>;
-  messages: number;
-  octets: number;
-  trace: string[];
-  /** Of the trace and of everything that was put on the wire. */
-  fingerprint: string;
-}
+export type { WorldOptions, WorldResult } from './world-options.ts';
 
 const BRANCHES = ['oslo', 'lima', 'bonn', 'riga', 'kiel', 'genf'];
 /** Of the message files that were delivered since the last restore so many come again at the very end. */
@@ -93,6 +59,7 @@ export class World {
   readonly #crowds = new Crowds(this);
   readonly #editing = new Editing(this);
   readonly #ways: NarrowWays;
+  readonly keys: KeyChanges | null;
   #fresh = 0;
 
   constructor(readonly options: WorldOptions) {
@@ -103,6 +70,7 @@ export class World {
       (name, i) => new Office(name, i + seed, options.reloads ?? false),
     );
     this.#ways = new NarrowWays(this);
+    this.keys = (options.keys ?? false) ? new KeyChanges(this) : null;
     const faulty = (probability: number) => !this.quiet && this.random.chance(probability);
     this.around = {
       network: this.network,
@@ -123,6 +91,7 @@ export class World {
       tell: (machine, event) => this.#told(machine, event),
       committed: (machine, what) => this.watch.committed(machine, what),
       mutation: options.mutation ?? null,
+      keyed: this.keys,
     };
     this.watch = new Watch(this.around, (text) => this.say(text), options.holds ?? false);
     for (const office of this.offices) this.machines.push(new Machine(office.name, office, this.around));
@@ -149,6 +118,7 @@ export class World {
   async run(): Promise<WorldResult> {
     let cycles = 0;
     try {
+      await this.keys?.begin();
       for (const office of this.offices) for (let i = 0; i < KEYS / 2; i++) this.#changePeople(office);
       const without = new Set(this.options.without);
       for (let step = 0; step < (this.options.steps ?? 220); step++) if (!without.has(step)) await this.#step();
@@ -157,6 +127,7 @@ export class World {
       this.watch.violation(`thrown: ${error instanceof Error ? error.stack : String(error)}`);
     }
     for (const machine of this.machines) await machine.store.close();
+    this.keys?.end();
     const fingerprint = `${this.#traced.digest('hex')} ${this.network.wireHash()}`;
     const counts = { ...this.counts, 'changes sent': this.watch.changesSent, needless: this.watch.needless };
     const { seed } = this.options;
@@ -211,6 +182,18 @@ export class World {
         return this.#editing.propose(this.random.pick(this.machines));
       case 'revert':
         return this.#editing.revert(this.random.pick(this.offices));
+      case 'roll':
+        return this.keys?.roll(this.random.pick(this.machines));
+      case 'steal':
+        return this.keys?.steal(this.random.pick(this.machines));
+      case 'forge':
+        return this.keys?.forge();
+      case 'suspend':
+        return this.keys?.suspend(this.random.pick(this.machines));
+      case 'move':
+        return this.keys?.move();
+      case 'mend':
+        return this.keys?.mend();
     }
   }
 
@@ -328,6 +311,8 @@ export class World {
 
   async #settle(): Promise<number> {
     this.quiet = true;
+    // What was announced under a clock that is ahead counts once clocks have come so far.
+    if (this.keys !== null) this.nowMs = Math.max(this.nowMs, this.#disasters.latestMs);
     if (this.options.narrow ?? false) this.#ways.narrowForGood();
     const holds = this.options.holds ?? false;
     if (holds) await this.#until('agreed while held', async () => disagreementsWhileHeld(this.machines, this.server));
@@ -335,10 +320,15 @@ export class World {
       let waited = 0;
       if (holds) for (const machine of this.machines) waited += await this.#crowds.approveAll(machine);
       // What agrees may agree only because of what is held.
-      return waited > 0 ? [`${waited} entries were held`] : disagreements(this.machines, this.server);
+      return waited > 0 ? [`${waited} entries were held`] : this.#disagreements();
     });
     if (agreed) await this.#stayAtRest();
     return cycles;
+  }
+
+  async #disagreements(): Promise<string[]> {
+    const wrong = await disagreements(this.machines, this.server);
+    return this.keys === null ? wrong : [...wrong, ...keyDisagreements(this.machines, this.server)];
   }
 
   async #until(what: string, faults: () => Promise<string[]>): Promise<{ cycles: number; agreed: boolean }> {
@@ -357,6 +347,7 @@ export class World {
 
   async #quietCycle(): Promise<void> {
     this.nowMs += DAY_MS;
+    await this.keys?.mend();
     for (const machine of this.machines) {
       await this.#disasters.recover(machine);
       await this.#cycle(machine);
@@ -393,6 +384,6 @@ export class World {
       await this.#deliver(this.random.pick(delivered));
     if (this.watch.changesSent > sent)
       this.watch.violation(`needless: ${this.watch.changesSent - sent} changes sent for repeats`);
-    for (const text of await disagreements(this.machines, this.server)) this.watch.violation(`resurrected: ${text}`);
+    for (const text of await this.#disagreements()) this.watch.violation(`resurrected: ${text}`);
   }
 }

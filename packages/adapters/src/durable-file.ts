@@ -125,7 +125,11 @@ const table: Record<string, [ErrorCode, Retry, string?]> = {
   ENOTDIR: ['file-missing', 'operator'],
   EACCES: ['file-denied', 'operator', 'Give the account that runs dirpost the right to do that.'],
   EPERM: ['file-denied', 'operator', 'Give the account that runs dirpost the right to do that.'],
-  EROFS: ['file-denied', 'operator', 'The file system is mounted read-only.'],
+  EROFS: [
+    'file-denied',
+    'operator',
+    'Its file system is mounted read-only: look into the log of the system why, and mount it for writing.',
+  ],
   ELOOP: ['file-failed', 'operator', 'It is a symbolic link; dirpost does not follow links here.'],
   EISDIR: ['file-failed', 'operator'],
   EBUSY: ['file-failed', 'later'],

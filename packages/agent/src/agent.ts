@@ -163,7 +163,7 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
   const [memory, ownEnd] = connectMemoryTransports({ maxMessageBytes: limits.maxMessageBytes });
   const waysTo = (peer: string) => (peer === name ? [memory] : transports.to(peer));
   const workshop = {
-    codec: createCodec(limits),
+    codec: createCodec(limits, { relays: configuration.role === 'server' }),
     clock,
     random: randomBytes,
     limits,

@@ -36,6 +36,7 @@ const MAX_OLDER = 3;
 const MAX_AHEAD_MS = 24 * 3_600_000;
 /** After so many exchanges without an answer the server may be one that was restored, and knows nothing of the present keys. */
 const SILENT_AFTER = 3;
+const UNREADABLE_AGAIN_AFTER_MS = 3_600_000;
 
 /** Puts an announcement into the outbox for everybody who has not said to know it, or for one of them; how many. */
 export async function announceWhereDue(postoffice: Postoffice, only?: PostofficeName): Promise<number> {
@@ -195,11 +196,25 @@ export async function doubtSilence(postoffice: Postoffice): Promise<void> {
   const peer = joining?.peers.get(requestor.server);
   if (joining === undefined || peer === undefined || server !== null || joining.enrolling !== null) return;
   if ((await store.read(loadOwn)).unanswered < SILENT_AFTER) return;
-  const { heard, ...rest } = peer;
-  if (heard !== undefined) await joining.peers.save(rest);
+  await joining.doubt(peer.name);
   if (joining.keys.announced !== undefined) return;
   const state = await stateOf(postoffice, joining);
   await store.transaction((tx) => put(tx, postoffice, peer.name, { ...state, heard: peer.serial ?? 0, asks: true }));
+}
+
+/**
+ * At the server: `from` has proven who it is, and sealed for keys that are not here any more. It was away for longer than they are
+ * kept, or one of both is restored from before. What it was believed to know is told again: not more often than hourly, for
+ * it may not take it, and answer by another that cannot be read.
+ */
+export async function answerUnreadable(postoffice: Postoffice, from: PostofficeName): Promise<void> {
+  const { joining, server, clock } = postoffice;
+  if (joining === undefined || server === null || joining.peers.get(from) === undefined) return;
+  const sinceMs = Math.abs(clock.now() - (joining.unreadableMs.get(from) ?? -Infinity));
+  if (sinceMs < UNREADABLE_AGAIN_AFTER_MS) return;
+  joining.unreadableMs.set(from, clock.now());
+  await joining.doubt(from);
+  await announceWhereDue(postoffice, from);
 }
 
 /** As it would have to be in the configuration: with TLS, but on this machine. Throws DirpostError `message-payload`. */

@@ -325,6 +325,17 @@ function backupError(error: unknown, target: string, { folder, bytes }: { folder
       cause,
     });
   }
+  if (cause.code === 'file-denied' && folder !== dirname(target)) {
+    return new DirpostError(
+      'file-denied',
+      `${cause.message} A plain copy of the store lies there while a backup is sealed.`,
+      {
+        retry: 'operator',
+        hint: `${cause.hint ?? ''} Nothing is left of the backup. Where ${folder} will not be written any more copy all of it as it is: what starts from that copy takes a new incarnation.`.trimStart(),
+        cause,
+      },
+    );
+  }
   if (cause.code === 'file-missing' && errnoOf(cause.cause) === 'ENOENT') {
     return new DirpostError('file-missing', cause.message, {
       retry: 'operator',

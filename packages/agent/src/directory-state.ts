@@ -34,15 +34,22 @@ export interface WriteState {
   writtenMs: number;
   entries: number;
   refusedCount: number;
-  refused: FlaggedEntry[];
+  refused: RefusedEntry[];
   problem: string | null;
   /** With a problem: since when, how often in a row, and when it is tried again. */
   problemSinceMs?: number | null;
   failures?: number;
   retryMs?: number | null;
-  /** `changes` directories: when they were last asked at all, and last asked again for everything that they refused. */
+  /** `changes` directories: when they were last asked at all, and when one of the entries that they refused is tried again. */
   triedMs?: number;
+  againMs?: number | null;
+  /** When everything was last looked at, and not only what was due. */
   allTriedMs?: number;
+}
+
+export interface RefusedEntry extends FlaggedEntry {
+  /** When it is tried again by itself, ms since 1970; null or absent: with the next write. */
+  againMs?: number | null;
 }
 
 export const directoryDocument = (name: string) => `directory/${name}`;

@@ -23,7 +23,7 @@ import {
   type Verification,
 } from '@dirpost/core';
 import type { OpenedMessage } from '@dirpost/message';
-import { announceWhereDue, noteRecovered, receiveAnnouncement } from './announcing.ts';
+import { announceWhereDue, answerUnreadable, noteRecovered, receiveAnnouncement } from './announcing.ts';
 import { forgetBounces } from './forget-bounces.ts';
 import { makeReport } from './directory-state.ts';
 import { counted, type CycleEvent, type Progress } from './events.ts';
@@ -146,6 +146,7 @@ async function processIncoming(
         continue;
       }
       total.corrupt++;
+      if (error.code === 'message-decrypt') await answerUnreadable(postoffice, String(error.context['from']));
       await setAside(postoffice, name, error);
     }
   }

@@ -7,6 +7,7 @@
  *   sorted     hashes that stand there twice clash
  *   then       the entries that clash, value by value
  */
+import { randomInt } from 'node:crypto';
 import {
   comparedAttributes,
   comparedText,
@@ -32,7 +33,6 @@ export const COMPARED = ['mail', 'uid', 'employeeNumber'];
 const BATCH = 2_000;
 /** Entries with one value that are named; of more only their number is told. */
 const MOST_NAMED = 1_000;
-const HASH_OCTETS = 6;
 const HASH_RANGE = 2 ** 48;
 /** A place is owner × this + number of the entry. */
 const NUMBER_RANGE = 2 ** 40;
@@ -91,6 +91,7 @@ class Search {
   readonly #reader: ValueReader;
   readonly #owners: PostofficeName[];
   readonly #others: 'collected' | 'replica';
+  readonly #seed = randomInt(2 ** 32);
   #done = 0;
 
   constructor(
@@ -155,10 +156,22 @@ class Search {
     for (const value of this.#reader.values(bytes)) {
       const text = comparedText(value);
       if (text === null) continue;
-      const hash = hashOfText(value.attribute, text).readUIntBE(0, HASH_OCTETS);
-      hashes.add(this.#attributes.indexOf(value.attribute) * HASH_RANGE + hash);
+      hashes.add(this.#attributes.indexOf(value.attribute) * HASH_RANGE + this.#hashOf(text));
     }
     return hashes;
+  }
+
+  /** Of 48 bits. With another seed each time: what collides once does not do so again. */
+  #hashOf(text: string): number {
+    let [a, b] = [this.#seed, ~this.#seed];
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      a = Math.imul(((a << 5) | (a >>> 27)) ^ unit, 0x9e3779b1);
+      b = Math.imul(((b << 7) | (b >>> 25)) ^ unit, 0x85ebca6b);
+    }
+    a = Math.imul(a ^ (a >>> 16), 0x85ebca6b) ^ Math.imul(b ^ (b >>> 13), 0xc2b2ae35);
+    b = Math.imul(b ^ (b >>> 16), 0x9e3779b1) ^ Math.imul(a ^ (a >>> 13), 0xc2b2ae35);
+    return ((a ^ (a >>> 16)) >>> 0) * 2 ** 16 + (b >>> 16);
   }
 
   #ownerNumber(owner: PostofficeName): number {
@@ -232,8 +245,7 @@ class Search {
     for (const value of comparedValues(bytes, new Set([attribute]))) {
       const text = comparedText(value);
       if (text === null) continue;
-      const own = hashOfText(value.attribute, text).readUIntBE(0, HASH_OCTETS);
-      if (own === hash % HASH_RANGE) texts.add(text);
+      if (this.#hashOf(text) === hash % HASH_RANGE) texts.add(text);
     }
     return texts;
   }

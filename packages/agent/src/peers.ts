@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { errnoOf, fileError, readBounded, writeDurably } from '@dirpost/adapters';
 import {
   checkPostofficeName,
+  type Clock,
   DirpostError,
   isMailAddress,
   isPostofficeName,
@@ -175,25 +176,25 @@ async function readText(path: string): Promise<string> {
 }
 
 /** All that are known, by name; empty where none was added. A damaged file is `peer-invalid` and names itself. */
-export async function loadPeers(dataFolder: string): Promise<Map<PostofficeName, Peer>> {
+export async function loadPeers(dataFolder: string, nowMs = Date.now()): Promise<Map<PostofficeName, Peer>> {
   const peers = new Map<PostofficeName, Peer>();
   for (const name of await peerNames(dataFolder)) {
-    peers.set(name, await loadPeer(dataFolder, name));
+    peers.set(name, await loadPeer(dataFolder, name, nowMs));
   }
   return peers;
 }
 
 /** One of them. Throws as loadPeers, and `file-missing`. */
-export async function loadPeer(dataFolder: string, name: PostofficeName): Promise<Peer> {
+export async function loadPeer(dataFolder: string, name: PostofficeName, nowMs = Date.now()): Promise<Peer> {
   const path = join(peersFolder(dataFolder), `${name}.json`);
   const peer = readPeer(await readText(path), path, peerFile);
   if (peer.name !== name) throw invalid(path, `it holds the keys of ${peer.name}`);
-  return withoutExpired(peer);
+  return withoutExpired(peer, nowMs);
 }
 
 /** Older keys are forgotten when their time is over, whatever the file still holds. */
-function withoutExpired(peer: Peer): Peer {
-  if (peer.olderUntilMs === undefined || peer.olderUntilMs > Date.now()) return peer;
+function withoutExpired(peer: Peer, nowMs: number): Peer {
+  if (peer.olderUntilMs === undefined || peer.olderUntilMs > nowMs) return peer;
   const { olderUntilMs: _, signing, recipients, ...rest } = peer;
   return { ...rest, signing: signing.slice(0, 1), recipients: recipients.slice(0, 1) };
 }
@@ -204,20 +205,23 @@ export class Peers {
   readonly #changes: FolderChanges;
   readonly #onChange: ((peers: Peers) => void)[] = [];
 
-  private constructor(private readonly dataFolder: string) {
+  private constructor(
+    private readonly dataFolder: string,
+    private readonly clock: Clock,
+  ) {
     this.#changes = new FolderChanges(peersFolder(dataFolder));
   }
 
   /** Throws as loadPeers does. */
-  static async load(dataFolder: string): Promise<Peers> {
-    const peers = new Peers(dataFolder);
+  static async load(dataFolder: string, clock: Clock = { now: () => Date.now() }): Promise<Peers> {
+    const peers = new Peers(dataFolder, clock);
     await peers.reload();
     return peers;
   }
 
   get(name: PostofficeName): Peer | undefined {
     const peer = this.#peers.get(name);
-    return peer === undefined ? undefined : withoutExpired(peer);
+    return peer === undefined ? undefined : withoutExpired(peer, this.clock.now());
   }
 
   all(): Peer[] {
@@ -232,7 +236,7 @@ export class Peers {
 
   async reload(): Promise<void> {
     this.#changes.note();
-    this.#peers = await loadPeers(this.dataFolder);
+    this.#peers = await loadPeers(this.dataFolder, this.clock.now());
     this.#changed();
   }
 

@@ -4,7 +4,8 @@
  */
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { isDirpostError, isPostofficeName, type PostofficeName } from '@dirpost/core';
+import { isDeepStrictEqual } from 'node:util';
+import { isDirpostError, isPostofficeName, type PostofficeName, type PublishRule } from '@dirpost/core';
 import { Invitations, stateOf } from './joining/invitations.ts';
 import { loadPeer, type Peer, savePeer } from './peers.ts';
 import { isTaken } from './replacement.ts';
@@ -18,6 +19,10 @@ export interface RestoredPeer {
   suspended: boolean;
   /** null: it is as it was in the backup, and no word against that is known here. */
   why: WhySuspended | null;
+  /** At a server: what its file says that it may publish; null: what is so by itself. The configuration counts before it. */
+  publish: PublishRule | null;
+  /** What it may publish was otherwise in the backup, and is as it was set here. */
+  isRuleOfHere: boolean;
 }
 
 /** Those of the backup, which lie in `staged`; `here`: a data folder of before, with a folder of peers or without. */
@@ -25,34 +30,47 @@ export async function keepSuspensions(
   staged: string,
   here: string,
   isServer: boolean,
+  nowMs = Date.now(),
 ): Promise<{ peers: RestoredPeer[]; isCompared: boolean }> {
   // A branch has only its server there, and no command to let that one back in.
   const isCompared = isServer && (await isTaken(join(here, 'peers')));
   const found: RestoredPeer[] = [];
   for (const name of await namesIn(join(staged, 'peers'))) {
-    const peer = await loadPeer(staged, name).catch(() => undefined);
+    const peer = await loadPeer(staged, name, nowMs).catch(() => undefined);
     if (peer === undefined) {
-      found.push({ name, fingerprint: null, suspended: false, why: null });
+      found.push({ name, fingerprint: null, suspended: false, why: null, publish: null, isRuleOfHere: false });
       continue;
     }
-    const why = isCompared && peer.suspended !== true ? await whySuspended(peer, here) : null;
-    if (why !== null) await savePeer(staged, { ...peer, suspended: true });
-    const { fingerprint } = peer;
-    found.push({ name, fingerprint, suspended: why !== null || peer.suspended === true, why });
+    const known = isCompared ? await knownHere(here, name, nowMs) : null;
+    const why = known === null || peer.suspended === true ? null : whySuspended(peer, known);
+    const after = known === null || typeof known === 'string' ? peer : asSetHere(peer, known);
+    if (why !== null || after !== peer) await savePeer(staged, why === null ? after : { ...after, suspended: true });
+    const { fingerprint, publish = null } = after;
+    const suspended = why !== null || peer.suspended === true;
+    const isRuleOfHere = !isDeepStrictEqual(publish, peer.publish ?? null);
+    found.push({ name, fingerprint, suspended, why, publish, isRuleOfHere });
   }
   return { peers: found, isCompared };
 }
 
-async function whySuspended(peer: Peer, here: string): Promise<WhySuspended | null> {
-  let known: Peer;
+async function knownHere(here: string, name: PostofficeName, nowMs: number): Promise<Peer | WhySuspended> {
   try {
-    known = await loadPeer(here, peer.name);
+    return await loadPeer(here, name, nowMs);
   } catch (error) {
     return isDirpostError(error, 'file-missing') ? 'removed here' : 'unreadable here';
   }
+}
+
+function whySuspended(peer: Peer, known: Peer | WhySuspended): WhySuspended | null {
+  if (typeof known === 'string') return known;
   if (known.suspended === true) return 'suspended here';
   // Who was removed for stolen keys and joined again has others.
   return peer.signing.every((key) => known.signing.includes(key)) ? null : 'other keys here';
+}
+
+/** What an administrator has set since: a rule that was narrowed does not become a wide one again. */
+function asSetHere({ publish: _rule, mail: _address, ...peer }: Peer, { publish, mail }: Peer): Peer {
+  return { ...peer, ...(publish && { publish }), ...(mail && { mail }) };
 }
 
 /** Names of those that are open; all names where one cannot be read. */

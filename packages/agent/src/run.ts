@@ -252,8 +252,8 @@ export class RunningPostoffice {
 
   async #settle(step: Step): Promise<void> {
     const nowMs = this.#timers.now();
-    if (step === 'exchange' || step === 'sending') return this.#backOff(step, nowMs);
-    if (step === 'arrival' || step === 'change' || step === 'writing') return;
+    if (step === 'exchange' || step === 'sending' || step === 'writing') return this.#backOff(step, nowMs);
+    if (step === 'arrival' || step === 'change') return;
     this.#schedule.settle(step, nowMs);
     try {
       await this.postoffice.store.transaction((tx) => saveSettled(tx, this.#schedule.settled));
@@ -265,7 +265,7 @@ export class RunningPostoffice {
   }
 
   /** What is due at once again although it was just done does not run in a circle. */
-  async #backOff(step: 'exchange' | 'sending', nowMs: number): Promise<void> {
+  async #backOff(step: 'exchange' | 'sending' | 'writing', nowMs: number): Promise<void> {
     this.#retries = await this.#lookUpRetries();
     const still = this.#retries.some((one) => one.step === step && one.dueMs <= nowMs);
     const { exchangeAfterMs, exchangeAtMostMs, deliverAfterMs, deliverAtMostMs } = this.postoffice.retry;

@@ -21,6 +21,7 @@ import { makeReport } from './directory-state.ts';
 import { counted } from './events.ts';
 import { enrolmentDueMs, repeatEnrolment } from './joining/enrol.ts';
 import type { Postoffice } from './postoffice.ts';
+import { fileName, sealOutgoing } from './seal-outgoing.ts';
 
 /** Above this a transaction is taken off the main thread. */
 const LARGE_CHANGES = 1_000;
@@ -220,7 +221,7 @@ async function sealAndDeliver(
     const payload = await postoffice.store.read((tx) => tx.outgoingPayload(message.id));
     if (payload === undefined) return null;
     const { id, to } = message;
-    const bytes = await sealed(postoffice, message, payload);
+    const bytes = await sealOutgoing(postoffice, message, payload);
     const file = { id, from: postoffice.name, to, bytes, about: summaryOf(postoffice, message, payload) };
     const delivered = await deliver(postoffice, file, signal, now);
     // So that a repeat sends the same octets, and an administrator can carry the file himself.
@@ -262,22 +263,6 @@ function tellFailed(postoffice: Postoffice, message: OutgoingSummary, { problem,
 /** No wait is longer than the longest: a time beyond that was written before the clock went back. */
 function hasToWait({ nextAttemptMs }: OutgoingSummary, nowMs: number, mostMs: number): boolean {
   return nextAttemptMs > nowMs && nextAttemptMs - nowMs <= mostMs;
-}
-
-export function fileName(id: string): string {
-  return `${id}.dpm`;
-}
-
-/** One that could not be delivered before lies sealed in the spool. */
-async function sealed(postoffice: Postoffice, message: OutgoingSummary, payload: Uint8Array): Promise<Uint8Array> {
-  const { spool, sealer } = postoffice;
-  if (message.attempts > 0) {
-    const queued = await spool.list('outgoing');
-    const name = fileName(message.id);
-    if (queued.some((file) => file.name === name)) return spool.read('outgoing', name);
-  }
-  const { id, to, forIncarnation, createdMs } = message;
-  return sealer.seal({ id, from: postoffice.name, to, forIncarnation, createdMs }, payload);
 }
 
 async function deliver(

@@ -8,8 +8,8 @@ import {
   HttpServerTransport,
   type MailTransport,
 } from '@dirpost/adapters';
-import { type Admission, type DirpostError, isDirpostError, type RequestChecker, type Transport } from '@dirpost/core';
-import { type PrivateKeys, requestSigner } from '@dirpost/message';
+import type { Admission, DirpostError, RequestChecker, Transport } from '@dirpost/core';
+import type { PrivateKeys } from '@dirpost/message';
 import type { Configuration } from './config/load.ts';
 import { type HttpConfiguration, type TransportName, transportNames } from './config/transports.ts';
 import type { CycleEvent } from './events.ts';
@@ -17,6 +17,7 @@ import { FollowingHttp } from './following-http.ts';
 import type { Joining } from './joining/joining.ts';
 import { mailAddressOf, openMail } from './open-mail.ts';
 import type { Probes } from './probes.ts';
+import { RequestIdentity } from './request-identity.ts';
 
 /** In the data folder of a requestor: what vouches for an address of a server that moved. `certificate`: DER in base64. */
 export function movedCertificateFile(certificate: string): string {
@@ -46,7 +47,7 @@ export interface TransportOptions {
   /** Requestor: whether it is joining, and the server does not know it yet. */
   isEnrolling?: () => boolean;
   /** For mail: whom this postoffice believes, and the addresses that joining told. Without it there is no mail. */
-  joining?: Pick<Joining, 'peers' | 'invitations' | 'applicants'> & Partial<Pick<Joining, 'isKnownTo'>>;
+  joining?: Pick<Joining, 'peers' | 'invitations' | 'applicants'> & Partial<Pick<Joining, 'doubt' | 'statementsFor'>>;
   /** Own message files that come back by mail. */
   probes?: Probes;
   /** A mail came back. */
@@ -162,11 +163,6 @@ function openHttpServer(
   };
 }
 
-/** The server does not let this postoffice in. */
-function isRefusedRequest(error: unknown): boolean {
-  return isDirpostError(error, 'transport-failed') && error.context['status'] === 403;
-}
-
 function openHttpClient(
   { postoffice, server, limits, dataFolder }: Configuration,
   { url, ca, proxy, proxyLogin }: HttpConfiguration,
@@ -174,25 +170,11 @@ function openHttpClient(
   onProblem: OnProblem,
 ): Opened | undefined {
   if (url === undefined) return undefined;
-  // It may know less than it said, being restored, or have forgotten the older key.
-  let isOther = false;
-  const byEitherKey = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      if (keys.older === undefined || !isRefusedRequest(error)) throw error;
-      isOther = !isOther;
-      return work();
-    }
-  };
+  const identity = new RequestIdentity(postoffice, server, keys, joining);
   const shared = {
     url,
     server,
-    // The server lets in by the newest key that it knows.
-    signer: requestSigner(postoffice, keys, () => {
-      const isNewest = (joining?.isKnownTo?.(server) !== false) !== isOther;
-      return isNewest ? keys.signing : (keys.older?.signing ?? keys.signing);
-    }),
+    signer: identity.signer,
     ...(ca && { ca }),
     ...(proxy && { proxy }),
     ...(proxyLogin && { proxyLogin }),
@@ -225,8 +207,8 @@ function openHttpClient(
     name: member.name,
     maxMessageBytes: member.maxMessageBytes,
     deliver: (file, signal) =>
-      isEnrolling() ? applicant.deliver(file, signal) : byEitherKey(() => member.deliver(file, signal)),
-    collect: (spool, signal) => byEitherKey(() => member.collect(spool, signal)),
+      isEnrolling() ? applicant.deliver(file, signal) : identity.prove(() => member.deliver(file, signal)),
+    collect: (spool, signal) => identity.prove(() => member.collect(spool, signal)),
     watch: (wake, signal) => member.watch(wake, signal),
   };
   return {

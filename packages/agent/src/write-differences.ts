@@ -9,6 +9,7 @@ import {
   carriedOut,
   type Directory,
   DirpostError,
+  MEMBERS_MISSING,
   type Place,
   placedAt,
   plannedDifferences,
@@ -34,11 +35,14 @@ const LOOKED_UP = 500;
 export interface WriteDifferences {
   signal: AbortSignal;
   progress?: (progress: Progress) => void;
-  /** Also what was refused before. */
+  /** Also what was refused before; with `dueBy` only what is due by then, ms since 1970. */
   again: boolean;
+  dueBy?: number | undefined;
 }
 
 export interface Differences extends Pick<WriteState, 'refusedCount' | 'refused'> {
+  /** When the first of what it refused is due, ms since 1970; null: nothing is. */
+  dueMs: number | null;
   /** Changes that the directory took. */
   written: number;
 }
@@ -47,17 +51,32 @@ export interface Differences extends Pick<WriteState, 'refusedCount' | 'refused'
 export async function writeDifferences(
   postoffice: Postoffice,
   target: SubscribingDirectory,
-  { signal, progress, again }: WriteDifferences,
+  given: WriteDifferences,
 ): Promise<Differences> {
   const { store, limits } = postoffice;
-  const { directory, options, shape = '' } = target;
-  await matchTarget(postoffice, target, again, signal);
+  const { directory } = target;
+  await matchTarget(postoffice, target, given.again, given.signal);
+  const { name } = directory;
+  const first = await writePlan(postoffice, target, given);
+  // Members who were made after their groups: these are written once more.
+  const second =
+    first.madeNew && first.lackMembers ? await writePlan(postoffice, target, { ...given, again: false }) : null;
+  const written = first.written + (second?.written ?? 0);
+  return { written, ...(await store.read((tx) => refusedIn(tx, name, limits.maxRefusedNamed))) };
+}
+
+/** One plan, carried out. */
+async function writePlan(
+  { store, clock }: Postoffice,
+  { directory, options, shape = '' }: SubscribingDirectory,
+  { signal, progress, again, dueBy }: WriteDifferences,
+): Promise<Recording> {
   const { name } = directory;
   const asked = new Map<number, PlannedChange>();
-  const record = new Recording(store, name);
+  const record = new Recording(store, name, () => clock.now());
   const changes = async function* () {
     let count = 0;
-    for await (const change of plannedDifferences(store, { ...options, shape, again })) {
+    for await (const change of plannedDifferences(store, { ...options, shape, again, dueBy })) {
       asked.set(count++, change);
       yield change;
     }
@@ -75,12 +94,16 @@ export async function writeDifferences(
     await record.end();
   }
   await store.transaction((tx) => carriedOut(tx, name));
-  return { written: record.written, ...(await store.read((tx) => refusedIn(tx, name, limits.maxRefusedNamed))) };
+  return record;
 }
 
 /** Outcomes, written down in batches together with what they are about; while one is written down the next comes. */
 class Recording {
   written = 0;
+  /** Something stands there that did not before. */
+  madeNew = false;
+  /** A group was written without members who are not there. */
+  lackMembers = false;
   #changes: PlannedChange[] = [];
   #outcomes: WriteOutcome[] = [];
   #recording: Promise<void> = Promise.resolve();
@@ -88,6 +111,7 @@ class Recording {
   constructor(
     private readonly store: Store,
     private readonly directory: string,
+    private readonly now: () => number,
   ) {}
 
   async take(change: PlannedChange, outcome: WriteOutcome): Promise<void> {
@@ -95,6 +119,8 @@ class Recording {
     this.#changes.push({ ...change, attributes: NO_ATTRIBUTES });
     this.#outcomes.push(outcome);
     if (outcome.result === 'written') this.written++;
+    this.lackMembers ||= outcome.code === MEMBERS_MISSING;
+    this.madeNew ||= change.place === undefined && outcome.place !== undefined;
     if (this.#changes.length >= RECORDED) await this.#flush();
   }
 
@@ -110,7 +136,7 @@ class Recording {
     [this.#changes, this.#outcomes] = [[], []];
     const open = outcomes.filter(({ place }, i) => place?.anchor === '' && changes[i]!.kind !== 'container');
     const record = async (tx: StoreTx) => {
-      await recordOutcomes(tx, this.directory, changes, outcomes);
+      await recordOutcomes(tx, this.directory, changes, outcomes, this.now());
       const dns = open.map(({ place }) => place!.dn);
       if (dns.length > 0) await noteOpen(tx, this.directory, dns);
     };
@@ -191,6 +217,7 @@ async function refusedIn(tx: StoreTx, directory: string, most: number): Promise<
     id: Buffer.from(id).toString('hex'),
     code: why?.code ?? 'refused',
     reason: why?.reason ?? '',
+    againMs: why?.dueMs ?? null,
   }));
-  return { refusedCount, refused };
+  return { refusedCount, refused, dueMs: await tx.refusedDueMs(directory) };
 }

@@ -8,6 +8,7 @@ import {
   composeVerification,
   type DirectoryChange,
   DirpostError,
+  isDue,
   loadOwn,
   plannedChanges,
   shownToDirectories,
@@ -16,7 +17,13 @@ import { leavingWhatStays } from './both/container-writes.ts';
 import { lookBeforeWrite } from './both/read-back.ts';
 import { takeEdits } from './both/take-edits.ts';
 import { isBoth, withdrawEnded } from './both/withdraw.ts';
-import { loadDirectoryState, makeReport, saveDirectoryState, type WriteState } from './directory-state.ts';
+import {
+  loadDirectoryState,
+  makeReport,
+  saveDirectoryState,
+  type RefusedEntry,
+  type WriteState,
+} from './directory-state.ts';
 import { counted, type Progress } from './events.ts';
 import { entriesReady, mayBeWritten } from './first-write.ts';
 import { firstWriteWords } from './held.ts';
@@ -24,17 +31,15 @@ import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
 import { standingEntries } from './standing.ts';
 import { learnAnchors, writeDifferences } from './write-differences.ts';
 
+/** What has no time of its own, such as what may be several that are there already, is looked at so often. */
+const ALL_AGAIN_MS = 24 * 60 * 60_000;
+
 export interface WriteOptions {
   signal: AbortSignal;
   progress?: (progress: Progress) => void;
   /** Directories are asked again for entries that they refused. */
   again?: boolean;
 }
-
-/** Entries that a directory refused are tried so often, where the reason may have passed by itself … */
-const PASSING_AGAIN_MS = 15 * 60_000;
-/** … and whatever the reason. */
-const ALL_AGAIN_MS = 24 * 60 * 60_000;
 
 /** How many directories could not be written. */
 export async function writeDirectories(postoffice: Postoffice, options: WriteOptions): Promise<number> {
@@ -131,9 +136,7 @@ async function fails(
 /** Nothing changed, and it is too early to ask again for what was refused. */
 function leavesRefused(before: WriteState, nowMs: number, { again = false }: WriteOptions): boolean {
   if (before.refusedCount === 0 || again) return false;
-  const sinceMs = nowMs - (before.triedMs ?? 0);
-  // Below 0 the clock went back meanwhile.
-  return sinceMs >= 0 && sinceMs < PASSING_AGAIN_MS;
+  return !isDue({ dueMs: before.againMs ?? 0 }, nowMs);
 }
 
 interface Standing {
@@ -153,22 +156,25 @@ async function writeEntries(
   const { name } = target.directory;
   const nowMs = postoffice.clock.now();
   const sinceAllMs = nowMs - (before?.allTriedMs ?? 0);
-  const again = options.again === true || sinceAllMs < 0 || sinceAllMs >= ALL_AGAIN_MS;
+  const isAllDue = options.again === true || sinceAllMs < 0 || sinceAllMs >= ALL_AGAIN_MS;
+  const isRefusedDue = before !== null && before.refusedCount > 0 && !leavesRefused(before, nowMs, options);
   try {
     if (isBoth(target) && !(await lookBeforeWrite(postoffice, target, options.signal))) return 'waiting';
-    const { written, refusedCount, refused } = await writeDifferences(postoffice, withWhatStays(postoffice, target), {
-      ...options,
-      again,
-    });
+    const { written, refusedCount, refused, dueMs } = await writeDifferences(
+      postoffice,
+      withWhatStays(postoffice, target),
+      { ...options, again: isAllDue || isRefusedDue, dueBy: options.again === true ? undefined : nowMs },
+    );
     const entries = await standingEntries(postoffice.store, name, live, refusedCount);
-    const came = { seq, digest, entries, refusedCount, refused, problem: null };
+    const allTriedMs = isAllDue ? nowMs : before!.allTriedMs!;
+    const againMs = refusedCount === 0 ? null : Math.min(dueMs ?? Infinity, allTriedMs + ALL_AGAIN_MS);
+    const came = { seq, digest, entries, refusedCount, refused, againMs, problem: null };
     const writtenMs = written > 0 || before === null ? nowMs : before.writtenMs;
-    const allTriedMs = again ? nowMs : (before?.allTriedMs ?? 0);
     await saveWrite(postoffice, name, { ...came, writtenMs, triedMs: nowMs, allTriedMs });
     // Who asked for it wants to hear how it went.
     const isAsked = options.again === true && refusedCount > 0;
     const isNews = isAsked || written > 0 || before?.seq !== seq || before.problem !== null;
-    if (!isNews && JSON.stringify(before.refused) === JSON.stringify(refused)) return 'unchanged';
+    if (!isNews && answersOf(before.refused) === answersOf(refused)) return 'unchanged';
     const refusedWords = refusedCount > 0 ? `, ${refusedCount} refused` : '';
     const text = `${name}: wrote ${counted(written, 'change')}${refusedWords}`;
     const level = refusedCount > 0 ? 'warning' : 'info';
@@ -181,18 +187,25 @@ async function writeEntries(
   }
 }
 
+function answersOf(refused: RefusedEntry[]): string {
+  return JSON.stringify(refused.map(({ id, code, reason }) => [id, code, reason]));
+}
+
 /** Of both ways: what was set by hand and stays is not written over. */
 function withWhatStays({ store }: Postoffice, target: SubscribingDirectory): SubscribingDirectory {
   if (!isBoth(target)) return target;
   return { ...target, directory: leavingWhatStays(target.directory, target.both, store) };
 }
 
-/** When a directory that could not be written is tried again, ms since 1970; null: none waits for that. */
+/** When a directory that could not be written, or what one refused, is tried again, ms since 1970; null: none waits for that. */
 export async function writingDueMs({ store, subscribing }: Postoffice): Promise<number | null> {
   const dues = await store.read(async (tx) => {
     const states = [];
     for (const { directory } of subscribing) states.push((await loadDirectoryState(tx, directory.name)).write);
-    return states.flatMap((write) => (write?.problem != null && write.retryMs != null ? [write.retryMs] : []));
+    return states.flatMap((write) => {
+      const dueMs = write?.problem == null ? write?.againMs : write.retryMs;
+      return dueMs == null ? [] : [dueMs];
+    });
   });
   return dues.length === 0 ? null : Math.min(...dues);
 }

@@ -102,8 +102,11 @@ async function take(work: Acceptance, changes: Change[]): Promise<void> {
     const bytes = entries[i]!;
     // Also of a removal: the ids of all entries on a list are known to all who follow it.
     const isForeign = row !== undefined && row.owner !== work.record.name;
-    if (isForeign || (bytes !== null && ownerOf(bytes) !== work.record.name)) {
-      throw new DirpostError('message-payload', `${work.record.name} submitted an entry that is not its own.`);
+    // Who gave such an entry up takes nothing from anybody: it is gone here, and was never counted as his.
+    if (isForeign && row.deleted && bytes === null) continue;
+    if (isForeign) throw ownedByAnother(work.record.name, row);
+    if (bytes !== null && ownerOf(bytes) !== work.record.name) {
+      throw new DirpostError('message-payload', `${work.record.name} submitted an entry in the name of another.`);
     }
     if (bytes === null) {
       if (row !== undefined && !row.deleted) remove(work, row, placed);
@@ -115,6 +118,15 @@ async function take(work: Acceptance, changes: Change[]): Promise<void> {
   }
   await work.tx.putEntries('collected', placed.quiet);
   await write(work, placed.shown);
+}
+
+/** Names both: the one who came first may be the one who says what is not so (threats.md). */
+function ownedByAnother(sender: string, { id, owner, deleted }: EntryRow): DirpostError {
+  const until = deleted
+    ? `is that of an entry of ${owner}, which was removed and is not forgotten yet`
+    : `is of ${owner}`;
+  const text = `${sender} submitted an entry whose id ${Buffer.from(id).toString('hex')} ${until}. Nothing of this message was taken.`;
+  return new DirpostError('message-payload', text, { context: { sender, owner, deleted } });
 }
 
 /** `shown`: got a new seq, and is numbered on the lists. `quiet`: held, or only named by another number. */

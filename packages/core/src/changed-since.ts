@@ -21,7 +21,7 @@ export interface ChangedSince {
 /** null: everything has to be looked at. `position`: see PlannedState. */
 export async function changedSince(
   store: Store,
-  { name }: PlanChangesOptions,
+  { name, again, dueBy }: PlanChangesOptions,
   seal: Seal,
   position: number,
 ): Promise<ChangedSince | null> {
@@ -35,7 +35,7 @@ export async function changedSince(
     if (row !== undefined && isEditRow(row)) continue;
     // Of one over which edits are folded the hash does not tell whether it stands as it should.
     if (row !== undefined && stands !== undefined && known.isEdited[i] === true) found.numbers.push(row.number);
-    else if (row !== undefined) compareRow(found, row, stands, { seal, lookAtGroups: false, again: false });
+    else if (row !== undefined) compareRow(found, row, stands, { seal, lookAtGroups: false, again, dueBy });
     else if (stands !== undefined) gone.push(stands.id);
   }
   found.numbers.sort((a, b) => a - b);

@@ -8,6 +8,7 @@ import { editNumbers } from './fold.ts';
 import { heldRows } from './holds.ts';
 import { IdSet } from './id-set.ts';
 import type { PlanChangesOptions } from './plan-changes.ts';
+import { isAskedAgain } from './refused-again.ts';
 import type { Place } from './seams/directory.ts';
 import type { EntryRow, Placed, Store, StoreTx } from './seams/store.ts';
 
@@ -43,7 +44,7 @@ export interface Compared {
 /** `lookAtGroups`: a member may have come or moved, so that a group that is as it was may have to be written. */
 export async function compare(
   store: Store,
-  { name, again }: PlanChangesOptions,
+  { name, again, dueBy }: PlanChangesOptions,
   { seal, lookAtGroups }: { seal: Seal; lookAtGroups: boolean },
 ): Promise<Compared> {
   const compared: Compared = { numbers: [], fresh: [], ids: new IdSet(), owners: new Set() };
@@ -58,7 +59,7 @@ export async function compare(
     if (rows.length === 0) break;
     await dropClaims(store, name, placed);
     for (const [i, row] of rows.entries()) {
-      if (!edits.has(row.number)) compareRow(compared, row, placed[i], { seal, lookAtGroups, again });
+      if (!edits.has(row.number)) compareRow(compared, row, placed[i], { seal, lookAtGroups, again, dueBy });
     }
     after = rows.at(-1)!.number;
   }
@@ -75,7 +76,12 @@ export function compareRow(
   compared: Compared,
   { number, id, owner, hash }: Pick<EntryRow, 'number' | 'id' | 'owner' | 'hash'>,
   stands: Placed | undefined,
-  { seal, lookAtGroups, again }: { seal: Seal; lookAtGroups: boolean; again: boolean },
+  {
+    seal,
+    lookAtGroups,
+    again,
+    dueBy,
+  }: { seal: Seal; lookAtGroups: boolean; again: boolean; dueBy: number | undefined },
 ): void {
   compared.ids.add(id);
   compared.owners.add(owner);
@@ -85,7 +91,8 @@ export function compareRow(
   }
   const isGroup = stands.hash !== null && stands.hash.length > HASH_BYTES;
   const isSame = stands.hash !== null && seal(hash).equals(stands.hash.subarray(0, HASH_BYTES));
-  if (!isSame || (isGroup && lookAtGroups) || (again && stands.refused !== null)) compared.numbers.push(number);
+  const isAsked = stands.refused !== null && isAskedAgain(stands.refused, { again, dueBy });
+  if (!isSame || (isGroup && lookAtGroups) || isAsked) compared.numbers.push(number);
 }
 
 /** Their hashes are not those of what is shown. */
@@ -112,7 +119,7 @@ export async function dropClaims(store: Store, directory: string, placed: (Place
 /** Who stands in the directory, is not in the replica any more, and is to be asked for. */
 export async function findGone(
   store: Store,
-  { name, again }: PlanChangesOptions,
+  { name, again, dueBy }: PlanChangesOptions,
   ids: IdSet,
   seal: Seal,
 ): Promise<Uint8Array[]> {
@@ -124,7 +131,7 @@ export async function findGone(
     for (const { id, place, hash, refused } of placed) {
       if (ids.has(id) || place?.anchor === CONTAINER) continue;
       const isRefused = refused !== null && hash !== null && seal(NOTHING).equals(hash);
-      if (!isRefused || again) gone.push(id);
+      if (!isRefused || isAskedAgain(refused, { again, dueBy })) gone.push(id);
     }
     after = placed.at(-1)!.id;
   }

@@ -56,6 +56,7 @@ export * from './submit.ts';
 export * from './plan.ts';
 export * from './plan-changes.ts';
 export * from './record-outcomes.ts';
+export * from './refused-again.ts';
 export * from './places-anew.ts';
 export { carriedOut, loadPlanned } from './planned-state.ts';
 export * from './changed-attributes.ts';

@@ -31,8 +31,8 @@ export interface AddressList {
   releases(attribute: string): boolean;
   /** Whether its receivers may propose other values of it. */
   takesEditsOf(attribute: string): boolean;
-  /** The entry as the list releases it, or null when it is not on the list. */
-  release(bytes: Uint8Array): { bytes: Uint8Array; hash: Uint8Array } | null;
+  /** The entry as the list releases it, or null when it is not on the list. `hash`: its entry hash, where that is known. */
+  release(bytes: Uint8Array, hash?: Uint8Array | null): { bytes: Uint8Array; hash: Uint8Array } | null;
 }
 
 export function compileList(definition: AddressListDefinition): AddressList {
@@ -42,6 +42,8 @@ export function compileList(definition: AddressListDefinition): AddressList {
   const isNamed = namedBy(definition.attributes);
   const keep = (name: string) => isNamed(name) || isEditAttribute(name);
   const writer = new CanonicalWriter();
+  // lookupIn gives everybody an objectClass.
+  const takesAll = filter.matchesAll || filter.text.toLowerCase() === '(objectclass=*)';
   return {
     definition,
     fingerprint: createHash('sha256')
@@ -49,9 +51,10 @@ export function compileList(definition: AddressListDefinition): AddressList {
       .digest('hex'),
     releases: keep,
     takesEditsOf: namedBy(definition.edits ?? []),
-    release(bytes) {
-      if (!filter.matchesAll && filter.matches(lookupIn(bytes)) !== true) return null;
-      const out = everything ? bytes : selectAttributes(bytes, keep, writer);
+    release(bytes, hash = null) {
+      if (!takesAll && filter.matches(lookupIn(bytes)) !== true) return null;
+      if (everything) return { bytes, hash: hash ?? entryHash(bytes) };
+      const out = selectAttributes(bytes, keep, writer);
       return { bytes: out, hash: entryHash(out) };
     },
   };
@@ -71,7 +74,7 @@ function namedBy(names: string[]): (attribute: string) => boolean {
 export function releaseOf(list: AddressList, entry: EntryRow): ReturnType<AddressList['release']> {
   const shown = listable(entry);
   if (shown !== null && isEdit(shown)) return { bytes: shown, hash: entryHash(shown) };
-  const released = shown === null ? null : list.release(shown);
+  const released = shown === null ? null : list.release(shown, shown === entry.bytes ? entry.hash : null);
   if (released === null || entry.withheld === null) return released;
   const bytes = withoutHashed(released.bytes, entry.withheld, new CanonicalWriter());
   return { bytes, hash: entryHash(bytes) };

@@ -5,7 +5,7 @@
 import { isWithin } from './dn.ts';
 import { type Attributes, deriveEntryId, type EntryKind, REFERENCE_OPTION } from './entry.ts';
 import { DirpostError } from './errors.ts';
-import { attributesLookup, type CompiledFilter, compileFilter } from './filter.ts';
+import { type AttributeLookup, attributesLookup, type CompiledFilter, compileFilter } from './filter.ts';
 import type { Limits } from './limits.ts';
 import { isSecret } from './secret-attributes.ts';
 import type { DirectoryEntry } from './seams/directory.ts';
@@ -68,6 +68,7 @@ export const isOperational = (type: string): boolean => OPERATIONAL.test(type);
 /** Whatever the mapping says. */
 const isNeverPublished = (name: string): boolean => isSecret(name) || OWN.test(name);
 
+const OBJECT_CLASS = 'objectclass';
 const MEMBER_ATTRIBUTES = new Set(['member', 'uniquemember']);
 
 /** Where the source DN travels: RFC 5020. */
@@ -90,6 +91,12 @@ export function compileMapping(options: MappingOptions): Mapping {
   const kindFilters =
     options.kinds === undefined ? defaultKinds : (Object.entries(options.kinds) as [EntryKind, string][]);
   const kinds = kindFilters.map(([kind, text]) => [kind, compileFilter(text)] as const);
+  const kindOf = remembered(
+    kinds.flatMap(([, { attributes }]) => attributes),
+    (lookup) => kindOfEntry(kinds, lookup),
+  );
+  const isWanted =
+    filter === null ? () => true : remembered(filter.attributes, (lookup) => filter.matches(lookup) === true);
   const exclusions = (options.exclude ?? []).map(compileExclusion);
   const rules = compileAttributes(options.attributes ?? {}, key, options.columnPasses);
   const idOfAnchor = (anchor: Uint8Array) => deriveEntryId(options.owner, options.space, anchor);
@@ -100,10 +107,10 @@ export function compileMapping(options: MappingOptions): Mapping {
   const map = (entry: DirectoryEntry): Mapped => {
     if (options.base !== undefined && !isWithin(entry.dn, options.base)) return leaveOut('it is outside the base');
     const lookup = attributesLookup(entry.attributes);
-    if (filter !== null && filter.matches(lookup) !== true) return leaveOut(`the filter ${filter.text} does not match`);
+    if (!isWanted(lookup)) return leaveOut(`the filter ${filter!.text} does not match`);
     const excluded = exclusions.find((exclusion) => exclusion.matches(entry));
     if (excluded !== undefined) return leaveOut(`the exclusion ${excluded.text} matches`);
-    const kind = kindOfEntry(kinds, lookup);
+    const kind = kindOf(lookup);
     if (kind === undefined) return leaveOut('it is neither person, group, contact nor resource');
     const anchor = anchorOf(entry);
     if (anchor === null) {
@@ -125,6 +132,27 @@ export function compileMapping(options: MappingOptions): Mapping {
 
 function leaveOut(why: string): Mapped {
   return { outcome: 'leave-out', why };
+}
+
+/** So many sets of values are remembered: an organisation has a few sorts of entries. */
+const MOST_REMEMBERED = 256;
+
+/** What only object classes decide is the same for thousands of entries. `attributes`: all that `decide` asks for. */
+function remembered<T>(
+  attributes: readonly string[],
+  decide: (lookup: AttributeLookup) => T,
+): (lookup: AttributeLookup) => T {
+  if (attributes.some((name) => name !== OBJECT_CLASS)) return decide;
+  const known = new Map<string, T>();
+  return (lookup) => {
+    let key = '';
+    for (const value of lookup(OBJECT_CLASS)) key += `${value.length} ${Buffer.from(value).toString('latin1')} `;
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const decided = decide(lookup);
+    if (known.size < MOST_REMEMBERED) known.set(key, decided);
+    return decided;
+  };
 }
 
 function kindOfEntry(

@@ -6,8 +6,8 @@
  *            ├─ differs ─▶ DN (association) ─▶ removals, containers, renames, persons, groups
  *            └─ never written ─▶ DN and change at once, where nobody is renamed; groups at the end
  *
- * Where nothing changed since the last plan, that is known at once (planned-state.ts). A directory that refuses an entry is not asked again for the same, but where the reason may pass by itself, or when
- * `again` says so. Before a change is given out it is remembered that what stands there is not known: after a crash it is
+ * Where nothing changed since the last plan, that is known at once (planned-state.ts). A directory that refuses an entry is asked again for the same as
+ * refused-again.ts says. Before a change is given out it is remembered that what stands there is not known: after a crash it is
  * written once more, although it may have come back to what was recorded last. Writing is idempotent.
  */
 import { type ChangedSince, changedSince } from './changed-since.ts';
@@ -31,7 +31,8 @@ import { loadTargetLinks, NO_LINKS, type TargetLinks, unlinkGone } from './match
 import { associateEntries, associateRows, containersOf, type SubscribingOptions, writtenAttributes } from './plan.ts';
 import { loadPlanned, membersMoved, type PlannedState, rememberPlanned } from './planned-state.ts';
 import type { DirectoryChange } from './seams/directory.ts';
-import type { EntryRow, Placed, Store, StoreTx } from './seams/store.ts';
+import { isAskedAgain } from './refused-again.ts';
+import type { EntryRow, Placed, RefusedPlaced, Store, StoreTx } from './seams/store.ts';
 
 const BATCH = 1_000;
 /** New entries, which are looked at once. */
@@ -40,6 +41,8 @@ const FRESH_BATCH = 2_000;
 export interface PlannedChange extends DirectoryChange {
   /** Of what is to stand there: 16 octets, and of a group 16 more for its members' DNs. */
   hash: Uint8Array;
+  /** The same was refused before. */
+  refusedBefore?: RefusedPlaced;
 }
 
 export interface PlanChangesOptions extends SubscribingOptions {
@@ -47,6 +50,8 @@ export interface PlanChangesOptions extends SubscribingOptions {
   shape: string;
   /** Ask again for what was refused. */
   again: boolean;
+  /** With `again`: only where it is due by then, ms since 1970; absent: for all. */
+  dueBy?: number | undefined;
 }
 
 /**
@@ -113,7 +118,8 @@ async function changedOnly(
   { since, membersStand }: PlannedState,
   seal: Seal,
 ): Promise<ChangedSince | null> {
-  if (since === null || !membersStand || options.again || options.links !== NO_LINKS) return null;
+  const isWhole = options.again && options.dueBy === undefined;
+  if (since === null || !membersStand || isWhole || options.links !== NO_LINKS) return null;
   return changedSince(store, options, seal, since);
 }
 
@@ -159,7 +165,18 @@ async function removals(store: Store, options: PlanChangesOptions, ids: Uint8Arr
       const adopted = options.links?.isAdopted(id) === true && ({ adopted: true } as const);
       return place === null
         ? []
-        : [{ id, action: 'remove', dn: place.dn, attributes: new Map(), place, hash, ...adopted }];
+        : [
+            {
+              id,
+              action: 'remove',
+              dn: place.dn,
+              attributes: new Map(),
+              place,
+              hash,
+              ...refusedBefore(gone[i], hash),
+              ...adopted,
+            },
+          ];
     });
   });
 }
@@ -229,7 +246,7 @@ async function associateBatch(
 
 async function missingContainers(
   tx: StoreTx,
-  { name, again }: PlanChangesOptions,
+  { name, again, dueBy }: PlanChangesOptions,
   containers: DirectoryChange[],
   seal: Seal,
 ): Promise<PlannedChange[]> {
@@ -240,8 +257,8 @@ async function missingContainers(
   return containers.flatMap((change, i): PlannedChange[] => {
     const stands = placed[i];
     const hash = seal(change.id);
-    if (standsAsIs(stands, hash, again)) return [];
-    return [{ ...change, hash, ...(stands?.place && { place: stands.place }) }];
+    if (standsAsIs(stands, hash, { again, dueBy })) return [];
+    return [{ ...change, hash, ...refusedBefore(stands, hash), ...(stands?.place && { place: stands.place }) }];
   });
 }
 
@@ -298,7 +315,7 @@ async function changesOf(
     const attributes = await writtenAttributes(tx, options, entry, dn);
     const own = seal(entryHash(bytes));
     const hash = entry.kind === 'group' ? Buffer.concat([own, seal(membersHash(attributes, dn))]) : own;
-    if (standsAsIs(placed[i], hash, options.again)) continue;
+    if (standsAsIs(placed[i], hash, options)) continue;
     const place = wasWritten(placed[i]) || placed[i]?.place?.dn !== dn ? places[i] : null;
     const adopted = options.links?.isAdopted(row.id) === true && ({ adopted: true } as const);
     changes.push({
@@ -308,6 +325,7 @@ async function changesOf(
       attributes,
       hash,
       kind: entry.kind,
+      ...refusedBefore(placed[i], hash),
       ...(place && { place }),
       ...adopted,
     });
@@ -332,8 +350,18 @@ async function beginWriting(tx: StoreTx, directory: string, stands: Placed[]): P
 }
 
 /** Nothing is to be asked: it was written so, or refused so. */
-function standsAsIs(stands: Placed | undefined, hash: Buffer, again: boolean): boolean {
-  return stands?.hash != null && hash.equals(stands.hash) && !(again && stands.refused !== null);
+function standsAsIs(
+  stands: Placed | undefined,
+  hash: Buffer,
+  options: Pick<PlanChangesOptions, 'again' | 'dueBy'>,
+): boolean {
+  if (stands?.hash == null || !hash.equals(stands.hash)) return false;
+  return stands.refused === null || !isAskedAgain(stands.refused, options);
+}
+
+function refusedBefore(stands: Placed | undefined, hash: Buffer): Pick<PlannedChange, 'refusedBefore'> {
+  const isSame = stands?.hash != null && hash.equals(stands.hash);
+  return isSame && stands.refused !== null ? { refusedBefore: stands.refused } : {};
 }
 
 function membersHash(attributes: DirectoryChange['attributes'], dn: string): Uint8Array {

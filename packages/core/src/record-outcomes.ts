@@ -7,34 +7,20 @@ import { normalizeDn, parentDn } from './dn.ts';
 import { recordAdopted } from './match-targets.ts';
 import type { PlannedChange } from './plan-changes.ts';
 import { containerId } from './plan.ts';
+import { refusedNow } from './refused-again.ts';
 import type { WriteOutcome } from './seams/directory.ts';
 import type { Placed, StoreTx } from './seams/store.ts';
-
-/** Codes of refusals that another change, or time, may mend: they are tried at each write. */
-const PASSING = new Set([
-  'busy',
-  'unavailable',
-  'timeLimitExceeded',
-  'operationsError',
-  'entryAlreadyExists',
-  'noSuchObject',
-  // In a tree whose upper entry goes before the lower ones.
-  'notAllowedOnNonLeaf',
-]);
-
-export function mayPassByItself(code: string): boolean {
-  return PASSING.has(code);
-}
 
 /** A removal is refused so where what stands at the DN is not what was written there. */
 export const OTHER_KEY = 'otherKey';
 
-/** In one transaction for many outcomes: what stands in the directory now. `changes` and `outcomes` go in pairs. */
+/** In one transaction for many outcomes: what stands in the directory now. `changes` and `outcomes` go in pairs; `nowMs`: since 1970. */
 export async function recordOutcomes(
   tx: StoreTx,
   directory: string,
   changes: PlannedChange[],
   outcomes: WriteOutcome[],
+  nowMs: number,
 ): Promise<void> {
   const gone: Uint8Array[] = [];
   const rows: Placed[] = [];
@@ -42,8 +28,8 @@ export async function recordOutcomes(
   for (const [i, change] of changes.entries()) {
     const { result, place, code = 'refused', reason = '' } = outcomes[i]!;
     if (result === 'refused') {
-      const hash = PASSING.has(code) ? null : change.hash;
-      const row: Placed = { id: change.id, place: place ?? change.place ?? null, hash, refused: { code, reason } };
+      const refused = refusedNow(change.refusedBefore, code, reason, nowMs);
+      const row: Placed = { id: change.id, place: place ?? change.place ?? null, hash: change.hash, refused };
       (change.action === 'remove' ? stayed : rows).push(row);
     } else if (change.action === 'remove') {
       gone.push(change.id);

@@ -4,9 +4,9 @@
  * speaks for: over a hash of another domain than that of message files, so that one never passes for the other.
  */
 import { createHash, type KeyObject, sign, verify } from 'node:crypto';
-import { DirpostError, type Limits, type RequestSigner } from '@dirpost/core';
+import { DirpostError, isDirpostError, type Limits, type RequestSigner } from '@dirpost/core';
 import { cut, type Header, type Pieces } from './header.ts';
-import { followStatements, type Followed } from './key-statement.ts';
+import { followStatements, type Followed, MAX_STATEMENTS } from './key-statement.ts';
 import { authenticationKeyObject, keyId, type PeerKeys, type PrivateKeys, signingKeyObject } from './keys.ts';
 import { signatureInput } from './seal.ts';
 
@@ -25,6 +25,13 @@ export interface SignedBy {
   signing: string;
   /** The header proves by the recovery key that no earlier key counts: the serial of that word; null: nothing new. */
   recovered: number | null;
+}
+
+/** A request of a transport that has an authorisation of its own. */
+export interface SignedRequest {
+  request: Uint8Array;
+  signature: Uint8Array;
+  statements?: readonly Uint8Array[] | undefined;
 }
 
 interface ParsedKey {
@@ -74,10 +81,24 @@ export class Authenticator {
     this.check(cut(bytes, limits));
   }
 
-  /** Whether one of these keys signed the request. */
-  checkRequest(keys: PeerKeys, request: Uint8Array, signature: Uint8Array): boolean {
+  /** Whether one of the keys of `name` signed the request, or one to which these statements lead. */
+  checkRequest(
+    name: string,
+    keys: PeerKeys,
+    { request, signature, statements = [] }: SignedRequest,
+  ): boolean {
     const input = requestInput(request);
-    return this.#announced(keys).some(({ key }) => verify(null, input, key, signature));
+    const isBy = (peer: PeerKeys) => this.#announced(peer).some(({ key }) => verify(null, input, key, signature));
+    if (isBy(keys)) return true;
+    if (statements.length === 0 || statements.length > MAX_STATEMENTS) return false;
+    try {
+      const { signing } = followStatements(name, keys, statements);
+      return isBy({ ...keys, signing });
+    } catch (error) {
+      // One in a wrong form, which a stranger may have written.
+      if (!isDirpostError(error)) throw error;
+      return false;
+    }
   }
 
   #announced(peer: PeerKeys): ParsedKey[] {
@@ -93,15 +114,17 @@ export class Authenticator {
   }
 }
 
-/** `which`: the private signing key of the moment; other ones come with a roll-over. */
+/** `which`: the private signing key of the moment; other ones come with a roll-over. `statements`: see RequestSigner. */
 export function requestSigner(
   name: string,
   keys: PrivateKeys,
   which: () => string = () => keys.signing,
+  statements: () => Uint8Array[] = () => [],
 ): RequestSigner {
   let parsed: { text: string; key: KeyObject } | undefined;
   return {
     name,
+    statements,
     sign(request) {
       const text = which();
       if (parsed?.text !== text) parsed = { text, key: signingKeyObject(text) };

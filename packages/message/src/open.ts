@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { DirpostError, type Limits } from '@dirpost/core';
 import { decryptAgeFile } from './age-file.ts';
 import { Authenticator, type Senders, type SignedBy } from './authentication.ts';
-import { cut, type EnrolmentMark, type Envelope, MESSAGE_ID_BYTES } from './header.ts';
+import { cut, type EnrolmentMark, type Envelope, MESSAGE_ID_BYTES, type Pieces } from './header.ts';
 import {
   isHybrid,
   keyId,
@@ -102,7 +102,7 @@ export function createSealer(options: SealerOptions): Sealer {
       }
       if (envelope.from === name) ownPeer = (await ownKeys()).peer;
       const signedBy = authenticator.check(pieces);
-      const plain = await decrypt(pieces.body, options.keys.identities, parsed);
+      const plain = await decrypt(pieces, options.keys.identities, parsed);
       const payload = checkInner(plain, envelope, limits);
       const payloadHash = createHash('sha256').update(payload).digest();
       return { envelope, payload, payloadHash, signedBy, ...(enrolment && { enrolment }) };
@@ -139,7 +139,8 @@ async function loadOwnKeys(keys: PrivateKeys): Promise<{ sealing: SealingKeys; p
   };
 }
 
-async function decrypt(body: Uint8Array, identities: string[], parsed: ParsedKeys): Promise<Uint8Array> {
+/** Throws DirpostError `message-decrypt`, with the sender in its context: it is proven by then. */
+async function decrypt({ header, body }: Pieces, identities: string[], parsed: ParsedKeys): Promise<Uint8Array> {
   try {
     const native = parsed.identities(identities);
     if (native !== null) return decryptAgeFile(body, native);
@@ -149,7 +150,7 @@ async function decrypt(body: Uint8Array, identities: string[], parsed: ParsedKey
     return await decrypter.decrypt(body);
   } catch (cause) {
     const problem = 'The message file cannot be decrypted with the keys of this postoffice.';
-    throw new DirpostError('message-decrypt', problem, { cause });
+    throw new DirpostError('message-decrypt', problem, { cause, context: { from: header.envelope.from } });
   }
 }
 

@@ -18,11 +18,19 @@ import { decodeHead, encodeHead } from './head.ts';
 
 const VERSION = 1;
 
-export function createCodec(limits: Limits): Codec {
-  const encoded = new RecentColumns();
+export interface CodecOptions {
+  /**
+   * Columns that were decoded are kept, too: what a server takes from an owner it gives to the others as it came, and encoding
+   * it again would cost several times what decoding did.
+   */
+  relays?: boolean;
+}
+
+export function createCodec(limits: Limits, { relays = false }: CodecOptions = {}): Codec {
+  const kept = new KeptColumns(relays ? RELAYED_BYTES : KEPT_BYTES);
   return {
     encode(head, changes) {
-      const columns = encoded.get(changes, anchorsOf(head), () => encodeColumns(changes, anchorsOf(head), limits));
+      const columns = kept.get(changes, anchorsOf(head), () => encodeColumns(changes, anchorsOf(head), limits));
       return join(encodeHeadWithin(head, limits), columns);
     },
     replaceHead(payload, head) {
@@ -38,35 +46,73 @@ export function createCodec(limits: Limits): Codec {
     },
     changes(payload): Change[] {
       const { head, columns } = cut(payload, limits);
-      return decodeColumns(columns, anchorsOf(decodeHead(head, limits)), limits);
+      const anchors = anchorsOf(decodeHead(head, limits));
+      const changes = decodeColumns(columns, anchors, limits);
+      if (relays) kept.note(changes, anchors, columns);
+      return changes;
     },
   };
 }
 
-/**
- * The columns of the last few small change sets: a server sends the same changes to many requestors, one after another,
- * and only the heads differ.
- */
-class RecentColumns {
+/** A server sends the same changes to many requestors, and only the heads differ. What was not needed for longest goes first. */
+class KeptColumns {
   readonly #columns = new Map<string, Buffer>();
+  readonly #mostBytes: number;
+  #bytes = 0;
+
+  constructor(mostBytes: number) {
+    this.#mostBytes = mostBytes;
+  }
 
   get(changes: Change[], anchors: AnchorHint[], encode: () => Buffer): Buffer {
-    if (changes.length > MAX_RECENT_CHANGES) return encode();
+    if (!this.#hasRoomFor(changes)) return encode();
     const key = contentHash(changes, anchors);
     const columns = this.#columns.get(key) ?? encode();
-    this.#columns.delete(key);
-    if (columns.length > MAX_RECENT_BYTES) return columns;
-    this.#columns.set(key, columns);
-    if (this.#columns.size > RECENT) this.#columns.delete(this.#columns.keys().next().value!);
+    this.#put(key, columns);
     return columns;
+  }
+
+  /** `columns`: as they came, perhaps of an encoder that is older or newer, or that wasted space. */
+  note(changes: Change[], anchors: AnchorHint[], columns: Uint8Array): void {
+    if (changes.length < LEAST_NOTED || !this.#hasRoomFor(changes)) return;
+    const bytes = changes.reduce((sum, change) => sum + change.bytes.length, 0);
+    // A copy: it came in the memory of the whole message file.
+    if (columns.length <= bytes / LEAST_RATIO) this.#put(contentHash(changes, anchors), Buffer.from(columns));
+  }
+
+  /** Looking for what would not stay would be in vain. */
+  #hasRoomFor(changes: Change[]): boolean {
+    return changes.length <= this.#mostBytes / BYTES_FOR_EACH;
+  }
+
+  #put(key: string, columns: Buffer): void {
+    const before = this.#columns.get(key);
+    if (before !== undefined) this.#bytes -= before.length;
+    this.#columns.delete(key);
+    this.#columns.set(key, columns);
+    this.#bytes += columns.length;
+    for (const [oldest, { length }] of this.#columns) {
+      if (this.#bytes <= this.#mostBytes) return;
+      this.#columns.delete(oldest);
+      this.#bytes -= length;
+    }
   }
 }
 
-const RECENT = 16;
-const MAX_RECENT_CHANGES = 4096;
-const MAX_RECENT_BYTES = 64 * 1024;
+/** Columns of small change sets. */
+const KEPT_BYTES = 1024 * 1024;
+/** Of half a million people. */
+const RELAYED_BYTES = 16 * 1024 * 1024;
+/** Room is kept for many parts of as many changes. */
+const BYTES_FOR_EACH = 512;
+/** Fewer changes are encoded in no time. */
+const LEAST_NOTED = 64;
+/** Of people the columns take a tenth of the canonical bytes. */
+const LEAST_RATIO = 4;
 
+/** Of what the columns tell, and of nothing else. */
 function contentHash(changes: Change[], anchors: AnchorHint[]): string {
+  const hints = anchors.map(({ owner, space, attribute }) => [owner, space, attribute]);
   const lines = changes.map(({ number, id, owner, state, bytes }) => [
     number,
     owner,
@@ -76,7 +122,7 @@ function contentHash(changes: Change[], anchors: AnchorHint[]): string {
   ]);
   const octets = changes.flatMap(({ id, bytes }) => (id === null ? [bytes] : [id, bytes]));
   return createHash('sha256')
-    .update(JSON.stringify([anchors, lines]))
+    .update(JSON.stringify([hints, lines]))
     .update(Buffer.concat(octets))
     .digest('base64');
 }

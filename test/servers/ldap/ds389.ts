@@ -113,6 +113,27 @@ export class Ds389 {
     await this.start();
   }
 
+  /**
+   * As after a restored LDIF file: these entries and no others, the suffix among them, with new ids. It runs when this
+   * resolves.
+   */
+  async reload(ldif: string): Promise<void> {
+    await this.#process?.stop();
+    const { folder, account } = this.#site;
+    const file = join(folder, 'ldif/reload.ldif');
+    await writeFile(file, ldif);
+    await chown(file, account.uid, account.gid);
+    const args = ['-D', configurationFolder(folder), '-n', 'userRoot', '-i', file];
+    await runCommand('ns-slapd', ['ldif2db', ...args], { account, cwd: folder });
+    await this.start();
+  }
+
+  /** As ldapsearch writes them, not wrapped; base64 where LDIF needs it. */
+  async search(filter = '(objectClass=*)', attributes: string[] = [], base: string = SUFFIX): Promise<string> {
+    const args = ['-x', '-LLL', '-o', 'ldif-wrap=no', '-H', this.url, '-D', this.admin.dn, '-w', this.admin.password];
+    return await runCommand('ldapsearch', [...args, '-b', base, filter, ...attributes]);
+  }
+
   /** Server and folder are gone when this resolves. */
   async stop(): Promise<void> {
     await this.kill();

@@ -134,6 +134,14 @@ export class Samba {
     await modifyByLdif({ url: `ldaps://${this.host}`, login, certificates: 'never' }, ldif);
   }
 
+  /** As ldapsearch writes them, not wrapped; base64 where LDIF needs it. */
+  async search(filter = '(objectClass=*)', attributes: string[] = [], base: string = this.suffix): Promise<string> {
+    const { dn, password } = this.admin;
+    const args = ['-x', '-LLL', '-o', 'ldif-wrap=no', '-H', `ldaps://${this.host}`, '-D', dn, '-w', password];
+    const env = { LDAPTLS_REQCERT: 'never' };
+    return await runCommand('ldapsearch', [...args, '-b', base, filter, ...attributes], { env });
+  }
+
   /** `samba-tool` on the domain itself: `['user', 'create', 'anna', 'Passw0rd!']`. */
   async tool(...args: string[]): Promise<string> {
     return await runCommand('samba-tool', [...args, '-s', this.#configuration]);

@@ -160,6 +160,15 @@ export class Slapd {
     this.#process = undefined;
   }
 
+  /** As if it hung: see ServerProcess. */
+  async freeze(): Promise<void> {
+    await this.#process!.freeze();
+  }
+
+  thaw(): void {
+    this.#process!.thaw();
+  }
+
   async restart(): Promise<void> {
     await this.halt();
     await this.start();

@@ -2,7 +2,6 @@
  * `dirpost directory remove`: what becomes of what a directory published, or of what was written into it, once it leaves the
  * configuration. Nothing happens by itself; without an option it asks, where somebody is there to answer.
  */
-import { createInterface } from 'node:readline/promises';
 import { DirpostError, keptDirectories, type StoreTx } from '@dirpost/core';
 import { counted } from '../events.ts';
 import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
@@ -16,6 +15,7 @@ import {
   withdrawWritten,
 } from '../removed-directories.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+import { answerTo } from './prompt.ts';
 
 interface RemoveOptions {
   keep?: boolean;
@@ -48,16 +48,9 @@ async function ask(call: Invocation, name: string): Promise<How> {
     const what = `What shall happen to what ${name} published, or to what was written into it? Say one of the two.`;
     throw new DirpostError('wrong-use', what, { hint: CHOICES });
   }
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await terminal.question('Type keep or withdraw; anything else leaves it undecided: ', {
-      signal: call.signal,
-    });
-    const word = answer.trim().toLowerCase();
-    if (word === 'keep' || word === 'withdraw') return word;
-  } finally {
-    terminal.close();
-  }
+  const answer = await answerTo(call, 'Type keep or withdraw; anything else leaves it undecided: ');
+  const word = answer.toLowerCase();
+  if (word === 'keep' || word === 'withdraw') return word;
   throw new DirpostError('wrong-use', `Nothing was done about ${name}.`);
 }
 

@@ -242,20 +242,21 @@ function showReceiver(screen: Screen, story: ReceiverStory): void {
   }
 }
 
-function againWords(again: WrittenStory['again'], code: string | null): string {
-  if (again === null) return '';
-  const when = again === 'soon' ? 'after a quarter of an hour' : 'after a day';
+function againWords({ againMs, mayPass, code }: WrittenStory): string {
+  if (againMs === null) return '';
+  const when = mayPass ? `${time(againMs)} at the latest, with each write before` : time(againMs);
   const right = code === 'insufficientAccessRights' ? ' (which right is lacking: dirpost check)' : '';
   return `. It is asked again ${when}, or at once by: dirpost dispatch --again${right}`;
 }
 
-function receivedWords({ directory, state, dn, writtenMs, code, reason, again }: WrittenStory): string {
+function receivedWords(story: WrittenStory): string {
+  const { directory, state, dn, writtenMs, code, reason } = story;
   const because = reason === null ? '' : `: ${reason}`;
   switch (state) {
     case 'written':
       return `written ${time(writtenMs)} as ${dn}${because}`;
     case 'refused':
-      return `REFUSED (${code})${because}${againWords(again, code)}`;
+      return `REFUSED (${code})${because}${againWords(story)}`;
     case 'waiting':
       return 'comes with the next write (dirpost dispatch)';
     case 'waiting-approval':

@@ -1,10 +1,11 @@
 /** `dirpost peer`: exchanging public keys by two small files. Trust begins with a fingerprint that people compare. */
 import { writeFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline/promises';
+import { fileError } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import { loadKeys } from '../keys.ts';
 import { addPeer, exportPeer, loadPeers, type Peer, readPeerFile } from '../peers.ts';
 import { configurationOf, EXIT, type ExitCode, type Invocation } from './command.ts';
+import { answerTo } from './prompt.ts';
 import { time } from './screen.ts';
 
 export async function peerExport(call: Invocation, options: { out?: string }): Promise<ExitCode> {
@@ -14,7 +15,10 @@ export async function peerExport(call: Invocation, options: { out?: string }): P
     call.screen.raw(text);
     return EXIT.done;
   }
-  await writeFile(options.out, text);
+  const { out } = options;
+  await writeFile(out, text).catch((error: unknown) => {
+    throw fileError(error, `write ${out}`);
+  });
   const { fingerprint } = JSON.parse(text) as { fingerprint: string };
   call.screen.data({ file: options.out, fingerprint });
   call.screen.line(`${options.out} holds the public keys of ${configuration.postoffice}. Nothing in it is secret.`);
@@ -59,15 +63,8 @@ async function confirm(call: Invocation, peer: Peer, options: AddOptions): Promi
       hint: `Give it as its administrator read it out: --fingerprint … ; or trust the file as it is: --yes`,
     });
   }
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await terminal.question(`Does its administrator read out the same fingerprint? [y/N] `, {
-      signal: call.signal,
-    });
-    if (/^y(es)?$/i.test(answer.trim())) return;
-  } finally {
-    terminal.close();
-  }
+  const answer = await answerTo(call, 'Does its administrator read out the same fingerprint? [y/N] ');
+  if (/^y(es)?$/i.test(answer)) return;
   throw new DirpostError('wrong-use', `${peer.name} was not added.`);
 }
 

@@ -46,13 +46,21 @@ export async function previewEntries(
   )) {
     for (const name of rest.leftOut) leftOut.count(name);
     if (action !== 'nothing') counts[action] = (counts[action] ?? 0) + 1;
-    if (action !== 'nothing' && changes.length < MOST_NAMED) {
+    // Those first of all are asked for.
+    const isNamed = action === 'refused' ? counts.refused! <= MOST_NAMED : changes.length < MOST_NAMED;
+    if (action !== 'nothing' && isNamed) {
       changes.push({ dn, action, ...(code !== undefined && { code, reason: reason ?? '' }) });
     }
+    if (ldif && action === 'refused') screen.raw(refusedComment(dn, code ?? 'refused', reason ?? ''));
     if (ldif && records.length > 0) screen.raw(formatLdif(records, { version: false }));
   }
   if (ldif) for (const line of leftOut.comments(directory.name)) screen.raw(line);
   return { ...counts, changes, matches, leftOut: leftOut.all() };
+}
+
+/** RFC 2849: a comment, in one line. */
+function refusedComment(dn: string, code: string, reason: string): string {
+  return `# would be refused (${code}): ${dn}: ${reason}`.replaceAll(/[^\x20-\x7e]/g, '?') + '\n\n';
 }
 
 /** Of both ways: without what was set by hand and stays. */

@@ -125,6 +125,7 @@ function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
   const refused = writes.flatMap(({ changes = [] }) => changes.filter(({ action }) => action === 'refused'));
   screen.table(refused, [
     { title: 'would be refused', value: (one) => one.dn },
+    { title: 'code', value: (one) => one.code },
     { title: 'because', value: (one) => one.reason },
   ]);
   screen.table(

@@ -70,7 +70,7 @@ async function setAside(dataFolder: string): Promise<string | null> {
   if (there.length === 0) return null;
   const aside = join(dataFolder, `replaced-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}`);
   try {
-    await mkdir(aside, { recursive: true, mode: 0o700 });
+    await mkdir(aside, { mode: 0o700 });
     for (const name of there) await rename(join(dataFolder, name), join(aside, name));
   } catch (error) {
     throw fileError(error, `set the store aside in ${aside}`);

@@ -9,6 +9,7 @@ import { PASSPHRASE_ENV } from './backup.ts';
 import { EXIT, type ExitCode, type Invocation } from './command.ts';
 import { type Screen, time } from './screen.ts';
 import { secretFor } from './typed-secret.ts';
+import { describePublish } from '../joining/enrol.ts';
 
 export const RECOVERY_KEY_ENV = 'DIRPOST_RECOVERY_KEY';
 const MAX_IDENTITY_FILE_BYTES = 64 * 1024;
@@ -86,7 +87,7 @@ function show({ screen, configFile }: Invocation, { manifest, configuration, ...
     ...(restored.aside === null ? [] : ([['kept aside', restored.aside]] satisfies [string, string][])),
   ]);
   for (const path of restored.kept) screen.line(`${path} was there already, and stays as it is.`);
-  showTrust(screen, { manifest, ...restored });
+  showTrust(screen, { manifest, configuration, ...restored });
   screen.line();
   screen.line(
     'See that no other copy of it runs anywhere. Next: dirpost check; then start the agent, or dirpost sync.',
@@ -99,7 +100,7 @@ function show({ screen, configFile }: Invocation, { manifest, configuration, ...
 }
 
 /** A backup is not authenticated, and knows nothing of what was taken back since: somebody has to look. */
-function showTrust(screen: Screen, restored: Omit<Restored, 'configuration'>): void {
+function showTrust(screen: Screen, restored: Restored): void {
   const { manifest, peers, invitations, fingerprint } = restored;
   screen.line();
   screen.line('Whoever can replace a backup could have made this one. Compare, with the paper or by telephone:');
@@ -127,7 +128,9 @@ function showTrust(screen: Screen, restored: Omit<Restored, 'configuration'>): v
   );
 }
 
-function showRequestors(screen: Screen, { manifest, peers, aside, isCompared }: Omit<Restored, 'configuration'>): void {
+function showRequestors(screen: Screen, restored: Restored): void {
+  const { manifest, peers, aside, isCompared } = restored;
+  showRules(screen, restored);
   const suspended = peers.filter(({ why }) => why !== null).map(({ name }) => name);
   if (suspended.length > 0) {
     screen.line(`Suspended, since what was here (${aside}) does not trust them: ${suspended.join(', ')}.`);
@@ -138,6 +141,24 @@ function showRequestors(screen: Screen, { manifest, peers, aside, isCompared }: 
   const names = peers.map(({ name }) => name).join(', ');
   screen.line(`Its requestors are those as of ${time(manifest.madeMs)}: ${names}.`);
   screen.line('Remove or suspend again who was since: dirpost requestor remove NAME …, dirpost requestor suspend NAME');
+}
+
+/** Who may publish what decides whom a requestor can pass for. */
+function showRules(screen: Screen, { manifest, configuration, wroteConfiguration, peers }: Restored): void {
+  if (peers.length === 0) return;
+  const isOfHere = (name: string) => !wroteConfiguration && configuration.requestors[name] !== undefined;
+  screen.line();
+  screen.table(peers, [
+    { title: 'requestor', value: ({ name }) => name },
+    {
+      title: 'may publish',
+      value: ({ name, publish }) => describePublish(configuration.requestors[name]?.publish ?? publish ?? {}),
+    },
+    {
+      title: 'as',
+      value: ({ name, isRuleOfHere }) => (isRuleOfHere || isOfHere(name) ? 'set here' : `of ${time(manifest.madeMs)}`),
+    },
+  ]);
 }
 
 function stateWords({ suspended, why }: RestoredPeer): string {

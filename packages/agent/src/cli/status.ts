@@ -13,7 +13,7 @@ import type { AttentionCode, RequestorStatus, ServerStatus } from '../requestor-
 import { gatherStatus, type Status } from '../status.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { ago, elapsed } from './elapsed.ts';
-import { type Screen, time } from './screen.ts';
+import { type Column, type Screen, time } from './screen.ts';
 
 /** Requestors named in a line that sums up. */
 const MOST_NAMED = 8;
@@ -239,7 +239,14 @@ interface RefusedLine {
   entry: string;
   code: string;
   reason: string;
+  /** Of a directory here that is written entry by entry. */
+  againMs?: number | null;
 }
+
+const nextTry: Column<RefusedLine> = {
+  title: 'next try',
+  value: ({ againMs = null }) => (againMs === null ? '' : time(againMs)),
+};
 
 /** One list of everything that somebody refused, and who. */
 function showRefused(screen: Screen, { own, directories, server }: Status): void {
@@ -247,8 +254,8 @@ function showRefused(screen: Screen, { own, directories, server }: Status): void
   for (const { name, read, write } of directories) {
     for (const { dn, code, reason } of read?.refused ?? [])
       lines.push({ where: `read of ${name}`, entry: dn, code, reason });
-    for (const { id, code, reason } of write?.refused ?? [])
-      lines.push({ where: `write of ${name}`, entry: id, code, reason });
+    for (const { id, code, reason, againMs } of write?.refused ?? [])
+      lines.push({ where: `write of ${name}`, entry: id, code, reason, againMs: againMs ?? write?.againMs ?? null });
   }
   for (const { id, code, reason } of own.refused.entries) lines.push({ where: 'server', entry: id, code, reason });
   for (const { id, code, reason } of own.clashes.entries) lines.push({ where: 'server', entry: id, code, reason });
@@ -267,12 +274,11 @@ function showRefused(screen: Screen, { own, directories, server }: Status): void
     { title: 'entry', value: (line) => line.entry },
     { title: 'code', value: (line) => line.code },
     { title: 'because', value: (line) => line.reason },
+    ...(lines.some(({ againMs = null }) => againMs !== null) ? [nextTry] : []),
   ]);
   if (!lines.some(({ where }) => where.startsWith('write of '))) return;
   screen.line(
-    'Who one is, and where it stands: dirpost explain ID. What may pass by itself is asked again after a quarter of an',
+    'Who one is, and where it stands: dirpost explain ID. It is tried again later and later, up to once a day; what may pass',
   );
-  screen.line(
-    'hour, all others after a day, such as those that lack a right. At once, when it is mended: dirpost dispatch --again',
-  );
+  screen.line('by itself also with each write. At once, when it is mended: dirpost dispatch --again');
 }

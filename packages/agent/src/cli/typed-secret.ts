@@ -3,11 +3,10 @@
  * where a person is; never from an option, which other accounts of the machine may see.
  */
 import { resolve } from 'node:path';
-import { createInterface } from 'node:readline/promises';
-import { Writable } from 'node:stream';
 import { readSecret } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import type { Invocation } from './command.ts';
+import { secretAnswerTo } from './prompt.ts';
 
 export interface SecretSource {
   file?: string | undefined;
@@ -23,7 +22,7 @@ export async function secretFor(call: Invocation, what: string, source: SecretSo
   if (process.stdin.isTTY !== true || call.screen.json || call.running !== null) {
     throw new DirpostError('wrong-use', `Nobody is here to type ${what}.`, { hint });
   }
-  return typed(call, what);
+  return secretAnswerTo(call, `Type ${what}; it is not shown: `);
 }
 
 /** undefined: none of the three was given. */
@@ -35,17 +34,4 @@ export async function givenSecret(call: Invocation, what: string, source: Secret
   if (file !== undefined) return readSecret({ file: resolve(call.cwd, file) }, what);
   if (command !== undefined) return readSecret({ command: command.trim().split(/\s+/) }, what);
   return process.env[env] === undefined ? undefined : readSecret({ env }, what);
-}
-
-/** What is typed is not shown. */
-async function typed(call: Invocation, what: string): Promise<string> {
-  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const terminal = createInterface({ input: process.stdin, output: silent, terminal: true });
-  process.stderr.write(`Type ${what}; it is not shown: `);
-  try {
-    return (await terminal.question('', { signal: call.signal })).trim();
-  } finally {
-    terminal.close();
-    process.stderr.write('\n');
-  }
 }

@@ -12,7 +12,7 @@ import type { PublishDirectory } from '../config/directory.ts';
 import type { Configuration } from '../config/load.ts';
 import { loadDirectoryState } from '../directory-state.ts';
 import type { Postoffice } from '../postoffice.ts';
-import { fileName } from '../send.ts';
+import { fileName } from '../seal-outgoing.ts';
 
 /**
  * `accepted`: the server's receipt covers it. `waiting`: in a message file here. `sent`: in an exchange that is not

@@ -55,8 +55,10 @@ export interface WrittenStory {
   writtenMs: number | null;
   code: string | null;
   reason: string | null;
-  /** With `refused`, of a directory that is written entry by entry: when it is asked again by itself. */
-  again: 'soon' | 'after-a-day' | null;
+  /** With `refused`, of a directory that is written entry by entry: when it is asked again by itself, ms since 1970. */
+  againMs: number | null;
+  /** With each write before that, too. */
+  mayPass: boolean;
 }
 
 export async function explainAtReceiver(tx: StoreTx, postoffice: Postoffice, id: string): Promise<ReceiverStory> {
@@ -96,7 +98,8 @@ async function written(
     dn: association?.dn ?? null,
     writtenMs: write?.writtenMs ?? null,
     code: null,
-    again: null,
+    againMs: null,
+    mayPass: false,
   };
   const refused = write?.refused.find((one) => one.id === id);
   const upToDate = write !== null && write.digest === digest && write.problem === null;
@@ -107,8 +110,9 @@ async function written(
   if (!(await mayBeWritten(tx, target, known))) return { ...about, state: 'waiting-approval', reason: null };
   if (refused !== undefined) {
     const { code, reason } = refused;
-    const again = target.directory.writes === 'whole' ? null : mayPassByItself(code) ? 'soon' : 'after-a-day';
-    return { ...about, state: 'refused', code, reason, again };
+    if (target.directory.writes === 'whole') return { ...about, state: 'refused', code, reason };
+    const againMs = refused.againMs ?? write?.againMs ?? null;
+    return { ...about, state: 'refused', code, reason, againMs, mayPass: mayPassByItself(code) };
   }
   if (write?.problem != null) return { ...about, state: 'failed', reason: write.problem };
   if (!upToDate || association === undefined) return { ...about, state: 'waiting', reason: null };

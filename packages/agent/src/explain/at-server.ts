@@ -22,7 +22,7 @@ import {
   timeOfSeq,
   isEdit,
 } from '@dirpost/core';
-import { fileName } from '../send.ts';
+import { fileName } from '../seal-outgoing.ts';
 import { type HeldStory, heldStory } from './at-owner.ts';
 import { filterReasons } from './filter-reason.ts';
 

@@ -40,12 +40,12 @@ export function admission(
         return false;
       }
     },
-    check(name, request, signature) {
+    check(name, request, signature, statements) {
       const peer = peers.get(name);
       if (peer?.suspended === true) return false;
       // Whoever has only a used invitation must not empty the mailbox of the postoffice that bears the name.
       const keys = peer ?? applicants.get(name);
-      return keys !== undefined && authenticator.checkRequest(keys, request, signature);
+      return keys !== undefined && authenticator.checkRequest(name, keys, { request, signature, statements });
     },
   };
 }

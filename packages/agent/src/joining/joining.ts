@@ -5,7 +5,7 @@
 import { watch } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PublishRule, PublishRules, Store } from '@dirpost/core';
+import type { Clock, PublishRule, PublishRules, Store } from '@dirpost/core';
 import type { PeerKeys, PrivateKeys } from '@dirpost/message';
 import type { Configuration } from '../config/load.ts';
 import { keyFilePath, loadKeys, takeInPlace } from '../keys.ts';
@@ -27,6 +27,8 @@ export class Joining {
   configured: { http?: string; mail?: string } = {};
   /** Keys of those that were told that their invitation is late or used: they may collect that answer. */
   readonly applicants = new Map<string, Applicant>();
+  /** When something of that peer could not be read last, and it was told the present keys. */
+  readonly unreadableMs = new Map<string, number>();
   #lookedMs = Date.now();
 
   readonly #keyChanges: FolderChanges;
@@ -43,8 +45,9 @@ export class Joining {
   }
 
   /** Throws DirpostError where a file of a peer or an invitation is damaged. */
-  static async open(dataFolder: string, keys: PrivateKeys, store: Store): Promise<Joining> {
-    const joining = new Joining(dataFolder, keys, await Peers.load(dataFolder), await Invitations.load(dataFolder));
+  static async open(dataFolder: string, keys: PrivateKeys, store: Store, clock?: Clock): Promise<Joining> {
+    const peers = await Peers.load(dataFolder, clock);
+    const joining = new Joining(dataFolder, keys, peers, await Invitations.load(dataFolder));
     const enrolment = await store.read(loadEnrolment);
     joining.enrolling = enrolment?.state === 'waiting' ? enrolment.invitation : null;
     return joining;
@@ -69,6 +72,18 @@ export class Joining {
   isKnownTo(peer: string): boolean {
     const { announced } = this.keys;
     return announced === undefined || this.peers.get(peer)?.heard === announced.serial;
+  }
+
+  /**
+   * It may know less than it said, being restored from before: what was announced is to be proven and told again. False
+   * where there is nothing to tell, or it was not believed to know before.
+   */
+  async doubt(peer: string): Promise<boolean> {
+    const known = this.peers.get(peer);
+    if (known?.heard === undefined) return false;
+    const { heard, ...rest } = known;
+    await this.peers.save(rest);
+    return heard === this.keys.announced?.serial;
   }
 
   /** For the header of what is sealed for that peer. */

@@ -1,6 +1,7 @@
 /**
  * Payloads as bytes, so that core can put what is to be sent into the same store transaction as the data, without
- * knowing the encoding (`message` implements it; format.md, "Payload"). Pure: the same message gives the same bytes.
+ * knowing the encoding (`message` implements it; format.md, "Payload"). The same message gives the same bytes; at a server,
+ * changes that came from their owner go on as he encoded them.
  */
 import type { Change, MessageHead } from '../change.ts';
 

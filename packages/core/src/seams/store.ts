@@ -150,7 +150,16 @@ export interface Placed {
   /** Of what was written: 16 octets, 32 of a group. null: what stands there is not what it should be, and is to be written. */
   hash: Uint8Array | null;
   /** Why the directory did not take it the last time; null: it did. */
-  refused: { code: string; reason: string } | null;
+  refused: RefusedPlaced | null;
+}
+
+export interface RefusedPlaced {
+  code: string;
+  reason: string;
+  /** How often it was tried, as it is now, with that answer; absent: not known. */
+  tries?: number;
+  /** When it is tried again, ms since 1970; absent: now. */
+  dueMs?: number;
 }
 
 /** Of an entry in a directory of both ways: its attributes whose changes by hand are seen. */
@@ -333,6 +342,8 @@ export interface StoreTx extends AssociationsTx {
   /** Those that were refused, ascending by id. */
   refusedPlaced(directory: string, limit: number): Promise<Placed[]>;
   countPlaced(directory: string): Promise<{ placed: number; refused: number }>;
+  /** When the first of those that were refused is due, ms since 1970; null: of none it is known. */
+  refusedDueMs(directory: string): Promise<number | null>;
   clearPlaced(directory: string): Promise<void>;
   watchedById(directory: string, ids: Uint8Array[]): Promise<(Watched | undefined)[]>;
   /** Replaces by id. */

@@ -49,11 +49,13 @@ export interface Transport {
 export interface RequestSigner {
   readonly name: string;
   sign(request: Uint8Array): Uint8Array;
+  /** What leads from older keys to the one that signs, where the other side may know only those; they prove themselves. */
+  statements?(): Uint8Array[];
 }
 
 /** Checks what a RequestSigner made. False also for postoffices that are unknown or suspended. */
 export interface RequestChecker {
-  check(name: string, request: Uint8Array, signature: Uint8Array): boolean;
+  check(name: string, request: Uint8Array, signature: Uint8Array, statements?: Uint8Array[]): boolean;
 }
 
 /** What a transport that listens may take of a message file, by its beginning alone and by its whole. */

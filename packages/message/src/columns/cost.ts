@@ -4,7 +4,7 @@ import { Streams } from './octets.ts';
 
 /** Below this the estimate by entropy is better than a trial: a compressor's own tables would count too much. */
 const TRIAL_BYTES = 768;
-const SLICES = 8;
+const SLICES = 4;
 const SLICE_BYTES = 3072;
 
 /** Bytes that these octets add to the compressed stream. */
@@ -24,7 +24,7 @@ function quickCompress(octets: Uint8Array): number {
   const tried = octets.length > SLICES * SLICE_BYTES ? slices(octets) : octets;
   const compressed = brotliCompressSync(tried, {
     params: {
-      [constants.BROTLI_PARAM_QUALITY]: 5,
+      [constants.BROTLI_PARAM_QUALITY]: 3,
       [constants.BROTLI_PARAM_LGWIN]: 16,
       [constants.BROTLI_PARAM_SIZE_HINT]: tried.length,
     },

@@ -10,9 +10,9 @@ import { appendTransformed, DN_ESCAPED, FOLD_NATIONAL, LOWER, SAME, TRANSFORM_CO
 import { MAX_ROWS_RATIO } from './symbols.ts';
 import { ValueList, valueText } from './values.ts';
 
-const SAMPLE_ROWS = 160;
+const SAMPLE_ROWS = 96;
 /** Rows in which proposals are looked for; all sample rows judge them. */
-const PROPOSING_ROWS = 32;
+const PROPOSING_ROWS = 24;
 const MAX_PROPOSALS = 64;
 const MAX_SOURCES = 16;
 const MIN_CELLS = 12;

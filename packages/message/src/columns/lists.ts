@@ -22,7 +22,7 @@ const FRONT = 7;
 
 const NEWLINE = 10;
 /** Of lists twice as long only what did well with so many values is tried. */
-const SAMPLE_VALUES = 1500;
+const SAMPLE_VALUES = 600;
 /** A dictionary's values are a list again; a mask's or a front-coded list's inside of it are the deepest. */
 const MAX_DEPTH = 2;
 
@@ -62,7 +62,7 @@ function plausible(values: Values, depth: number): Set<number> {
   });
   const least = Math.min(...costs.map(({ cost }) => cost));
   // A dictionary costs the same for few values as for many: what needs one is given more room.
-  const room = (tag: number) => (tag === DICTIONARY || tag === DIGITS || tag === NUMBERS ? 1.6 : 1.1);
+  const room = (tag: number) => (tag === DICTIONARY || tag === DIGITS || tag === NUMBERS ? 1.3 : 1.02);
   return new Set(costs.filter(({ tag, cost }) => cost <= least * room(tag)).map(({ tag }) => tag));
 }
 

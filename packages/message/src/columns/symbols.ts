@@ -19,7 +19,7 @@ const MAX_DISTINCT = 4096;
 /** Fewer rows cannot pay for learning. */
 const MIN_ROWS = 64;
 const MAX_CONTEXTS = 16;
-const SAMPLE_ROWS = 2048;
+const SAMPLE_ROWS = 512;
 /** A context may have this many times more rows than what it foretells, so that walking both stays in proportion. */
 export const MAX_ROWS_RATIO = 16;
 /** Ranks are found and moved one by one: above this mean they gain nothing and cost time. */

@@ -116,6 +116,10 @@ function emptied({ dn }: LdapBase): string {
   return `Nothing was found below "${dn}", and there were entries before: may this account still see them? If they are gone indeed: dirpost sync --whole.`;
 }
 
+function shortened(filter: string): string {
+  return filter.length > 300 ? `${filter.slice(0, 300)}…` : filter;
+}
+
 function mend(code: number, filter: string, referrals: string[]): string {
   switch (code) {
     case NO_SUCH_OBJECT:
@@ -124,7 +128,7 @@ function mend(code: number, filter: string, referrals: string[]): string {
     case ADMIN_LIMIT_EXCEEDED:
       return 'A limit of the server cuts the answer: raise it for this account.';
     case TIME_LIMIT_EXCEEDED:
-      return `The server has no time for it: an index for ${filter} may be missing, or raise its limit for this account.`;
+      return `The server has no time for it: an index for ${shortened(filter)} may be missing, or raise its limit for this account.`;
     case INSUFFICIENT_ACCESS_RIGHTS:
       return 'This account may not search there.';
     case REFERRAL:

@@ -85,8 +85,8 @@ export class LdapDirectory implements Directory {
     return writeChanges(this.#options, this.#servers, changes, this.#memory, signal);
   }
 
-  /** What `write` would do; nothing is changed. */
-  preview(changes: Iterable<DirectoryChange>, signal: AbortSignal): AsyncIterable<PreviewedChange> {
+  /** What `write` would do, and what the server would refuse of it; nothing is changed. */
+  preview(changes: DirectoryChange[], signal: AbortSignal): AsyncIterable<PreviewedChange> {
     return previewChanges(this.#options, this.#servers, changes, signal);
   }
 

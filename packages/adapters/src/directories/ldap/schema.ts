@@ -21,6 +21,8 @@ export class Schema {
   /** Any name of an attribute type → its first name, all in lower case. */
   readonly #attributes = new Map<string, string>();
   readonly #single = new Set<string>();
+  /** First name → its description, whose rest few ask for. */
+  readonly #texts = new Map<string, string>();
   readonly #classes = new Map<string, ObjectClass>();
   readonly #allowed = new Map<string, Allowed>();
 
@@ -43,6 +45,29 @@ export class Schema {
     return this.#single.has(this.#attributes.get(plain(name)) ?? '');
   }
 
+  /** In dotted digits, also where a type has it from the one above it (RFC 4512 §2.5.1); null: it does not say. */
+  syntaxOf(name: string): string | null {
+    return this.#described(name, /\bSYNTAX\s+'?([\d.]+)/);
+  }
+
+  /** By which its values are equal; null: none is known. */
+  equalityOf(name: string): string | null {
+    return this.#described(name, /\bEQUALITY\s+([^\s()]+)/);
+  }
+
+  #described(name: string, wanted: RegExp): string | null {
+    let of = this.#attributes.get(plain(name));
+    // A schema with a ring is no reason to stay here.
+    for (let above = 0; of !== undefined && above < 16; above++) {
+      const text = withoutDescription(this.#texts.get(of) ?? '');
+      const found = wanted.exec(text);
+      if (found !== null) return found[1]!;
+      const [superior] = oidsIn(text, 'SUP');
+      of = superior === undefined ? undefined : this.#attributes.get(superior.toLowerCase());
+    }
+    return null;
+  }
+
   /** Of these classes and those above them; first names, in lower case. Remembered: entries have the same few classes. */
   allowedBy(classes: string[]): Allowed {
     const key = classes.join(' ');
@@ -60,8 +85,8 @@ export class Schema {
       const found = this.#classes.get(name);
       if (found === undefined || seen.has(name)) continue;
       seen.add(name);
-      for (const one of found.must) must.add(this.#firstName(one));
-      for (const one of found.may) may.add(this.#firstName(one));
+      for (const one of found.must) must.add(this.firstNameOf(one));
+      for (const one of found.may) may.add(this.firstNameOf(one));
       waiting.push(...found.superiors.map((superior) => superior.toLowerCase()));
     }
     // It is allowed everything.
@@ -74,13 +99,15 @@ export class Schema {
     return first !== undefined && (must.has(first) || may.has(first));
   }
 
-  #firstName(name: string): string {
+  /** In lower case; of an attribute that is not known the name itself. */
+  firstNameOf(name: string): string {
     return this.#attributes.get(plain(name)) ?? plain(name);
   }
 
   #addAttribute(text: string): void {
     const names = [...namesIn(text), oidIn(text)].map((name) => name.toLowerCase());
     for (const name of names) this.#attributes.set(name, names[0]!);
+    this.#texts.set(names[0]!, text);
     if (/\bSINGLE-VALUE\b/.test(withoutQuoted(text))) this.#single.add(names[0]!);
   }
 
@@ -135,6 +162,11 @@ function namesIn(text: string): string[] {
 /** Descriptions may hold anything. */
 function withoutQuoted(text: string): string {
   return text.replaceAll(/'[^']*'/g, "''");
+}
+
+/** Samba quotes a syntax too. */
+function withoutDescription(text: string): string {
+  return text.replace(/\bDESC\s+'[^']*'/, '');
 }
 
 /** `MUST cn` or `MUST ( sn $ cn )`. */

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { LdapBind, LdapServer } from './options.ts';
 import { BIND, optionsFor, result, ScriptedServer } from './scripted-server.ts';
-import { LdapServers, orderBySrv, type SrvRecord } from './servers.ts';
+import { LdapServers, orderBySrv } from './servers.ts';
+import type { SrvRecord } from './srv-records.ts';
 
 const started: ScriptedServer[] = [];
 afterEach(async () => {

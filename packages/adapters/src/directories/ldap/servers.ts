@@ -2,31 +2,24 @@
  * Which of several servers: in the configured order, or as DNS SRV says (RFC 2782: the lowest priority first, within one by
  * weight). One that did not answer is asked last for a minute, then first again: so the first is returned to by itself.
  */
-import { resolveSrv } from 'node:dns/promises';
 import { isIPv4 } from 'node:net';
 import { DirpostError, isDirpostError } from '@dirpost/core';
 import { bind, isRefusedLogin } from './bind.ts';
 import { connectTo, shownServer } from './connect.ts';
 import type { LdapOptions, LdapServer } from './options.ts';
 import type { Session } from './session.ts';
+import { lookUpSrv, type SrvOptions, type SrvRecord } from './srv-records.ts';
 
 const LEFT_ALONE_MS = 60_000;
-
-export interface SrvRecord {
-  name: string;
-  port: number;
-  priority: number;
-  weight: number;
-}
 
 export interface ServersDependencies {
   now(): number;
   /** 0 ≤ value < 1. */
   random(): number;
-  resolveSrv(name: string): Promise<SrvRecord[]>;
+  resolveSrv(name: string, options: SrvOptions): Promise<SrvRecord[]>;
 }
 
-const system: ServersDependencies = { now: () => Date.now(), random: Math.random, resolveSrv };
+const system: ServersDependencies = { now: () => Date.now(), random: Math.random, resolveSrv: lookUpSrv };
 
 export class LdapServers {
   readonly #options: LdapOptions;
@@ -57,7 +50,7 @@ export class LdapServers {
 
   async #first<T>(signal: AbortSignal, open: (server: LdapServer) => Promise<T>): Promise<T> {
     const failures: DirpostError[] = [];
-    for (const server of await this.#inOrder()) {
+    for (const server of await this.#inOrder(signal)) {
       if (signal.aborted)
         throw new DirpostError('interrupted', 'Interrupted.', { retry: 'later', cause: signal.reason });
       try {
@@ -84,9 +77,9 @@ export class LdapServers {
     }
   }
 
-  async #inOrder(): Promise<LdapServer[]> {
+  async #inOrder(signal: AbortSignal): Promise<LdapServer[]> {
     const { servers } = this.#options;
-    const all = Array.isArray(servers) ? servers : await this.#bySrv(servers.domain, servers.tls);
+    const all = Array.isArray(servers) ? servers : await this.#bySrv(servers.domain, servers.tls, signal);
     const nowMs = this.#system.now();
     const isLeftAlone = (server: LdapServer) => {
       const sinceMs = nowMs - (this.#failed.get(shownServer(server)) ?? -Infinity);
@@ -96,12 +89,13 @@ export class LdapServers {
     return [...all.filter((server) => !isLeftAlone(server)), ...all.filter(isLeftAlone)];
   }
 
-  async #bySrv(domain: string, tls: LdapServer['tls']): Promise<LdapServer[]> {
+  async #bySrv(domain: string, tls: LdapServer['tls'], signal: AbortSignal): Promise<LdapServer[]> {
     const name = `${tls === 'ldaps' ? '_ldaps' : '_ldap'}._tcp.${domain}`;
     let records: SrvRecord[];
     try {
-      records = await this.#system.resolveSrv(name);
+      records = await this.#system.resolveSrv(name, { timeoutMs: this.#options.times.connectMs, signal });
     } catch (cause) {
+      if (isDirpostError(cause, 'interrupted')) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new DirpostError('directory-failed', `DNS names no LDAP server for ${domain} (${name}): ${why}.`, {
         retry: 'later',

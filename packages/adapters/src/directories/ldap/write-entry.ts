@@ -14,6 +14,7 @@ import {
   rdnOf,
 } from '@dirpost/core';
 import type { Attributes, DirectoryChange, Place, WriteOutcome } from '@dirpost/core';
+import { lacksMembers, mayLackMembers, withoutMissing } from './group-members.ts';
 import { completeRanges, hasRange } from './member-range.ts';
 import { modificationsFor } from './modifications.ts';
 import type { LdapOptions, LdapTarget } from './options.ts';
@@ -107,13 +108,21 @@ export class EntryWriter {
   async carryOut(draft: Draft): Promise<WriteOutcome> {
     const { change, operations, place } = draft;
     if (draft.outcome !== null) return draft.outcome;
+    let missing: string[] = [];
     for (const operation of operations) {
       const result = await this.#ask(change, operation);
       if (result.code === SUCCESS) continue;
       if (result.code === ENTRY_ALREADY_EXISTS && operation.type === 'add') return this.#adopt(change);
       if (result.code === NO_SUCH_OBJECT && operation.type === 'delete') continue;
-      return refused(change, result);
+      if (!mayLackMembers(change, operation, result)) return refused(change, result);
+      const less = await withoutMissing(operation, this.#target, this.session, this.signal);
+      const second = await this.#ask(change, less.operation);
+      // Active Directory looks at the members first.
+      if (second.code === ENTRY_ALREADY_EXISTS && operation.type === 'add') return this.#adopt(change);
+      if (second.code !== SUCCESS) return refused(change, second);
+      missing = less.missing;
     }
+    if (missing.length > 0) return lacksMembers(change, place ?? undefined, missing);
     return { id: change.id, result: 'written', ...(place !== null && { place }) };
   }
 
@@ -148,12 +157,8 @@ export class EntryWriter {
       return { id: change.id, result: 'refused', code: resultWord(ENTRY_ALREADY_EXISTS), reason };
     }
     if (isSecurityGroup(found.attributes)) return refusal(change, 'notAllowed', 'it is a security group').outcome!;
-    const draft = change.kind === 'container' ? nothing(change, this.#placeOf(found)) : this.#update(change, found);
-    for (const operation of draft.operations) {
-      const result = await this.session.request(operation, { signal: this.signal });
-      if (result.code !== SUCCESS) return refused(change, result);
-    }
-    return draft.outcome ?? { id: change.id, result: 'written', ...(draft.place !== null && { place: draft.place }) };
+    const isContainer = change.kind === 'container';
+    return this.carryOut(isContainer ? nothing(change, this.#placeOf(found)) : this.#update(change, found));
   }
 
   #create(change: DirectoryChange): Draft {

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import Database from 'better-sqlite3';
 import { DirpostError } from '@dirpost/core';
-import { requireExisting, storeError } from './errors.ts';
+import { openError, requireExisting } from './errors.ts';
 
 /** Pages of 4,096 bytes between two words of progress. */
 const STEP_PAGES = 2_000;
@@ -26,7 +26,7 @@ export async function backUpStore(path: string, target: string, { progress }: Ba
     await copy(path, target, progress);
     check(target, path);
   } catch (error) {
-    throw storeError(error);
+    throw openError(error, path);
   }
 }
 
@@ -64,7 +64,7 @@ export function checkStoreFile(path: string): string[] {
       db.close();
     }
   } catch (error) {
-    const failure = storeError(error);
+    const failure = openError(error, path);
     if (failure instanceof DirpostError && failure.code === 'store-damaged') return [failure.message];
     throw failure;
   }

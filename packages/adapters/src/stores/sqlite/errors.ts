@@ -1,7 +1,9 @@
 /** The one table from SQLite's result codes (https://www.sqlite.org/rescode.html) to the codes of dirpost. */
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { DirpostError, type ErrorCode, type Retry } from '@dirpost/core';
+import { errnoOf } from '../../durable-file.ts';
 
 interface Meaning {
   code: ErrorCode;
@@ -75,6 +77,58 @@ export function storeError(error: unknown): unknown {
     ...(hint !== undefined && { hint }),
     context: { sqlite: error.code },
     cause: error,
+  });
+}
+
+/** What opening the file at `path` has reported, with the file or folder that may not be used, which SQLite does not name. */
+export function openError(error: unknown, path: string): unknown {
+  const failure = storeError(error);
+  if (!(failure instanceof DirpostError) || !UNUSABLE.has(failure.code)) return failure;
+  return whyUnusable(path, failure) ?? failure;
+}
+
+/** Throws DirpostError `file-denied` where the file, what lies beside it, or its folder may not be read and written. */
+export function requireUsable(path: string): void {
+  const why = whyUnusable(path);
+  if (why !== null) throw why;
+}
+
+function whyUnusable(path: string, cause?: DirpostError): DirpostError | null {
+  // The folder counts too: SQLite makes the log and the shared memory in it, to read alone as well.
+  const folder = dirname(path);
+  for (const place of [folder, path, `${path}-wal`, `${path}-shm`]) {
+    const errno = refusalOf(place, place === folder);
+    if (errno !== null) return unusable(place, errno, cause);
+  }
+  return null;
+}
+
+const UNUSABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['file-denied', 'file-failed']);
+
+function refusalOf(place: string, isFolder: boolean): string | null {
+  try {
+    accessSync(place, constants.R_OK | constants.W_OK | (isFolder ? constants.X_OK : 0));
+    return null;
+  } catch (error) {
+    const errno = errnoOf(error) ?? '';
+    return ['EROFS', 'EACCES', 'EPERM'].includes(errno) ? errno : null;
+  }
+}
+
+function unusable(place: string, errno: string, cause?: DirpostError): DirpostError {
+  const isReadOnly = errno === 'EROFS';
+  const account = process.getuid === undefined ? 'this account' : `this account (uid ${process.getuid()})`;
+  const says = isReadOnly
+    ? `${place} cannot be written: its file system is mounted read-only.`
+    : `${place} may not be read and written by ${account}.`;
+  const hint = isReadOnly
+    ? 'Look into the log of the system: a disk with faults is mounted so. Mount it for writing, or restore a backup elsewhere. Nothing was changed; dirpost goes on from where it was.'
+    : 'Is this the account that runs dirpost? Give it the whole data folder (chown -R). Nothing was changed; dirpost goes on from where it was.';
+  return new DirpostError('file-denied', says, {
+    retry: 'operator',
+    hint,
+    context: { ...cause?.context, path: place, errno },
+    cause,
   });
 }
 

@@ -7,7 +7,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { DirpostError, isDirpostError } from '@dirpost/core';
-import { requireExisting, storeError } from './errors.ts';
+import { openError, requireExisting, requireUsable } from './errors.ts';
 
 /** Those that are held: a database that nobody refers to any more would be closed, and its lock free. */
 const held = new Set<Database.Database>();
@@ -31,21 +31,28 @@ export function acquireLock(folder: string): FolderLock {
   return {
     release() {
       if (!held.delete(db)) return;
-      rmSync(pidFile, { force: true });
+      try {
+        rmSync(pidFile, { force: true });
+      } catch {
+        // Only a hint for people: the folder became read-only meanwhile.
+      }
       db.close();
     },
   };
 }
 
 function openLock(folder: string, pidFile: string): Database.Database {
+  const path = join(folder, 'lock.db');
+  // A file that may only be read is opened for reading, and BEGIN EXCLUSIVE locks nothing there.
+  requireUsable(path);
   let db: Database.Database | undefined;
   try {
-    db = new Database(join(folder, 'lock.db'), { timeout: 0 });
+    db = new Database(path, { timeout: 0 });
     db.exec('BEGIN EXCLUSIVE');
     return db;
   } catch (error) {
     db?.close();
-    const failure = storeError(error);
+    const failure = openError(error, path);
     if (isDirpostError(failure, 'locked')) throw locked(folder, pidFile, error);
     throw failure;
   }

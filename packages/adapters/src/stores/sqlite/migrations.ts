@@ -221,7 +221,22 @@ const editTargets = ['published', 'replica', 'collected']
   )
   .join('');
 
-export const migrations: readonly string[] = [first, second, third, fourth, associations, watchedTable, editTargets];
+/** When what a directory refused is tried again. */
+const refusedAgain = `
+  ALTER TABLE placed ADD COLUMN refused_tries INTEGER;
+  ALTER TABLE placed ADD COLUMN refused_due INTEGER;
+  CREATE INDEX placed_due ON placed (directory, refused_due) WHERE refused_code IS NOT NULL;`;
+
+export const migrations: readonly string[] = [
+  first,
+  second,
+  third,
+  fourth,
+  associations,
+  watchedTable,
+  editTargets,
+  refusedAgain,
+];
 
 /** Brings an empty or an older store to the present tables, in one transaction. */
 export function migrate(db: Database.Database, steps: readonly string[] = migrations): void {

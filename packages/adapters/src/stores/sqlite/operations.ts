@@ -117,6 +117,7 @@ export const access: Record<Method, 'reads' | 'writes'> = {
   scanPlaced: 'reads',
   refusedPlaced: 'reads',
   countPlaced: 'reads',
+  refusedDueMs: 'reads',
   clearPlaced: 'writes',
   watchedById: 'reads',
   putWatched: 'writes',

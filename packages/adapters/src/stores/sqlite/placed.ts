@@ -3,7 +3,7 @@ import type { Placed } from '@dirpost/core';
 import type { Connection, RawRow } from './connection.ts';
 import type { Operations } from './operations.ts';
 
-const COLUMNS = 'id, dn, anchor, hash, refused_code, refused_reason';
+const COLUMNS = 'id, dn, anchor, hash, refused_code, refused_reason, refused_tries, refused_due';
 
 export function placedOperations(db: Connection) {
   return {
@@ -19,13 +19,15 @@ export function placedOperations(db: Connection) {
     putPlaced(directory, rows) {
       const number = db.directories.intern(directory);
       const put = db.statement(
-        `INSERT INTO placed (directory, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+        `INSERT INTO placed (directory, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (directory, id) DO UPDATE SET dn = excluded.dn, anchor = excluded.anchor, hash = excluded.hash,
-           refused_code = excluded.refused_code, refused_reason = excluded.refused_reason`,
+           refused_code = excluded.refused_code, refused_reason = excluded.refused_reason,
+           refused_tries = excluded.refused_tries, refused_due = excluded.refused_due`,
       );
       for (const { id, place, hash, refused } of rows) {
         const { dn, anchor } = place ?? { dn: null, anchor: null };
-        put.run(number, id, dn, anchor, hash, refused?.code ?? null, refused?.reason ?? null);
+        const { code = null, reason = null, tries = null, dueMs = null } = refused ?? {};
+        put.run(number, id, dn, anchor, hash, code, reason, tries, dueMs);
       }
     },
 
@@ -72,6 +74,16 @@ export function placedOperations(db: Connection) {
       return { placed: Number(all?.[0] ?? 0), refused: Number(refused?.[0] ?? 0) };
     },
 
+    refusedDueMs(directory) {
+      const first = db
+        .query(
+          `SELECT min(refused_due) FROM placed INDEXED BY placed_due
+           WHERE directory = ? AND refused_code IS NOT NULL AND refused_due IS NOT NULL`,
+        )
+        .get(db.directories.find(directory));
+      return first?.[0] == null ? null : Number(first[0]);
+    },
+
     clearPlaced(directory) {
       db.statement('DELETE FROM placed WHERE directory = ?').run(db.directories.find(directory));
     },
@@ -79,11 +91,19 @@ export function placedOperations(db: Connection) {
 }
 
 function placed(row: RawRow): Placed {
-  const [id, dn, anchor, hash, code, reason] = row;
+  const [id, dn, anchor, hash, code, reason, tries, dueMs] = row;
   return {
     id: id as Buffer,
     place: dn === null ? null : { dn: dn as string, anchor: (anchor as string | null) ?? '' },
     hash: hash as Buffer | null,
-    refused: code === null ? null : { code: code as string, reason: (reason as string | null) ?? '' },
+    refused:
+      code === null
+        ? null
+        : {
+            code: code as string,
+            reason: (reason as string | null) ?? '',
+            ...(tries !== null && { tries: Number(tries) }),
+            ...(dueMs !== null && { dueMs: Number(dueMs) }),
+          },
   };
 }

@@ -10,7 +10,7 @@
 import { dirname } from 'node:path';
 import { DirpostError, type Store, type StoreTx, type TransactionOptions } from '@dirpost/core';
 import { openConnection } from './connection.ts';
-import { requireExisting, storeError } from './errors.ts';
+import { openError, requireExisting, storeError } from './errors.ts';
 import { LargeExecutor } from './large.ts';
 import { closedStore, createMemoryStore } from './memory.ts';
 import { Queue } from './queue.ts';
@@ -50,7 +50,7 @@ export class SqliteStore implements Store {
     try {
       return new SqliteStore(options);
     } catch (error) {
-      throw storeError(error);
+      throw openError(error, options.path);
     }
   }
 

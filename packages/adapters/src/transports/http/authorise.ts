@@ -6,7 +6,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isPostofficeName, type RequestChecker } from '@dirpost/core';
 import type { Nonces } from './nonces.ts';
 import { badRequest, type Refusal, unknownSender } from './refusal.ts';
-import { bodyHashOf, header, requestOctets } from './wire.ts';
+import { bodyHashOf, header, requestOctets, statementsIn } from './wire.ts';
 
 const EMPTY_BODY_HASH = bodyHashOf(new Uint8Array(0));
 const SIGNATURE_BYTES = 64;
@@ -45,7 +45,8 @@ export function authorise(gate: Gate, { method, url, headers }: RequestHead): Au
   if (signature.length !== SIGNATURE_BYTES) return unknownSender;
   const contentRange = one(headers['content-range']);
   const octets = requestOctets({ server: gate.postoffice, method, path: url, contentRange, nonce, bodyHash });
-  if (!gate.checker.check(postoffice, octets, signature)) return unknownSender;
+  const statements = statementsIn(one(headers[header.statements]));
+  if (!gate.checker.check(postoffice, octets, signature, statements)) return unknownSender;
   const use = gate.nonces.use(postoffice, nonce);
   if (use === 'used') return { status: 401, why: 'replayed' };
   if (use === 'too-many') return { status: 429, why: 'too-many', retryAfterS: 60 };

@@ -7,7 +7,7 @@ import type { Dispatcher } from 'undici';
 import { DirpostError, type RequestSigner } from '@dirpost/core';
 import { readBounded } from '../../durable-file.ts';
 import { interposed, lineFailure, transportFailed, type Way } from './failures.ts';
-import { bodyHashOf, header, paths, PROTOCOL_VERSION, requestOctets } from './wire.ts';
+import { bodyHashOf, header, paths, PROTOCOL_VERSION, requestOctets, statementsText } from './wire.ts';
 
 const MAX_PEM_BYTES = 1024 * 1024;
 const MAX_LOGIN_BYTES = 4_096;
@@ -225,6 +225,8 @@ export class Line {
     headers[header.postoffice] = signer.name;
     headers[header.nonce] = nonce;
     headers[header.signature] = Buffer.from(signer.sign(octets)).toString('base64');
+    const statements = signer.statements?.() ?? [];
+    if (statements.length > 0) headers[header.statements] = statementsText(statements);
     if (body !== undefined) headers[header.bodyHash] = bodyHash.toString('base64');
     return headers;
   }

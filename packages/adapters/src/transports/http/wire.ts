@@ -19,6 +19,8 @@ export const MAX_NAMED_IDS = 1_000;
 /** Files in one answer to a collecting request. */
 export const MAX_FILES_LISTED = 100;
 export const MAX_WAIT_SECONDS = 45;
+/** In one head; as many as stand in the header of a message file. */
+const MAX_KEY_STATEMENTS = 6;
 
 /** In small letters, as node hands them over. */
 export const header = {
@@ -26,6 +28,7 @@ export const header = {
   postoffice: 'dirpost-postoffice',
   nonce: 'dirpost-nonce',
   signature: 'dirpost-signature',
+  statements: 'dirpost-key-statements',
   bodyHash: 'dirpost-body-sha256',
   nextNonce: 'dirpost-next-nonce',
   uploadOffset: 'upload-offset',
@@ -33,6 +36,19 @@ export const header = {
 
 /** Stands in each answer of a server, so that a web page in its place is told from it. */
 export const PROTOCOL_VERSION = '1';
+
+/** The header has them in base64, one after another. */
+export function statementsText(statements: readonly Uint8Array[]): string {
+  return statements.map((one) => Buffer.from(one).toString('base64')).join(',');
+}
+
+/** They are untrusted, and unread. */
+export function statementsIn(text: string): Uint8Array[] {
+  if (text === '') return [];
+  return text
+    .split(',', MAX_KEY_STATEMENTS)
+    .map((one) => Buffer.from(one, 'base64'));
+}
 
 const MESSAGE_ID = /^[0-9a-f]{32}$/;
 

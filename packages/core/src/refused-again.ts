@@ -1,0 +1,57 @@
+/**
+ * T3, for directories that are written entry by entry: when such a directory is asked again for an entry that it refused and that
+ * has not changed since.
+ *
+ *   may pass by itself ─▶ with each write that has something to do ┐
+ *   refused ──────────▶ after 5 minutes, 10, 20 … at most a day ───┴─▶ another answer, or the entry changed: from the beginning
+ */
+import type { RefusedPlaced } from './seams/store.ts';
+
+/** A group is refused so that was written, but for members that are not there: it is written again until they are. */
+export const MEMBERS_MISSING = 'membersMissing';
+
+/** Codes of refusals that another change, or time, may mend: they are tried at each write. */
+const PASSING = new Set([
+  'busy',
+  'unavailable',
+  'timeLimitExceeded',
+  'operationsError',
+  'entryAlreadyExists',
+  'noSuchObject',
+  // In a tree whose upper entry goes before the lower ones.
+  'notAllowedOnNonLeaf',
+  MEMBERS_MISSING,
+]);
+
+export function mayPassByItself(code: string): boolean {
+  return PASSING.has(code);
+}
+
+/** What was refused is tried again after so long, and each time after twice as long: over a weekend somebody mends it. */
+const FIRST_AGAIN_MS = 5 * 60_000;
+const LAST_AGAIN_MS = 24 * 60 * 60_000;
+
+/** Whether it is asked for, although nothing about it changed. `again` and `dueBy` as in PlanChangesOptions. */
+export function isAskedAgain(refused: RefusedPlaced, { again, dueBy }: { again: boolean; dueBy?: number }): boolean {
+  if (PASSING.has(refused.code)) return true;
+  return again && (dueBy === undefined || isDue(refused, dueBy));
+}
+
+export function isDue({ dueMs = 0 }: Pick<RefusedPlaced, 'dueMs'>, byMs: number): boolean {
+  // Later than it ever is: the clock went back meanwhile.
+  return dueMs <= byMs || dueMs - byMs > LAST_AGAIN_MS;
+}
+
+/** `before`: of the same entry as it is now. */
+export function refusedNow(
+  before: RefusedPlaced | undefined,
+  code: string,
+  reason: string,
+  nowMs: number,
+): RefusedPlaced {
+  const isSame = before?.code === code && before.tries !== undefined;
+  // It came along with others, or by command.
+  if (isSame && !isDue(before, nowMs)) return { ...before, reason };
+  const tries = isSame ? before.tries! + 1 : 1;
+  return { code, reason, tries, dueMs: nowMs + Math.min(LAST_AGAIN_MS, FIRST_AGAIN_MS * 2 ** Math.min(tries - 1, 30)) };
+}

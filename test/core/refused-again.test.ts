@@ -1,0 +1,96 @@
+/** T3: when a directory is asked again for what it refused, by a clock that the test drives. */
+import { normalizeDn } from '@dirpost/core';
+import { beforeEach, expect, it } from 'vitest';
+import { CONTAINER, entryOf, idOf, Office } from './target-tree.ts';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+const ANNA = normalizeDn(`cn=anna,ou=oslo,${CONTAINER}`);
+
+let office: Office;
+beforeEach(async () => {
+  office = await new Office().begin();
+  office.nowMs = Date.parse('2027-03-01T12:00:00Z');
+  await office.put(entryOf('anna'));
+  await office.put(entryOf('bo'));
+});
+
+const dueMs = async () => (await office.store.read((tx) => tx.refusedDueMs('tree')))!;
+/** What is asked when nothing but the clock says so. */
+const ticked = async () => (await office.write(undefined, { again: true, dueBy: office.nowMs })).map(({ dn }) => dn);
+
+/** In minutes, how long each try was waited for; nothing is asked a moment before. */
+async function waits(count: number): Promise<number[]> {
+  const found: number[] = [];
+  while (found.length < count) {
+    const due = await dueMs();
+    found.push((due - office.nowMs) / MINUTE_MS);
+    office.nowMs = due - 1;
+    expect(await office.plan({ again: true, dueBy: office.nowMs })).toEqual([]);
+    office.nowMs = due;
+    expect((await ticked()).map(normalizeDn)).toEqual([ANNA]);
+  }
+  return found;
+}
+
+it('after 5 minutes, then each time after twice as long, at last once a day', async () => {
+  office.tree.refusing.set(ANNA, 'objectClassViolation');
+  await office.write();
+  expect(await waits(11)).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440]);
+});
+
+it('from the beginning where the entry changed, or the answer', async () => {
+  office.tree.refusing.set(ANNA, 'objectClassViolation');
+  await office.write();
+  expect(await waits(4)).toEqual([5, 10, 20, 40]);
+  await office.put(entryOf('anna', { title: 'Boss' }));
+  expect((await office.write()).map(({ dn }) => normalizeDn(dn))).toEqual([ANNA]);
+  expect(await waits(3)).toEqual([5, 10, 20]);
+  office.tree.refusing.set(ANNA, 'constraintViolation');
+  expect(await waits(3)).toEqual([40, 5, 10]);
+  // Another entry is no reason.
+  await office.put(entryOf('bo', { title: 'Boss' }));
+  await office.write();
+  expect(await waits(2)).toEqual([20, 40]);
+});
+
+it('by a command at once, which puts off nothing', async () => {
+  office.tree.refusing.set(ANNA, 'objectClassViolation');
+  await office.write();
+  await waits(3);
+  const before = await dueMs();
+  office.nowMs += MINUTE_MS;
+  expect((await office.write(undefined, { again: true })).map(({ dn }) => normalizeDn(dn))).toEqual([ANNA]);
+  expect(await dueMs()).toBe(before);
+  office.tree.refusing.clear();
+  await office.write(undefined, { again: true });
+  expect(await dueMs()).toBeNull();
+  expect(await office.plan({ again: true })).toEqual([]);
+});
+
+it('with each write, where the reason may pass; that alone does not make the clock wait longer', async () => {
+  office.tree.refusing.set(ANNA, 'busy');
+  await office.write();
+  const first = await dueMs();
+  for (let i = 0; i < 3; i++) {
+    await office.put(entryOf('bo', { title: `Boss ${i}` }));
+    expect((await office.write()).map(({ dn }) => normalizeDn(dn))).toContain(ANNA);
+    expect(await dueMs()).toBe(first);
+  }
+  office.nowMs = first;
+  await ticked();
+  expect(await dueMs()).toBe(first + 10 * MINUTE_MS);
+});
+
+it('at once where the clock was put back', async () => {
+  office.tree.refusing.set(ANNA, 'objectClassViolation');
+  await office.write();
+  office.nowMs -= 2 * DAY_MS;
+  expect((await ticked()).map(normalizeDn)).toEqual([ANNA]);
+  const [placed] = await office.store.read((tx) => tx.placedById('tree', [idOf('anna')]));
+  expect(placed!.refused).toMatchObject({
+    code: 'objectClassViolation',
+    tries: 2,
+    dueMs: office.nowMs + 10 * MINUTE_MS,
+  });
+});

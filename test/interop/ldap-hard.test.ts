@@ -1,0 +1,28 @@
+/** slapd: what is hard about any directory server. */
+import { afterAll, beforeAll } from 'vitest';
+import { describeSlapd } from '../servers/ldap/presence.ts';
+import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
+import { ldif, SUFFIX } from './ldap-directory.ts';
+import { hardCases } from './ldap-hard-cases.ts';
+
+describeSlapd('what is hard, with slapd', () => {
+  let slapd: Slapd;
+  beforeAll(async () => {
+    slapd = await startSlapd({ writes: 'nosync' });
+  });
+  afterAll(() => slapd?.stop());
+
+  hardCases(() => slapd, {
+    suffix: SUFFIX,
+    options: () => ({ profile: 'openldap', anchor: 'entryuuid' }),
+    shape: 'inetorgperson',
+    objectClass: 'inetOrgPerson',
+    photo: 'jpegphoto',
+    names: ['nul\u0000x'],
+    refused: { invalidAttributeSyntax: { mail: 'not–ascii@example.com' } },
+    remake: async (dn, records) => {
+      const unit = `dn: ${dn}\nobjectClass: organizationalUnit\n`;
+      await slapd.reload(ldif([unit, ...records]));
+    },
+  });
+});
