@@ -118,7 +118,7 @@ it('read-only while an agent runs: it says so, stays, and goes on by itself', as
     if ('missing' in spool) return skipped(context, spool.missing);
     await hq.must('sync');
     const refused = await oslo.run('dispatch');
-    expect(refused.out).toContain(`${join(oslo.data, 'spool')}`);
+    expect(refused.out).toContain(join(oslo.data, 'spool'));
     expect(refused.out).toMatch(/read-only file system/);
     expect((await oslo.must('status')).out).toMatch(/nothing could be collected since .*read-only/);
     expect(await oslo.waiting()).not.toEqual([]);

@@ -1,6 +1,6 @@
 /** What a restored server trusts: who was removed or suspended since the backup is not trusted again. */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Office } from '../demo/office.ts';
@@ -76,6 +76,30 @@ describe('a server that is restored with --replace', () => {
     expect(peers).toContainEqual(expect.objectContaining({ name: 'oslo', suspended: true, why: 'unreadable here' }));
   });
 
+  it('keeps what its requestors may publish as it was set since, and shows it', async () => {
+    const { root, hq, paper } = await withRecoveryKey();
+    const [file, narrow] = [
+      join(hq.data, 'peers', 'oslo.json'),
+      { kinds: ['person'], mailDomains: ['oslo.example.org'] },
+    ];
+    await hq.must('backup', join(root, 'hq.backup'));
+    const known = JSON.parse(await readFile(file, 'utf8')) as object;
+    await writeFile(file, JSON.stringify({ ...known, publish: narrow }), { mode: 0o600 });
+    await appendFile(hq.config, '\nrequestors: { bergen: { publish: { maxEntries: 20 } } }\n');
+    const ran = await hq.run('restore', join(root, 'hq.backup'), '--recovery-key-file', paper, '--replace');
+    expect(ran).toMatchObject({ code: 0 });
+    expect(ran.out).toMatch(/^oslo +only person; mail in oslo\.example\.org +set here$/m);
+    expect(ran.out).toMatch(/^bergen +all kinds; .*; at most 20 entries +set here$/m);
+    expect(ran.out).not.toMatch(/Suspended/);
+    const { requestors } = await hq.json<{ requestors: { name: string; publish: object }[] }>('requestor', 'list');
+    expect(new Map(requestors.map(({ name, publish }) => [name, publish]))).toEqual(
+      new Map<string, object>([
+        ['bergen', { maxEntries: 20 }],
+        ['oslo', narrow],
+      ]),
+    );
+  });
+
   it('voids the invitations of the backup, also those that were used, and names those that were open', async () => {
     const { root, hq, paper } = await withRecoveryKey();
     await hq.must('invite', 'tromso');
@@ -98,6 +122,7 @@ describe('a server that is restored where nothing is', () => {
     expect(out).toMatch(/^Its requestors are those as of .*: bergen, oslo\.\nRemove or suspend again/m);
     expect(out).toMatch(/^Its invitations are open as of .*: tromso\./m);
     for (const one of [own, ofOslo]) expect(out).toContain(one.fingerprint);
+    expect(out).toMatch(/^oslo +all kinds; mail in any domain that no other has +of \d{4}-/m);
     expect(await readdir(join(hq.data, 'invitations'))).toContain('tromso.json');
   });
 

@@ -11,7 +11,7 @@ import { freshNetwork, runHere, temporaryFolder } from './network.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-const PROMPT = 'it is not shown: ';
+const PROMPT = /it is not shown: |\[y\/N\] /;
 const SECRET = 'correct horse battery';
 
 function noTerminal(context: TestContext): boolean {
@@ -107,6 +107,22 @@ it('the recovery key is typed as it stands on paper, and a letter that is wrong 
   for (const { shown } of [refused, replaced])
     for (const group of recoveryKey.split(/[\s-]+/)) expect(shown).not.toContain(group);
   expect(await readFile(join(hq.data, 'keys.json'), 'utf8')).not.toBe(keys);
+});
+
+it('a fingerprint that nobody confirms adds nobody; what is typed there is shown', async (context) => {
+  if (noTerminal(context)) return;
+  const { root, hq, oslo } = await freshNetwork();
+  const file = join(root, 'lima.json');
+  const lima = new Office(root, 'lima', runHere);
+  await lima.must('init', 'lima', '--role', 'requestor', '--server', 'hq');
+  await lima.must('peer', 'export', '--out', file);
+  const no = await atTerminal(hq, ['peer', 'add', file], ['n\r']);
+  expect(no).toMatchObject({ code: 2, shown: expect.stringContaining('lima was not added') as string });
+  const gaveUp = await atTerminal(hq, ['peer', 'add', file], ['\x03']);
+  expect(gaveUp).toMatchObject({ code: 1, shown: expect.stringContaining('Interrupted: nothing was typed') as string });
+  expect(await hq.json<{ name: string }[]>('peer', 'list')).toMatchObject([{ name: oslo.name }]);
+  expect(await atTerminal(hq, ['peer', 'add', file], ['y\r'])).toMatchObject({ code: 0 });
+  expect(await hq.json<object[]>('peer', 'list')).toHaveLength(2);
 });
 
 it('without a terminal nothing is asked, and it is said what to give', async () => {

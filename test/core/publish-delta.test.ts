@@ -189,6 +189,52 @@ describe('a delta', () => {
   });
 });
 
+describe('groups that the server changed without a word, since a member has another DN', () => {
+  const hidden = { employeetype: 'hidden' };
+
+  it('are read anew where he was left out until now', async () => {
+    await read({ entries: [person('anna'), person('bo', hidden), group('all', ['anna', 'bo'])], bookmark: 'first' });
+    const shown = person('bo', {}, 'bodil');
+    const after = [person('anna'), shown, group('all', ['anna', 'bodil'])];
+    const told = await read((since) => (since === null ? { entries: after } : delta({ entries: [shown] })));
+    expect(told).toMatchObject({ again: true, added: 1, changed: 1 });
+    expect(await published()).toEqual(await whole(after));
+  });
+
+  it('are read anew also where he stays left out, and is let in later', async () => {
+    await read({ entries: [person('bo', hidden), group('all', ['bo'])], bookmark: 'first' });
+    const moved = [person('bo', hidden, 'bodil'), group('all', ['bodil'])];
+    expect(
+      await read((since) => (since === null ? { entries: moved } : delta({ entries: [moved[0]!] }))),
+    ).toMatchObject({
+      again: true,
+    });
+    const after = [person('bo', {}, 'bodil'), group('all', ['bodil'])];
+    await read((since) => (since === null ? { entries: after } : delta({ entries: [after[0]!] })));
+    expect(await published()).toEqual(await whole(after));
+  });
+
+  it('are not read anew for others who are left out', async () => {
+    const others = ['bo', 'cy'].map((key) => person(key, hidden));
+    await read({ entries: [person('anna'), ...others, group('all', ['anna', 'bo'])], bookmark: 'first' });
+    expect(await read(delta({ entries: [person('cy', hidden, 'cyrus')] }))).toMatchObject({ again: false });
+    expect(await read(delta({ entries: [person('bo', { ...hidden, title: 'x' })] }))).toMatchObject({ again: false });
+  });
+
+  it('keep him where he is refused under his new DN, and so stays published as he was', async () => {
+    const before = [person('anna'), person('bo'), group('all', ['anna', 'bo'])];
+    await read({ entries: before, bookmark: 'first' });
+    const refused = person('bo', { description: 'x'.repeat(200) }, 'bodil');
+    const after = [person('anna'), refused, group('all', ['anna', 'bodil'])];
+    const told = await read((since) => (since === null ? { entries: after } : delta({ entries: [refused] })));
+    expect(told).toMatchObject({ again: true, refusedCount: 1, unknownMembers: 0 });
+    expect(await published()).toEqual(await whole(before));
+    // Also once the group changes.
+    const last = [person('anna'), refused, group('all', ['bodil'], { title: 'x' })];
+    expect(await read({ entries: last })).toMatchObject({ changed: 1, unknownMembers: 0 });
+  });
+});
+
 it('a whole read that names who is as he was removes only the others', async () => {
   await read({ entries: [person('anna'), person('bo'), person('cy')], bookmark: 'first' });
   expect(await read({ present: ['anna'], entries: [person('bo', { title: 'Boss' })] })).toMatchObject({

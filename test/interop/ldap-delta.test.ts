@@ -6,6 +6,7 @@ import { type Slapd, type SlapdOptions, startSlapd } from '../servers/ldap/slapd
 import {
   ldif,
   openDirectory,
+  readAll,
   optionsFor,
   PEOPLE,
   people,
@@ -194,6 +195,24 @@ describeSlapd('waiting for changes in slapd', () => {
       await slapd.modify(change);
       await expect.poll(() => watcher.wakes, { timeout: 5_000 }).toBe(before + 1);
     }
+    await watcher.stop();
+  });
+
+  it('wakes for a container that is renamed, although nobody below it counts as changed, and then he is read', async () => {
+    const slapd = await start();
+    const team = `ou=team,${PEOPLE}`;
+    await slapd.modify(
+      `dn: ${team}\nchangetype: add\nobjectClass: organizationalUnit\nou: team\n\n${personLdif('within', '', team).replace('\n', '\nchangetype: add\n')}`,
+    );
+    const bases = [{ dn: PEOPLE, scope: 'sub' as const, filter: '(objectClass=inetOrgPerson)' }];
+    const watcher = new Watcher(open(slapd, { bases }));
+    await untilWoken(watcher, (i) => slapd.modify(replace(`cn=anna,${PEOPLE}`, 'title', `t${i}`)));
+    const { certificate } = await readAll(open(slapd, { bases }));
+    const before = watcher.wakes;
+    await slapd.modify(`dn: ${team}\nchangetype: modrdn\nnewrdn: ou=crew\ndeleteoldrdn: 1\n`);
+    await expect.poll(() => watcher.wakes, { timeout: 5_000 }).toBe(before + 1);
+    const after = await readAll(open(slapd, { bases }), certificate.bookmark);
+    expect(after.entries.map(({ dn }) => dn)).toContain(`cn=within,ou=crew,${PEOPLE}`);
     await watcher.stop();
   });
 

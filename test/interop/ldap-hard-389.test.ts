@@ -25,6 +25,7 @@ describe389('what is hard, with 389-DS', () => {
     shape: 'inetorgperson',
     objectClass: 'inetOrgPerson',
     photo: 'jpegphoto',
+    cutsAt: 2 * 1_024 * 1_024,
     refused: { invalidAttributeSyntax: { mail: 'not–ascii@example.com' } },
     remake: async () => {
       const text = await server.search('(objectClass=*)', ['*', 'aci']);

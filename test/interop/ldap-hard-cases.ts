@@ -53,6 +53,8 @@ export interface HardSite {
   names?: string[];
   /** Code of the refusal → what its schema does not take. */
   refused: Record<string, Texts>;
+  /** Octets of a request at which it cuts the line. */
+  cutsAt: number;
   /** Those who are below `dn`, each of whom is `record` there: as they were, with new keys. */
   remake(dn: string, records: string[]): Promise<void>;
 }
@@ -140,6 +142,43 @@ export function hardCases(server: () => HardServer, site: HardSite): void {
     expect((await read(below('named'))).entries).toEqual([]);
   });
 
+  // Active Directory knows names by cn alone.
+  if (site.shape === 'inetorgperson')
+    it('takes names of several parts, and of attributes that the network does not tell', async () => {
+      const directory = writer('parts');
+      const part = (rdn: string, id: string): DirectoryChange => ({
+        ...put('parts', 'x', id),
+        dn: `${rdn},ou=parts,${suffix}`,
+      });
+      const first = await writeAll(directory, [
+        container(`ou=parts,${suffix}`, 'parts'),
+        part('cn=anna+uid=a1', 'anna'),
+        part('cn=b\\+o\\, c+sn=\\23 x', 'bo'),
+        part('employeeNumber=77', 'cy'),
+      ]);
+      expect(counted(first)).toEqual({ written: 4 });
+      const rdns = async () =>
+        (await read(below('parts'))).entries.map(({ dn }) => normalizeDn(dn.split(',ou=')[0]!)).toSorted();
+      expect(await rdns()).toEqual(
+        ['cn=anna+uid=a1', 'cn=b\\+o\\, c+sn=\\23 x', 'employeeNumber=77'].map(normalizeDn).toSorted(),
+      );
+      const again = [
+        { ...part('cn=anna+uid=a1', 'anna'), place: first[1]!.place! },
+        { ...part('employeeNumber=77', 'cy'), place: first[3]!.place! },
+      ];
+      for await (const one of directory.preview(again, new AbortController().signal)) {
+        expect(one).toMatchObject({ action: 'nothing' });
+      }
+      const renamed = [
+        { ...part('cn=anna+uid=a2', 'anna'), place: first[1]!.place! },
+        { ...part('cn=bo', 'bo'), place: first[2]!.place! },
+        { ...part('employeeNumber=78+cn=cy', 'cy'), place: first[3]!.place! },
+      ];
+      const second = await writeAll(directory, renamed);
+      expect(counted(second)).toEqual({ written: 3 });
+      expect(await rdns()).toEqual(['cn=anna+uid=a2', 'cn=bo', 'employeeNumber=78+cn=cy'].map(normalizeDn).toSorted());
+    });
+
   it('knows members by every such name, however it writes them: who is still one is not touched', async () => {
     const directory = writer('members');
     const people = names.map((name) => put('members', hexEscaped(name), name, { cn: name }));
@@ -198,6 +237,22 @@ export function hardCases(server: () => HardServer, site: HardSite): void {
     );
     for (const { reason } of bad) expect(reason).toMatch(/\w/);
     expect((await read(below('refusing'))).entries).toHaveLength(60 - codes.length);
+  });
+
+  it('cuts the line at an entry that is too large for it: that is refused with what helps, and all others are there', async () => {
+    const changes = [
+      container(`ou=cutting,${suffix}`, 'cutting'),
+      ...range(60).map((i) => put('cutting', `c${i}`, `c${i}`)),
+    ];
+    changes[40]!.attributes.set(site.photo, [Buffer.alloc(site.cutsAt, 0xff)]);
+    const outcomes = await writeAll(writer('cutting'), changes);
+    expect(counted(outcomes)).toEqual({ written: 60, adminLimitExceeded: 1 });
+    expect(outcomes[40]!.reason).toMatch(/cuts the line at an entry of \d+\.\d MB: raise its limit/);
+    expect((await read(below('cutting'))).entries).toHaveLength(59);
+    // What is large and not too large is written.
+    if (site.shape === 'ad-contact') return;
+    changes[40]!.attributes.set(site.photo, [Buffer.alloc(site.cutsAt / 2, 0xff)]);
+    expect(counted(await writeAll(writer('cutting'), changes.slice(40)))).toEqual({ written: 21 });
   });
 
   it('is not complete below a base where nothing is', async () => {

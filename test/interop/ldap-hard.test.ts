@@ -8,7 +8,7 @@ import { hardCases } from './ldap-hard-cases.ts';
 describeSlapd('what is hard, with slapd', () => {
   let slapd: Slapd;
   beforeAll(async () => {
-    slapd = await startSlapd({ writes: 'nosync' });
+    slapd = await startSlapd({ writes: 'nosync', globalLines: ['sockbuf_max_incoming_auth 2097151'] });
   });
   afterAll(() => slapd?.stop());
 
@@ -19,6 +19,7 @@ describeSlapd('what is hard, with slapd', () => {
     objectClass: 'inetOrgPerson',
     photo: 'jpegphoto',
     names: ['nul\u0000x'],
+    cutsAt: 2 * 1_024 * 1_024,
     refused: { invalidAttributeSyntax: { mail: 'not–ascii@example.com' } },
     remake: async (dn, records) => {
       const unit = `dn: ${dn}\nobjectClass: organizationalUnit\n`;

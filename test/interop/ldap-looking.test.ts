@@ -78,6 +78,30 @@ describeSlapd('looking at LDAP directories', () => {
     expect(warnings.map(({ text }) => text).join('\n')).toMatch(/the schema of the server does not know titel/);
   });
 
+  it('check says which rights are lacking in own people, and in those that may be adopted', async () => {
+    await target.modify(`${people}\n${personLdif('p9')}`);
+    const bind = { method: 'simple', dn: target.reader.dn, password: { file: 'reader-password' } };
+    await writeFile(join(offices.hq.data, 'reader-password'), target.reader.password, { mode: 0o600 });
+    const both = { direction: 'both', name: 'network', base: PEOPLE, edits: ['telephoneNumber'], bind };
+    await setDirectories(offices.hq, [await subscribing(offices.hq, target, both)]);
+    const warnings = async () => (await found(offices.hq, 'network')).filter(({ result }) => result === 'warning');
+    const lines = (attributes: string) =>
+      `access to dn.subtree="${PEOPLE}" attrs=${attributes} by dn.exact="${target.reader.dn}"`;
+    const [own] = await warnings();
+    expect(own!.text).toMatch(/may not change telephonenumber of entries below ou=people.*own people, into whom edits/);
+    expect(own!.mend).toContain(lines('telephonenumber'));
+    const adopt = { by: ['mail'], base: PEOPLE };
+    await setDirectories(offices.hq, [await subscribing(offices.hq, target, { adopt, bind })]);
+    const [theirs] = await warnings();
+    expect(theirs!.text).toMatch(/may not change .*title.* of entries below ou=people.*that were there before/);
+    expect(theirs!.mend).toContain('telephonenumber');
+    await setDirectories(offices.hq, [await subscribing(offices.hq, target, { adopt })]);
+    expect(await warnings()).toEqual([]);
+    expect((await found(offices.hq, 'network')).map(({ text }) => text).join('\n')).toMatch(
+      /may change entries that were there before \(`adopt`\), below ou=people/,
+    );
+  });
+
   it('check says whether the container is there, is made, or has to be made by somebody', async () => {
     const said = async (more: object) => {
       await setDirectories(offices.hq, [await subscribing(offices.hq, target, more)]);

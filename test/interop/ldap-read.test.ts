@@ -1,6 +1,7 @@
 /** T0 from slapd, page by page: all that is there, octet by octet; and nothing that could pass for "they are gone". */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { defaultLimits } from '@dirpost/core';
 import { describeSlapd } from '../servers/ldap/presence.ts';
 import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
 import type { LdapBase, LdapOptions } from '../../packages/adapters/src/directories/ldap/options.ts';
@@ -182,6 +183,25 @@ describeSlapd('a directory whose server has limits', () => {
       if (slept++ < 2) await new Promise((resolve) => setTimeout(resolve, 500));
     });
     expect(read.certificate).toMatchObject({ complete: true, entries: PERSONS });
+  });
+
+  it('whose entry is larger than is taken says so, and what helps', async () => {
+    await slapd.change({ sizeLimit: PERSONS + 1 });
+    const huge = Buffer.alloc(6_000_000, 'x').toString();
+    await slapd.modify(`dn: ${PEOPLE}\nchangetype: modify\nreplace: description\ndescription: ${huge}\n`);
+    const limits = { ...defaultLimits, maxEntryBytes: 1_000_000 };
+    for (const method of ['whole', 'syncrepl'] as const) {
+      const bases = [{ dn: PEOPLE, scope: 'base', filter: '(objectClass=*)' } as const];
+      const options = { bases, method, attributes: ['ou', 'description'] };
+      await expect(readAll(openDirectory(slapd, { ...options, limits }))).rejects.toMatchObject({
+        code: 'directory-failed',
+        message: expect.stringMatching(/an entry that is too large.*: a message of 60\d+ octets/) as string,
+        hint: expect.stringMatching(/`ask`.*maxEntryBytes/) as string,
+      });
+      expect((await readAll(openDirectory(slapd, options))).certificate).toMatchObject({ complete: true, entries: 1 });
+      const without = await readAll(openDirectory(slapd, { ...options, attributes: ['ou'], limits }));
+      expect(without.certificate).toMatchObject({ complete: true, entries: 1 });
+    }
   });
 
   it('on time is not complete', async () => {

@@ -54,6 +54,33 @@ describeSlapd('the right to write into slapd', () => {
     expect(counted(wrote)).toEqual({ written: 1 });
   });
 
+  it('into entries that are there already is asked of one of them, attribute by attribute', async () => {
+    const anna = `dn: cn=anna,${free}\nchangetype: add\nobjectClass: inetOrgPerson\ncn: anna\nsn: x\ntitle: Clerk\n`;
+    await slapd.modify(anna);
+    const before = await everything();
+    const attributes = ['title', 'telephonenumber', 'cn', 'userpassword', 'member'];
+    const question = (filter: string) => ({ base: { dn: free, scope: 'sub' as const, filter }, attributes });
+    const rights = async (filter = '(cn=*)') => (await open(free).facts(signal, [question(filter)])).entries;
+    const [lacking] = await rights();
+    expect(lacking).toMatchObject({
+      may: 'no',
+      how: `tried with cn=anna,${free}`,
+      lack: { what: `${account.dn} may not change title, telephonenumber of entries below ${free}.` },
+    });
+    expect(await rights('(cn=nobody)')).toEqual([]);
+    expect(await everything()).toEqual(before);
+    // Only one of the two.
+    const [line] = lacking!.lack!.mend[0]!.lines;
+    await slapd.change({ access: [line!.replace('title,', '')] });
+    expect(await rights()).toMatchObject([
+      { may: 'no', lack: { what: expect.stringMatching(/change title of/) as string } },
+    ]);
+    await slapd.change({ access: [line!] });
+    expect(await rights()).toMatchObject([{ may: 'yes', lack: null }]);
+    expect(await everything()).toEqual(before);
+    await slapd.change({ access: [] });
+  });
+
   it('is not asked where the container cannot be made; leavers have to have a place', async () => {
     const nowhere = await open(`ou=deep,ou=nowhere,${SUFFIX}`).facts(signal);
     expect(nowhere).toMatchObject({ container: 'missing', writing: null, leavers: null });
@@ -96,6 +123,26 @@ describe389('the right to write into 389-DS', () => {
     });
     await ds389.modify(`${writing!.lack!.mend[0]!.lines.join('\n')}\n`);
     expect((await facts(shut)).writing).toMatchObject({ may: 'yes', lack: null });
+  });
+
+  it('into entries that are there already is told attribute by attribute, and given by what can be pasted', async () => {
+    const people = `ou=staff,${SUFFIX}`;
+    await ds389.modify(
+      `dn: ${people}\nchangetype: add\nobjectClass: organizationalUnit\nou: staff\n\ndn: cn=anna,${people}\nchangetype: add\nobjectClass: inetOrgPerson\ncn: anna\nsn: x\n`,
+    );
+    const rights = async () => {
+      const base = { dn: people, scope: 'sub' as const, filter: '(cn=anna)' };
+      const options = { bases: [], bind: simple(ds389.reader), anchor: 'nsuniqueid', target: targetIn(shut) };
+      const question = { base, attributes: ['title', 'telephonenumber'] };
+      return (await openDirectory(ds389, options).facts(signal, [question])).entries;
+    };
+    const [lacking] = await rights();
+    expect(lacking).toMatchObject({
+      may: 'no',
+      lack: { what: expect.stringContaining('title, telephonenumber') as string },
+    });
+    await ds389.modify(`${lacking!.lack!.mend[0]!.lines.join('\n')}\n`);
+    expect(await rights()).toMatchObject([{ may: 'yes' }]);
   });
 
   it('of a container that is still to be made is given by what can be pasted', async () => {
@@ -144,5 +191,38 @@ describeSamba('the right to write into Samba AD', () => {
     );
     await samba.tool(...words);
     expect((await facts(`OU=shut,${suffix}`)).writing).toMatchObject({ may: 'yes', lack: null });
+  });
+
+  it('into entries that are there already is told too, and given to these attributes alone', async () => {
+    const staff = `OU=staff,${suffix}`;
+    await samba.modify(
+      `dn: ${staff}\nchangetype: add\nobjectClass: organizationalUnit\n\ndn: CN=anna,${staff}\nchangetype: add\nobjectClass: contact\n`,
+    );
+    const ask = async (attributes: string[]) => {
+      const base = { dn: staff, scope: 'sub' as const, filter: '(objectClass=contact)' };
+      const options = {
+        servers: [{ host: samba.host, port: samba.ldapsPort, tls: 'ldaps' as const }],
+        ca: samba.ca,
+        bind: simple(account),
+        bases: [],
+        anchor: 'objectguid',
+        profile: 'ad' as const,
+        target: targetIn(`OU=shut,${suffix}`, { shape: 'ad-contact' }),
+      };
+      return (await openDirectory(samba, options).facts(signal, [{ base, attributes }])).entries;
+    };
+    const [lacking] = await ask(['title', 'telephonenumber']);
+    expect(lacking).toMatchObject({
+      may: 'no',
+      lack: { what: expect.stringContaining('title, telephonenumber') as string },
+    });
+    const [show, set] = lacking!.lack!.mend[0]!.lines.map((line) => line.replace(/^samba-tool /, ''));
+    const sid = /objectSid: (\S+)/.exec(await samba.tool(...show!.split(' ')))![1]!;
+    const [objectdn, sddl] = [...set!.matchAll(/"([^"]*)"/g)].map(([, value]) => value!);
+    await samba.tool('dsacl', 'set', `--objectdn=${objectdn}`, `--sddl=${sddl!.replaceAll('SID', sid)}`);
+    expect(await ask(['title', 'telephonenumber'])).toMatchObject([{ may: 'yes', lack: null }]);
+    expect(await ask(['title', 'mail'])).toMatchObject([
+      { may: 'no', lack: { what: expect.stringMatching(/change mail of/) as string } },
+    ]);
   });
 });

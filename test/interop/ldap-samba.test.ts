@@ -81,6 +81,7 @@ describeSamba('a directory on Samba AD', () => {
     objectClass: 'contact',
     photo: 'thumbnailphoto',
     names: ['nul\u0000x'],
+    cutsAt: 16 * 1_024 * 1_024,
     refused: { invalidAttributeSyntax: { title: 'x'.repeat(200) } },
     // A domain is not loaded from LDIF: its entries get new objectGUIDs where they are removed and made again.
     remake: async (dn, records) => {

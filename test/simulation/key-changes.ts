@@ -11,7 +11,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createSealer, generateRecoveryKey, publicSigningKey, rolledStatement, generateKeys } from '@dirpost/message';
+import {
+  createSealer,
+  generateRecoveryKey,
+  publicKeys,
+  publicSigningKey,
+  rolledStatement,
+  generateKeys,
+} from '@dirpost/message';
 import { announceWhereDue } from '../../packages/agent/src/announcing.ts';
 import type { Joining } from '../../packages/agent/src/joining/joining.ts';
 import {
@@ -182,7 +189,13 @@ export class KeyChanges implements KeySurroundings {
     ] as const) {
       // A thief minds no suspension.
       const peers = (peer: string) => ({ ...others.get(peer)!, suspended: false });
-      const sealer = createSealer({ name, keys: own, peers, statementsFor: () => [...statements], limits: around.limits });
+      const sealer = createSealer({
+        name,
+        keys: own,
+        peers,
+        statementsFor: () => [...statements],
+        limits: around.limits,
+      });
       this.#forgers.push(async () => {
         const id = this.#random.bytes(16).toString('hex');
         const createdMs = this.#world.nowMs;
@@ -235,7 +248,8 @@ export class KeyChanges implements KeySurroundings {
   async #mendBranch(copies: Machine[]): Promise<void> {
     const { machines, quiet, server } = this.#world;
     const locked = [];
-    for (const machine of copies) if (await this.#isLockedOut(machine, [server])) locked.push(machine);
+    for (const machine of copies)
+      if ((await this.#isLockedOut(machine, [server])) || (await this.#areBlind(machine, server))) locked.push(machine);
     if (locked.length < copies.length) {
       // One whose keys nobody takes any more is never told that it is an old copy: it is switched off by hand.
       for (const machine of quiet ? locked : []) {
@@ -252,6 +266,22 @@ export class KeyChanges implements KeySurroundings {
     for (const other of at) {
       const peer = (await loadPeers(other.keys!.path, this.#world.nowMs)).get(machine.name);
       if (!isProvable(machine.name, { keys }, peer)) return true;
+    }
+    return false;
+  }
+
+  /** Neither has a key for which the other seals: both have others since, and destroyed those before. */
+  async #areBlind(machine: Machine, server: Machine): Promise<boolean> {
+    return !(await this.#reads(machine, server)) && !(await this.#reads(server, machine));
+  }
+
+  async #reads(reader: Machine, sender: Machine): Promise<boolean> {
+    const keys = await loadKeys(reader.keys!.path);
+    const peers = await loadPeers(sender.keys!.path, this.#world.nowMs);
+    const sealedFor = peers.get(reader.name)?.recipients ?? [];
+    for (const identity of keys.identities) {
+      const { recipient } = await publicKeys({ signing: keys.signing, identities: [identity] });
+      if (sealedFor.includes(recipient)) return true;
     }
     return false;
   }

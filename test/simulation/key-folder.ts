@@ -78,7 +78,7 @@ export class KeyFolder {
       await save(peer);
       gate.pass('peer save, done');
     };
-    around.mutation?.joining?.(joining, name);
+    around.mutation?.joining?.(joining, clock.now);
     const sealer = createSealer({
       name,
       keys: joining.keys,
@@ -131,5 +131,8 @@ function askAt(joining: Joining | null, { name, signer, file, limits }: Visitor)
 }
 
 function refused(status: number): DirpostError {
-  return new DirpostError('transport-failed', `The server answered ${status}.`, { retry: 'later', context: { status } });
+  return new DirpostError('transport-failed', `The server answered ${status}.`, {
+    retry: 'later',
+    context: { status },
+  });
 }

@@ -91,7 +91,7 @@ export interface Mutation {
   /** Edits that are withdrawn, whatever became of them. */
   withdraws?(edit: OwnEdit): boolean;
   /** Changed in place. */
-  joining?(joining: Joining, postoffice: string): void;
+  joining?(joining: Joining, nowMs: () => number): void;
 }
 
 /** What an administrator keeps of a machine. */

@@ -5,6 +5,7 @@
 import type { Mutation } from './machine.ts';
 import { editMutations } from './mutations-edits.ts';
 import { exchangeMutations } from './mutations-exchange.ts';
+import { keyMutations } from './mutations-keys.ts';
 import { storeMutations } from './mutations-store.ts';
 import { uniqueMutations } from './mutations-unique.ts';
 import type { WorldOptions } from './world.ts';
@@ -28,4 +29,5 @@ export const mutations: NamedMutation[] = [
   ...exchangeMutations,
   ...uniqueMutations,
   ...editMutations,
+  ...keyMutations,
 ];

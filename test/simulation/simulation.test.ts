@@ -28,6 +28,7 @@ const HELD_SEEDS = 4;
 const NARROW_SEEDS = 4;
 const EDIT_SEEDS = 6;
 const RELOAD_SEEDS = 6;
+const KEY_SEEDS = 8;
 
 it('with limits on effects nothing goes beyond them unapproved, and all agree all the same', {
   timeout: 120_000,
@@ -74,6 +75,21 @@ it('every edit ends settled and withdrawn, taken once at most, and nothing is lo
     for (const [what, count] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + count;
   }
   for (const what of ['proposed', 'taken']) expect(counts[`edits ${what}`]).toBeGreaterThan(0);
+});
+
+it('whatever becomes of keys, nobody stays locked out whom messages can let in, and nobody else is believed', {
+  timeout: 240_000,
+}, async () => {
+  const counts: Record<string, number> = {};
+  for (let seed = 1; seed <= KEY_SEEDS; seed++) {
+    const clones = seed % 2 === 0;
+    const result = await new World({ seed, steps: STEPS, keys: true, clones }).run();
+    const replay = `npm run sim -- --seed ${seed} --steps ${STEPS} --keys${clones ? ' --clones' : ''}`;
+    expect(result.violations, replay).toEqual([]);
+    for (const [what, count] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + count;
+  }
+  for (const what of ['keys rolled', 'keys stolen', 'forged', 'suspended', 'moves', 'server keys replaced'])
+    expect(counts[what], what).toBeGreaterThan(0);
 });
 
 it('without faults two quiet cycles are enough, and no update fails to add up', async () => {

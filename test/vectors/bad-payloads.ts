@@ -141,10 +141,18 @@ async function handMade(): Promise<Vector> {
 
 const HUGE = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f];
 
+/** As much as count and shape may say, each by itself; the names are a100 to a299. */
+const MANY_CELLS: Partial<Pieces> = {
+  count: [0x80, 0x80, 0x04],
+  names: [0xc8, 0x01, ...Array.from({ length: 200 }, (_, i) => [0, 4, ...Buffer.from(`a${100 + i}`)]).flat()],
+  shapes: [1, 0x01, 0xc8, 0x01, ...Array.from({ length: 200 }, () => 0)],
+};
+
 function badRows(): Bad[] {
   const limit = 'limit-exceeded';
   return [
     bad('count-bomb', '2^45 changes', byHand({ count: HUGE }), limit),
+    bad('cell-count-bomb', '65,536 changes of 200 attributes each', byHand(MANY_CELLS), limit),
     bad('owner-count', '2^45 owners', byHand({ owners: HUGE })),
     bad('owner-unknown', 'a row of an owner that is not in the list', byHand({ ownerOf: [0, 0, 1] })),
     bad('owner-utf8', 'an owner that is not UTF-8', byHand({ owners: [1, 1, 0xff] })),

@@ -7,6 +7,7 @@ export type { CsvColumn } from './directories/csv/write-file.ts';
 export type { Amendment, AmendOutcome, AttributeAmendment } from './directories/ldap/amend.ts';
 export { LdapDirectory, type Shaping } from './directories/ldap/directory.ts';
 export type { LdapFacts } from './directories/ldap/facts.ts';
+export type { EntryQuestion } from './directories/ldap/entry-rights.ts';
 export { isNeverWritten, isNeverWrittenToOthers } from './directories/ldap/never-written.ts';
 export type * from './directories/ldap/options.ts';
 export type { PreviewedChange } from './directories/ldap/preview.ts';

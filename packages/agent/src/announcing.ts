@@ -241,11 +241,12 @@ function peerAfter(
   // A word on what was never announced says nothing. One who was restored knows less than before.
   const heard = said.heard <= ownSerial ? said.heard : (before.heard ?? 0);
   const isHeard = heard !== (before.heard ?? 0);
-  const isOld = before.signing.indexOf(said.signing) > 0;
+  const place = before.signing.indexOf(said.signing);
+  // Statements lead from the newest key to this one: it is newer, whatever serial a restored sender gave it.
+  const isOld = place > 0 || (place === 0 && said.serial <= (before.serial ?? 0));
   // It was recovered, and this tells the first time for which key to seal: that before may be a thief's.
   const isFirst = before.recoveredSerial !== undefined && before.serial === undefined;
-  if (recovered === null && (said.serial <= (before.serial ?? 0) || isOld))
-    return isHeard ? { ...before, heard } : before;
+  if (recovered === null && isOld) return isHeard ? { ...before, heard } : before;
   const { olderUntilMs, moved, heard: _, ...rest } = before;
   const isSame = before.signing[0] === said.signing;
   const keeps = recovered === null && !isFirst && (isSame || said.overlapMs > 0);

@@ -199,7 +199,7 @@ function withoutExpired(peer: Peer, nowMs: number): Peer {
   return { ...rest, signing: signing.slice(0, 1), recipients: recipients.slice(0, 1) };
 }
 
-/** The peers of a running agent: commands change the files beside it, and `refresh` sees it. */
+/** The peers of a running agent: commands change the files beside it, and `refresh` sees it. Throws as loadPeers does. */
 export class Peers {
   #peers = new Map<PostofficeName, Peer>();
   readonly #changes: FolderChanges;
@@ -212,7 +212,6 @@ export class Peers {
     this.#changes = new FolderChanges(peersFolder(dataFolder));
   }
 
-  /** Throws as loadPeers does. */
   static async load(dataFolder: string, clock: Clock = { now: () => Date.now() }): Promise<Peers> {
     const peers = new Peers(dataFolder, clock);
     await peers.reload();

@@ -44,7 +44,8 @@ export async function keepSuspensions(
     const known = isCompared ? await knownHere(here, name, nowMs) : null;
     const why = known === null || peer.suspended === true ? null : whySuspended(peer, known);
     const after = known === null || typeof known === 'string' ? peer : asSetHere(peer, known);
-    if (why !== null || after !== peer) await savePeer(staged, why === null ? after : { ...after, suspended: true });
+    if (why !== null) await savePeer(staged, { ...after, suspended: true });
+    else if (!isDeepStrictEqual(after, peer)) await savePeer(staged, after);
     const { fingerprint, publish = null } = after;
     const suspended = why !== null || peer.suspended === true;
     const isRuleOfHere = !isDeepStrictEqual(publish, peer.publish ?? null);

@@ -23,6 +23,8 @@ export interface FinishedRead {
   /** See ReadBase; undefined: the next read does not go on from this one. */
   configuration: string | undefined;
   aliases: Aliases;
+  /** Those whom it gave, and who are left out or refused: entry id in hexadecimal digits → normalized DN. */
+  unpublished: Map<string, string>;
   /** See MappingOptions. */
   match: readonly string[];
 }

@@ -7,7 +7,7 @@ import { normalizeDn } from './dn.ts';
 import { attributeValues, decodeEntry, encodeEntry, entryHash } from './entry.ts';
 import { membersIn } from './effects.ts';
 import { MEMBER_ATTRIBUTE } from './mapping.ts';
-import type { EntryRow, StagedEntry, StoreTx } from './seams/store.ts';
+import type { Association, EntryRow, StagedEntry, StoreTx } from './seams/store.ts';
 
 const BATCH = 500;
 
@@ -17,6 +17,25 @@ export class MovedDns {
   readonly lost = new Map<string, string>();
   /** DNs under which somebody stands who was not there before. */
   readonly taken = new Set<string>();
+  /** DNs that entries had which are not published, and that groups named. */
+  readonly left = new Set<string>();
+
+  /** Of entries that stay published as they were, since they are refused: only where they have another DN. */
+  async noteRefused(
+    tx: StoreTx,
+    directory: string,
+    entries: { id: Uint8Array; normalizedDn: string }[],
+  ): Promise<void> {
+    const known = await tx.associationsById(
+      directory,
+      entries.map(({ id }) => id),
+    );
+    await this.note(
+      tx,
+      directory,
+      entries.filter((_, i) => known[i] !== undefined),
+    );
+  }
 
   /** To be called before the associations are put. */
   async note(tx: StoreTx, directory: string, entries: { id: Uint8Array; normalizedDn: string }[]): Promise<void> {
@@ -89,7 +108,8 @@ export async function affectedGroups(
   { directory, moved, unresolved, isLeft }: Following,
 ): Promise<Uint8Array[]> {
   const found = new Set<string>();
-  for (const [group, dns] of Object.entries(unresolved)) if (dns.some((dn) => moved.taken.has(dn))) found.add(group);
+  const isOther = (dn: string) => moved.taken.has(dn) || moved.left.has(dn);
+  for (const [group, dns] of Object.entries(unresolved)) if (dns.some(isOther)) found.add(group);
   // Whose member somebody was is not known: all groups are looked at, but only where somebody is lost.
   for (let after = 0; moved.lost.size > 0; ) {
     const rows = await tx.scanEntries('published', after, BATCH);
@@ -130,6 +150,27 @@ async function withNewMembers(
   else entry.attributes.delete(MEMBER_ATTRIBUTE);
   const bytes = encodeEntry(entry);
   return { group: { id: row.id, dn, bytes, hash: entryHash(bytes), memberDns: [] }, unresolved: still };
+}
+
+/** Who is refused stays published as he was, but groups name him by the DN that he has now. `refused`: by entry id, in hexadecimal. */
+export async function moveRefused(
+  tx: StoreTx,
+  directory: string,
+  refused: ReadonlyMap<string, { dn: string; code: string }>,
+): Promise<void> {
+  const all = [...refused].filter(([, { code }]) => code !== 'duplicate-id');
+  for (let from = 0; from < all.length; from += BATCH) {
+    const batch = all.slice(from, from + BATCH);
+    const ids = batch.map(([id]) => Buffer.from(id, 'hex'));
+    const moved: Association[] = [];
+    for (const [i, known] of (await tx.associationsById(directory, ids)).entries()) {
+      const { dn } = batch[i]![1];
+      const normalizedDn = safelyNormalized(dn);
+      if (known === undefined || normalizedDn === '' || known.normalizedDn === normalizedDn) continue;
+      moved.push({ id: known.id, dn, normalizedDn });
+    }
+    await tx.putAssociations(directory, moved);
+  }
 }
 
 /** A member DN that cannot be parsed names nobody. */

@@ -14,6 +14,8 @@ import type { SharedDelta } from './shared-delta.ts';
 
 /** Parts are a quarter of what a receiver takes: memory on both sides goes with their size, the wire gains little by more. */
 const PART_FILL = 0.25;
+/** A part may be larger by as much where several owners are in it. */
+const MOST_OVER = 1.5;
 
 /** What composing needs besides the store. */
 export interface Workshop {
@@ -149,7 +151,10 @@ async function putOutgoing(
   return id;
 }
 
-/** Gathers batches into parts by decoded size and number of changes. */
+/**
+ * Gathers batches into parts by decoded size and number of changes. The entries of one owner are cut where he himself cut them,
+ * whatever is before them: what came from him so goes on as he encoded it.
+ */
 export async function* cutParts(
   batches: AsyncIterable<Change[]> | Iterable<Change[]>,
   limits: Limits,
@@ -157,15 +162,25 @@ export async function* cutParts(
   const wanted = limits.maxPartBytes * PART_FILL;
   let part: Change[] = [];
   let bytes = 0;
+  /** Of one owner, since his first change or the last cut among his. */
+  let ownBytes = 0;
+  let owner: PostofficeName | undefined;
   for await (const batch of batches) {
     for (const change of batch) {
-      if (part.length > 0 && (bytes + change.bytes.length > wanted || part.length >= limits.maxPartChanges)) {
+      const { length } = change.bytes;
+      if (change.owner !== owner) ownBytes = 0;
+      owner = change.owner;
+      const endsOwn = ownBytes > 0 && ownBytes + length > wanted;
+      const isFull = bytes + length > wanted * MOST_OVER || part.length >= limits.maxPartChanges;
+      if (part.length > 0 && (endsOwn || isFull)) {
         yield part;
         part = [];
         bytes = 0;
       }
+      if (endsOwn) ownBytes = 0;
       part.push(change);
-      bytes += change.bytes.length;
+      bytes += length;
+      ownBytes += length;
     }
   }
   if (part.length > 0) yield part;

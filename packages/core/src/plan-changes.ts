@@ -26,6 +26,7 @@ import { normalizeDn } from './dn.ts';
 import { isEdit } from './edits.ts';
 import { decodeEntry, entryHash, kindOf } from './entry.ts';
 import { foldedRows } from './fold.ts';
+import { heardLater } from './heard-later.ts';
 import { shownBytes } from './holds.ts';
 import { loadTargetLinks, NO_LINKS, type TargetLinks, unlinkGone } from './match-targets.ts';
 import { associateEntries, associateRows, containersOf, type SubscribingOptions, writtenAttributes } from './plan.ts';
@@ -37,6 +38,8 @@ import type { EntryRow, Placed, RefusedPlaced, Store, StoreTx } from './seams/st
 const BATCH = 1_000;
 /** New entries, which are looked at once. */
 const FRESH_BATCH = 2_000;
+/** Above this a transaction is taken off the main thread. */
+const LARGE = 500;
 
 export interface PlannedChange extends DirectoryChange {
   /** Of what is to stand there: 16 octets, and of a group 16 more for its members' DNs. */
@@ -104,9 +107,13 @@ async function* differences(
   if (found.numbers.length + found.fresh.length === 0) return;
   yield* await store.read((tx) => missingContainers(tx, options, containers, seal));
   yield* changesIn(store, options, [sorted.renamed, sorted.renamedGroups, sorted.others], seal);
+  // While a batch is on its way to the directory the next is made.
+  const begin = (from: number) => beginFresh(store, options, fresh.slice(from, from + FRESH_BATCH), { seal, sorted });
+  let coming = begin(0);
   for (let from = 0; from < fresh.length; from += FRESH_BATCH) {
-    const batch = fresh.slice(from, from + FRESH_BATCH);
-    yield* await store.transaction((tx) => freshChanges(tx, options, batch, { seal, groups: sorted.groups }));
+    const batch = await coming;
+    coming = begin(from + FRESH_BATCH);
+    yield* batch;
   }
   yield* changesIn(store, options, [sorted.groups], seal);
 }
@@ -260,6 +267,17 @@ async function missingContainers(
     if (standsAsIs(stands, hash, { again, dueBy })) return [];
     return [{ ...change, hash, ...refusedBefore(stands, hash), ...(stands?.place && { place: stands.place }) }];
   });
+}
+
+function beginFresh(
+  store: Store,
+  options: PlanChangesOptions,
+  numbers: number[],
+  { seal, sorted }: { seal: Seal; sorted: Sorted },
+): Promise<PlannedChange[]> {
+  if (numbers.length === 0) return Promise.resolve([]);
+  const make = (tx: StoreTx) => freshChanges(tx, options, numbers, { seal, groups: sorted.groups });
+  return heardLater(store.transaction(make, { large: numbers.length > LARGE }));
 }
 
 /** Of rows of which nothing was written yet: they get their DNs. `groups` takes those whose members are looked up when all have theirs. */

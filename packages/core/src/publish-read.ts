@@ -9,9 +9,10 @@ import { normalizeDn } from './dn.ts';
 import { effectsBetween, type Measured, membersIn } from './effects.ts';
 import { CanonicalWriter, decodeEntry, encodeEntry, entryHash } from './entry.ts';
 import { differs, DOUBLE, type FinishedRead, isLeftAlone, type Positioned, type Work } from './finished-read.ts';
-import { followMembers, MovedDns, safelyNormalized } from './follow-members.ts';
+import { followMembers, MovedDns, moveRefused, safelyNormalized } from './follow-members.ts';
 import { MEMBER_ATTRIBUTE } from './mapping.ts';
 import { carriedOn, saveReadBase, unresolvedCount } from './read-base.ts';
+import { heardLater } from './heard-later.ts';
 import { IdSet } from './id-set.ts';
 import { isApproved, ReadHolds, rekeyed, REMOVED } from './read-holds.ts';
 import type { ReadSummary, ReadTally } from './read-tally.ts';
@@ -55,6 +56,7 @@ class ReadPublishing {
       await this.#read.aliases.forgetReturned(tx);
       const work = await this.#begin(tx, own);
       await this.#recognise(tx, work);
+      await moveRefused(tx, this.#directory, this.#tally.refused);
       const staged = await this.#publishStaged(tx, work);
       await this.#removeUnseen(tx, work);
       await this.#publishGroups(tx, work);
@@ -352,12 +354,10 @@ class ReadPublishing {
     const summary = this.#summary;
     const { bookmark } = summary.certificate;
     const configuration = this.#read.configuration;
-    const { refused, unresolved, refusedBefore } = carriedOn(
-      this.#read.base,
-      this.#tally,
-      this.#extent,
-      this.#unresolved,
-    );
+    const { refused, unresolved, unpublished, refusedBefore } = carriedOn(this.#read.base, this.#tally, this.#extent, {
+      unresolved: this.#unresolved,
+      unpublished: this.#read.unpublished,
+    });
     const entries = holds.shown.entries + summary.added - summary.removed;
     const members = holds.shown.members + membersGained;
     for (const one of refusedBefore) this.#tally.tellRefused(one);
@@ -368,7 +368,7 @@ class ReadPublishing {
     const isJudged = holds.held.entries === 0 && !this.#tally.needsAll;
     const base =
       bookmark !== null && configuration !== undefined && isJudged
-        ? { bookmark, configuration, incarnation: own.incarnation, entries, members, refused, unresolved }
+        ? { bookmark, configuration, incarnation: own.incarnation, entries, members, refused, unresolved, unpublished }
         : null;
     await saveReadBase(tx, this.#directory, base);
   }
@@ -380,10 +380,4 @@ class ReadPublishing {
 
 function hex(id: Uint8Array): string {
   return Buffer.from(id).toString('hex');
-}
-
-/** Whoever waits for it next hears of a failure; until then it is nobody's. */
-function heardLater<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
 }

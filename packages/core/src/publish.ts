@@ -27,6 +27,8 @@ import { loadOwn, type RequestorContext } from './requestor-record.ts';
 import type { Bookmark, DirectoryEntry, ReadBatch, ReadCertificate } from './seams/directory.ts';
 import type { StagedEntry, Store, StoreTx } from './seams/store.ts';
 
+/** Of more that are left out it is not remembered who they are. */
+const MAX_UNPUBLISHED = 50_000;
 /** Entries that are staged in one transaction, or as many as have so many octets. */
 const STAGED = 2_000;
 const STAGED_BYTES = 4 * 1024 * 1024;
@@ -45,6 +47,8 @@ export class DirectoryReading {
   #tally: ReadTally;
   /** Who came to a DN, or left one, by what the read gave. */
   #moved = new MovedDns();
+  /** Who is left out or refused: entry id in hexadecimal digits → normalized DN. */
+  #unpublished = new Map<string, string>();
   readonly #writer = new CanonicalWriter();
   #staged = 0;
   /** What differs, until it is enough for a transaction. */
@@ -89,6 +93,7 @@ export class DirectoryReading {
     this.#base = null;
     this.#tally = new ReadTally(this.directory);
     this.#moved = new MovedDns();
+    this.#unpublished = new Map();
     this.#mistaken = false;
     await this.store.transaction((tx) => tx.clearStaged(this.directory));
   }
@@ -116,10 +121,12 @@ export class DirectoryReading {
   async #takeEntries(entries: DirectoryEntry[], gone: Uint8Array[], idOf: Resolved['idOf']): Promise<void> {
     const keyless: string[] = [];
     const own = await writtenAmong(this.store, this.writtenHere, this.mapping.anchorOf, entries);
-    const into: MappedInto = { keyless, gone, idOf };
+    const refused: Uint8Array[] = [];
+    const into: MappedInto = { keyless, gone, refused, idOf };
     const mapped = entries
-      .map((entry) => (own.has(entry) ? this.#leaveOut(entry, into) : this.#map(entry, into)))
+      .map((entry) => (own.has(entry) ? this.#leaveOut(entry, into, true) : this.#map(entry, into)))
       .filter((staged) => staged !== null);
+    await this.#noteMoved(mapped, refused);
     if (keyless.length > 0) {
       const found = await this.store.read((tx) => tx.associationsByDn(this.directory, keyless));
       for (const one of found) if (one !== undefined) this.#tally.keyless.add(one.id);
@@ -147,6 +154,26 @@ export class DirectoryReading {
       this.#unstagedBytes += one.bytes.length;
     }
     if (this.#unstaged.length >= STAGED || this.#unstagedBytes >= STAGED_BYTES) await this.#stage();
+  }
+
+  /** Of a read that goes on from another: who moved without being published. */
+  async #noteMoved(mapped: StagedEntry[], refused: Uint8Array[]): Promise<void> {
+    if (this.#base === null) return;
+    for (const { id, dn } of mapped) this.#noteLeft(hex(id), normalizeDn(dn));
+    const moved = refused.map((id) => ({ id, normalizedDn: this.#unpublished.get(hex(id)) ?? '' }));
+    const named = moved.filter(({ normalizedDn }) => normalizedDn !== '');
+    if (named.length > 0) await this.store.read((tx) => this.#moved.noteRefused(tx, this.directory, named));
+  }
+
+  #noteLeft(id: string, normalizedDn: string): void {
+    const before = this.#base?.unpublished?.[id];
+    if (before !== undefined && before !== normalizedDn) this.#moved.left.add(before);
+  }
+
+  #noteUnpublished(id: Uint8Array, dn: string): void {
+    const normalizedDn = safelyNormalized(dn);
+    this.#noteLeft(hex(id), normalizedDn);
+    if (this.#unpublished.size < MAX_UNPUBLISHED) this.#unpublished.set(hex(id), normalizedDn);
   }
 
   async #stage(): Promise<void> {
@@ -192,6 +219,7 @@ export class DirectoryReading {
         base: this.#base,
         configuration: this.#afterMoves ? undefined : this.#configuration,
         aliases: this.#aliases,
+        unpublished: this.#unpublished,
         match: this.mapping.match,
       });
     if (!preview) return this.store.transaction(publish, { large });
@@ -207,9 +235,9 @@ export class DirectoryReading {
     return this.#tally.summary;
   }
 
-  /** `keyless` takes the DNs of those who are refused without a key, `gone` the ids of those who are left out. */
+  /** `keyless` takes the DNs of those who are refused without a key, `refused` and `gone` the ids of those who are refused and left out. */
   #map(entry: DirectoryEntry, into: MappedInto): StagedEntry | null {
-    const { keyless, idOf } = into;
+    const { keyless, refused, idOf } = into;
     if (entry.unclear === true) this.#tally.unclear++;
     const mapped = this.mapping(entry);
     if (mapped.outcome === 'leave-out') return this.#leaveOut(entry, into);
@@ -219,17 +247,26 @@ export class DirectoryReading {
     }
     const id = idOf(mapped.id!);
     if (!this.#tally.seen.add(id)) return this.#tally.refuse(entry.dn, 'duplicate-id', DOUBLE, id);
-    if (mapped.outcome === 'refuse') return this.#tally.refuse(entry.dn, mapped.code, mapped.reason, id);
+    if (mapped.outcome === 'refuse') {
+      this.#noteUnpublished(id, entry.dn);
+      refused.push(id);
+      return this.#tally.refuse(entry.dn, mapped.code, mapped.reason, id);
+    }
     const { kind, attributes, memberDns } = mapped;
     const bytes = encodeEntry({ id, owner: this.owner, kind, attributes }, this.#writer);
     return { id, dn: entry.dn, bytes, hash: entryHash(bytes), memberDns };
   }
 
-  #leaveOut(entry: DirectoryEntry, { gone, idOf }: MappedInto): null {
+  /** `isOwn`: dirpost wrote it, and it is never published. */
+  #leaveOut(entry: DirectoryEntry, { gone, idOf }: MappedInto, isOwn = false): null {
     this.#tally.summary.leftOut++;
     // In a whole read it is enough that he is not seen.
-    const anchor = this.#base === null ? null : this.mapping.anchorOf(entry);
-    if (anchor !== null) gone.push(idOf(this.mapping.idOfAnchor(anchor)));
+    const isWhole = this.#base === null;
+    const anchor = isWhole && isOwn ? null : this.mapping.anchorOf(entry);
+    if (anchor === null) return null;
+    const id = idOf(this.mapping.idOfAnchor(anchor));
+    if (!isOwn) this.#noteUnpublished(id, entry.dn);
+    if (!isWhole) gone.push(id);
     return null;
   }
 }
@@ -237,7 +274,12 @@ export class DirectoryReading {
 interface MappedInto {
   keyless: string[];
   gone: Uint8Array[];
+  refused: Uint8Array[];
   idOf: Resolved['idOf'];
+}
+
+function hex(id: Uint8Array): string {
+  return Buffer.from(id).toString('hex');
 }
 
 /** Rolls back what a preview computed. */

@@ -33,6 +33,11 @@ export interface ReadBase {
   refused: Record<string, Refused>;
   /** Group, by its entry id in hexadecimal digits → normalized DNs of members that are no entries of this postoffice. */
   unresolved: Record<string, string[]>;
+  /**
+   * By entry id in hexadecimal digits, the normalized DNs of those among them that are entries of the directory, left out or refused: a
+   * server may write another DN of theirs into groups without a word of it, and they may be published one day. Absent: of older versions.
+   */
+  unpublished?: Record<string, string>;
 }
 
 const baseDocument = (directory: string) => `read base/${directory}`;
@@ -59,18 +64,21 @@ export function carriedOn(
   before: ReadBase | null,
   tally: ReadTally,
   extent: 'whole' | 'delta',
-  newlyUnresolved: Map<string, string[]>,
-): Pick<ReadBase, 'refused' | 'unresolved'> & { refusedBefore: Refused[] } {
+  given: { unresolved: Map<string, string[]>; unpublished: Map<string, string> },
+): Pick<ReadBase, 'refused' | 'unresolved' | 'unpublished'> & { refusedBefore: Refused[] } {
   const isAsItWas = (id: string) => tally.isAsItWas(Buffer.from(id, 'hex'), extent);
   const unresolved: ReadBase['unresolved'] = {};
   for (const [group, dns] of Object.entries(before?.unresolved ?? {})) if (isAsItWas(group)) unresolved[group] = dns;
-  for (const [group, dns] of newlyUnresolved) {
+  for (const [group, dns] of given.unresolved) {
     if (dns.length > 0) unresolved[group] = dns;
     else delete unresolved[group];
   }
   const still = Object.entries(before?.refused ?? {}).filter(([id]) => isAsItWas(id));
   const refused = { ...Object.fromEntries(still), ...Object.fromEntries(tally.refused) };
-  return { refused, unresolved, refusedBefore: still.map(([, one]) => one) };
+  const named = new Set(Object.values(unresolved).flat());
+  const known = Object.entries(before?.unpublished ?? {}).filter(([id]) => isAsItWas(id));
+  const unpublished = Object.fromEntries([...known, ...given.unpublished].filter(([, dn]) => named.has(dn)));
+  return { refused, unresolved, unpublished, refusedBefore: still.map(([, one]) => one) };
 }
 
 export function unresolvedCount(unresolved: Iterable<string[]>): number {

@@ -115,7 +115,6 @@ export async function forgetRead(tx: StoreTx, directory: string, { associations 
   await saveReadBase(tx, directory, null);
   await tx.clearStaged(directory);
   await tx.clearAliases(directory);
-  await tx.clearAliases(directory);
   if (associations) await tx.clearAssociations(directory);
 }
 
@@ -124,8 +123,6 @@ export async function forgetWritten(tx: StoreTx, directory: string, { associatio
   await tx.clearPlaced(directory);
   await tx.clearLinks(directory);
   await tx.clearWatched(directory);
-  await tx.clearWatched(directory);
-  await tx.clearLinks(directory);
   await forgetPlanned(tx, directory);
   await disapproveDirectory(tx, directory);
   await endWithdrawal(tx, directory);

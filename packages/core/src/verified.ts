@@ -36,7 +36,9 @@ export async function noteVerified(
   if (cursor === null || incarnation !== record.incarnation || cursor.incarnation !== server.incarnation) return false;
   record.lastHeardMs = context.clock.now();
   if (record.verified?.list === cursor.list && record.verified.seq > cursor.seq) return false;
-  record.verified = { list: cursor.list, seq: cursor.seq, incarnation, cursor, exchange: number };
+  // An exchange that was overtaken says nothing of when its cursor was verified.
+  const known = record.verified?.incarnation === incarnation ? (record.verified.exchange ?? 0) : 0;
+  record.verified = { list: cursor.list, seq: cursor.seq, incarnation, cursor, exchange: Math.max(known, number) };
   record.lastVerifiedMs = context.clock.now();
   if (record.outstanding !== null && cursor.number >= record.outstanding.number) {
     const kept = await tx.outgoing({ to: record.name, kind: 'update' });

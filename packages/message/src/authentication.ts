@@ -82,11 +82,7 @@ export class Authenticator {
   }
 
   /** Whether one of the keys of `name` signed the request, or one to which these statements lead. */
-  checkRequest(
-    name: string,
-    keys: PeerKeys,
-    { request, signature, statements = [] }: SignedRequest,
-  ): boolean {
+  checkRequest(name: string, keys: PeerKeys, { request, signature, statements = [] }: SignedRequest): boolean {
     const input = requestInput(request);
     const isBy = (peer: PeerKeys) => this.#announced(peer).some(({ key }) => verify(null, input, key, signature));
     if (isBy(keys)) return true;

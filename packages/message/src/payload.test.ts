@@ -167,6 +167,23 @@ describe('changes come back as they were', () => {
     );
   });
 
+  test('under other numbers than those that they came with', () => {
+    fc.assert(
+      fc.property(
+        people,
+        fc.array(fc.integer({ min: 1, max: 1_000_000 }), { minLength: 60, maxLength: 60 }),
+        (all, steps) => {
+          const relay = createCodec(defaultLimits, { relays: true });
+          const came = relay.changes(relay.encode(updateHead, all));
+          let last = 0;
+          const numbered = came.map((one, row) => ({ ...one, number: (last += steps[row % 60]!) }));
+          expect(codec.changes(relay.encode(updateHead, numbered))).toEqual(numbered);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
   test('the order in which changes are given does not matter to the bytes', () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 30 }), fc.infiniteStream(fc.nat()), (changes, keys) => {

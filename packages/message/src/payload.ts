@@ -8,15 +8,20 @@
  *
  * Everything that is read is untrusted: lengths are checked before anything is allocated.
  */
-import { createHash } from 'node:crypto';
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import { type AnchorHint, type Change, type Codec, DirpostError, type Limits, type MessageHead } from '@dirpost/core';
 import { decodeChanges } from './columns/decode.ts';
 import { encodeChanges } from './columns/encode.ts';
-import { Octets, Reader } from './columns/octets.ts';
+import { Octets, Reader, type Streams } from './columns/octets.ts';
+import { renumber } from './columns/renumber.ts';
 import { decodeHead, encodeHead } from './head.ts';
+import { KeptColumns } from './kept-columns.ts';
 
 const VERSION = 1;
+/** Columns of small change sets. */
+const KEPT_BYTES = 1024 * 1024;
+/** Of half a million people. */
+const RELAYED_BYTES = 16 * 1024 * 1024;
 
 export interface CodecOptions {
   /**
@@ -27,10 +32,16 @@ export interface CodecOptions {
 }
 
 export function createCodec(limits: Limits, { relays = false }: CodecOptions = {}): Codec {
-  const kept = new KeptColumns(relays ? RELAYED_BYTES : KEPT_BYTES);
+  const kept = new KeptColumns(relays ? RELAYED_BYTES : KEPT_BYTES, {
+    encode: (changes, anchors) => encodeColumns(changes, anchors, limits),
+    renumber: (columns, changes) => {
+      const { plain, packed } = opened(columns, limits);
+      return closed(renumber(plain, packed, changes, limits));
+    },
+  });
   return {
     encode(head, changes) {
-      const columns = kept.get(changes, anchorsOf(head), () => encodeColumns(changes, anchorsOf(head), limits));
+      const columns = kept.get(changes, anchorsOf(head));
       return join(encodeHeadWithin(head, limits), columns);
     },
     replaceHead(payload, head) {
@@ -52,79 +63,6 @@ export function createCodec(limits: Limits, { relays = false }: CodecOptions = {
       return changes;
     },
   };
-}
-
-/** A server sends the same changes to many requestors, and only the heads differ. What was not needed for longest goes first. */
-class KeptColumns {
-  readonly #columns = new Map<string, Buffer>();
-  readonly #mostBytes: number;
-  #bytes = 0;
-
-  constructor(mostBytes: number) {
-    this.#mostBytes = mostBytes;
-  }
-
-  get(changes: Change[], anchors: AnchorHint[], encode: () => Buffer): Buffer {
-    if (!this.#hasRoomFor(changes)) return encode();
-    const key = contentHash(changes, anchors);
-    const columns = this.#columns.get(key) ?? encode();
-    this.#put(key, columns);
-    return columns;
-  }
-
-  /** `columns`: as they came, perhaps of an encoder that is older or newer, or that wasted space. */
-  note(changes: Change[], anchors: AnchorHint[], columns: Uint8Array): void {
-    if (changes.length < LEAST_NOTED || !this.#hasRoomFor(changes)) return;
-    const bytes = changes.reduce((sum, change) => sum + change.bytes.length, 0);
-    // A copy: it came in the memory of the whole message file.
-    if (columns.length <= bytes / LEAST_RATIO) this.#put(contentHash(changes, anchors), Buffer.from(columns));
-  }
-
-  /** Looking for what would not stay would be in vain. */
-  #hasRoomFor(changes: Change[]): boolean {
-    return changes.length <= this.#mostBytes / BYTES_FOR_EACH;
-  }
-
-  #put(key: string, columns: Buffer): void {
-    const before = this.#columns.get(key);
-    if (before !== undefined) this.#bytes -= before.length;
-    this.#columns.delete(key);
-    this.#columns.set(key, columns);
-    this.#bytes += columns.length;
-    for (const [oldest, { length }] of this.#columns) {
-      if (this.#bytes <= this.#mostBytes) return;
-      this.#columns.delete(oldest);
-      this.#bytes -= length;
-    }
-  }
-}
-
-/** Columns of small change sets. */
-const KEPT_BYTES = 1024 * 1024;
-/** Of half a million people. */
-const RELAYED_BYTES = 16 * 1024 * 1024;
-/** Room is kept for many parts of as many changes. */
-const BYTES_FOR_EACH = 512;
-/** Fewer changes are encoded in no time. */
-const LEAST_NOTED = 64;
-/** Of people the columns take a tenth of the canonical bytes. */
-const LEAST_RATIO = 4;
-
-/** Of what the columns tell, and of nothing else. */
-function contentHash(changes: Change[], anchors: AnchorHint[]): string {
-  const hints = anchors.map(({ owner, space, attribute }) => [owner, space, attribute]);
-  const lines = changes.map(({ number, id, owner, state, bytes }) => [
-    number,
-    owner,
-    state,
-    id?.length ?? -1,
-    bytes.length,
-  ]);
-  const octets = changes.flatMap(({ id, bytes }) => (id === null ? [bytes] : [id, bytes]));
-  return createHash('sha256')
-    .update(JSON.stringify([hints, lines]))
-    .update(Buffer.concat(octets))
-    .digest('base64');
 }
 
 function anchorsOf(head: MessageHead): AnchorHint[] {
@@ -174,8 +112,13 @@ function encodeColumns(changes: Change[], anchors: AnchorHint[], limits: Limits)
   if (changes.length === 0) return Buffer.from([0]);
   const bytes = changes.reduce((sum, change) => sum + change.bytes.length, 0);
   if (bytes > limits.maxPartBytes) throw over('A part', limits.maxPartBytes);
-  const { plain, packed } = encodeChanges(changes, anchors, limits);
+  const streams = encodeChanges(changes, anchors, limits);
+  const { plain, packed } = streams;
   if (plain.length + packed.length > maxStreamBytes(limits)) throw over('The columns', maxStreamBytes(limits));
+  return closed(streams);
+}
+
+function closed({ plain, packed }: Streams): Buffer {
   const compressed = compress(plain.view());
   const isSmaller = compressed.length < plain.length;
   const out = new Octets(compressed.length + packed.length + 16);
@@ -187,18 +130,23 @@ function encodeColumns(changes: Change[], anchors: AnchorHint[], limits: Limits)
 }
 
 function decodeColumns(columns: Uint8Array, anchors: AnchorHint[], limits: Limits): Change[] {
+  const { plain, packed } = opened(columns, limits);
+  if (plain.length > 0) return decodeChanges(plain, packed, anchors, limits);
+  if (packed.length > 0) throw malformed('has octets after its end');
+  return [];
+}
+
+/** The streams; without changes the first is empty. */
+function opened(columns: Uint8Array, limits: Limits): { plain: Uint8Array; packed: Uint8Array } {
   const reader = new Reader(columns);
   const plainLength = reader.varint();
-  if (plainLength === 0) {
-    if (reader.left > 0) throw malformed('has octets after its end');
-    return [];
-  }
+  if (plainLength === 0) return { plain: columns.subarray(0, 0), packed: reader.raw(reader.left) };
   const compressedLength = reader.varint();
   if (plainLength + reader.left - compressedLength > maxStreamBytes(limits)) {
     throw over('The inflated columns', maxStreamBytes(limits));
   }
   const plain = compressedLength === 0 ? reader.raw(plainLength) : inflate(reader.raw(compressedLength), plainLength);
-  return decodeChanges(plain, reader.raw(reader.left), anchors, limits);
+  return { plain, packed: reader.raw(reader.left) };
 }
 
 /** The best quality that takes no longer than sealing and sending would. */

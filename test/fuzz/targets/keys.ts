@@ -77,7 +77,7 @@ async function openedAs(input: Uint8Array, size: number): Promise<{ plain: Buffe
     assert.equal(
       error instanceof Error && !(error instanceof TypeError || error instanceof RangeError),
       true,
-      `${error}`,
+      String(error),
     );
     return { plain: Buffer.concat(given), isWhole: false };
   }
@@ -112,7 +112,7 @@ const ageStream: Target = {
     try {
       asksForPassphrase(input.subarray(0, 16_384));
     } catch (error) {
-      assert.equal(error instanceof TypeError || error instanceof RangeError, false, `${error}`);
+      assert.equal(error instanceof TypeError || error instanceof RangeError, false, String(error));
     }
   },
 };

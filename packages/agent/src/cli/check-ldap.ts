@@ -1,6 +1,7 @@
 /** `dirpost check` for LDAP directories: what is at the other end, as whom, how changes are found, and what is lacking there. */
-import type { LdapFacts } from '@dirpost/adapters';
+import type { EntryQuestion, LdapFacts } from '@dirpost/adapters';
 import type { PublishLdap, SubscribeLdap } from '../config/ldap.ts';
+import { policyFor } from '../config/both-ways.ts';
 import { ldapProfile } from '../config/ldap-profiles.ts';
 import type { Configuration } from '../config/load.ts';
 import { openLdap, secretFilesOf } from '../open-ldap.ts';
@@ -16,7 +17,10 @@ export async function ldapFindings(
   directory: PublishLdap | SubscribeLdap,
 ): Promise<Finding[]> {
   const what = directory.name;
-  const facts = await openLdap(directory, configuration.limits).facts(call.signal);
+  const facts = await openLdap(directory, configuration.limits).facts(
+    call.signal,
+    questionsOf(configuration, directory),
+  );
   const line = facts.tls === null ? 'not encrypted' : facts.tls;
   const connected: Finding = {
     what,
@@ -29,11 +33,13 @@ export async function ldapFindings(
   if (directory.direction === 'publish') {
     found.push({ what, result: 'ok', text: `changes are found by ${facts.method}: ${facts.why}` });
     found.push(wakeUpFinding(directory, facts), ...unknownAsked(directory, facts));
+    found.push(...entryFindings(what, facts, 'own people, into whom edits of others are written'));
   } else {
     found.push(
       containerFinding(directory, facts),
       ...writingFindings(what, facts),
       ...leaversFinding(directory, facts),
+      ...entryFindings(what, facts, 'entries that were there before (`adopt`)'),
     );
     found.push(...unknownTo(what, facts), ...byHandFinding(directory));
     found.push(...(await leftOutFindings(call, configuration, what)));
@@ -74,6 +80,58 @@ function writingFindings(what: string, { writing, account }: LdapFacts): Finding
   }
   const mend = lack === null ? '' : mendingOf(lack);
   return [{ what, result: 'fault', text: `${lack?.what ?? ''} (${how})`, ...(mend !== '' && { mend }) }];
+}
+
+/** Entries that are changed outside of the container: the account needs rights there, too. */
+function questionsOf(configuration: Configuration, directory: PublishLdap | SubscribeLdap): EntryQuestion[] {
+  if (directory.direction === 'publish') {
+    const attributes = editedAttributes(configuration, directory);
+    return attributes.length === 0 ? [] : directory.bases.map((base) => ({ base, attributes }));
+  }
+  const { adopt, connection } = directory;
+  if (adopt === null) return [];
+  const attributes = ldapProfile(connection.profile).attributes.map((one) => one.toLowerCase());
+  const groups = new Set(['member', 'uniquemember']);
+  const asked = attributes.filter((one) => !groups.has(one));
+  return [{ base: { dn: adopt.base, scope: 'sub', filter: adopt.filter }, attributes: asked }];
+}
+
+/** As this directory names them: what the configuration here says of edits. What another server's lists allow is not known here. */
+function editedAttributes(
+  { directories, lists }: Configuration,
+  { name, attributes, connection }: PublishLdap,
+): string[] {
+  const other = directories.find(
+    (one): one is SubscribeLdap => one.type === 'ldap' && one.direction === 'subscribe' && one.name === name,
+  );
+  if (other?.both == null) return [];
+  const { edits, takes } = other.both;
+  const allowed = lists.flatMap((list) => list.edits);
+  const all = allowed.includes('*') ? ldapProfile(connection.profile).attributes : [];
+  const said = [...edits, ...Object.keys(takes.attributes), ...allowed.filter((one) => one !== '*'), ...all];
+  const named = said.map((one) => one.toLowerCase());
+  const sources = [...new Set(named)]
+    .filter((one) => policyFor(takes, one) !== 'never')
+    .map((one) => (attributes[one] === undefined ? one : attributes[one]));
+  // What a template makes cannot be changed backwards.
+  return sources.flatMap((source) => (source === null || source.includes('{') ? [] : [source.toLowerCase()]));
+}
+
+function entryFindings(what: string, { entries, account }: LdapFacts, which: string): Finding[] {
+  return entries.map(({ base, may, how, lack }) => {
+    if (may === 'yes') return { what, result: 'ok', text: `${account} may change ${which}, below ${base} (${how})` };
+    if (may === 'unknown') {
+      const text = `whether ${account} may change ${which}, below ${base}, is seen with the first change: ${how}`;
+      return { what, result: 'ok', text };
+    }
+    const mend = lack === null ? '' : mendingOf(lack);
+    return {
+      what,
+      result: 'warning',
+      text: `${lack?.what ?? ''} They are ${which} (${how})`,
+      ...(mend !== '' && { mend }),
+    };
+  });
 }
 
 function leaversFinding({ name, target }: SubscribeLdap, { leavers, account }: LdapFacts): Finding[] {

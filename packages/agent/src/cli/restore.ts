@@ -3,13 +3,13 @@ import { resolve } from 'node:path';
 import { readBounded } from '@dirpost/adapters';
 import { DirpostError } from '@dirpost/core';
 import { type AgeKey, ParsedKeys, parseRecoveryKey, recoveryIdentity } from '@dirpost/message';
+import { describePublish } from '../joining/enrol.ts';
 import { needsPassphrase, restore, type Restored } from '../restore.ts';
 import type { RestoredPeer } from '../restored-trust.ts';
 import { PASSPHRASE_ENV } from './backup.ts';
 import { EXIT, type ExitCode, type Invocation } from './command.ts';
 import { type Screen, time } from './screen.ts';
 import { secretFor } from './typed-secret.ts';
-import { describePublish } from '../joining/enrol.ts';
 
 export const RECOVERY_KEY_ENV = 'DIRPOST_RECOVERY_KEY';
 const MAX_IDENTITY_FILE_BYTES = 64 * 1024;

@@ -39,13 +39,18 @@ export function decodeChanges(
   return assemble(readPart(source, anchors, limits), limits);
 }
 
-function readPart(from: Source, anchors: readonly AnchorHint[], limits: Limits): DecodedPart {
-  const { plain, packed } = from;
+/** All that stands before the numbers. */
+export function readTop({ plain }: Source, limits: Limits) {
   const count = plain.varint();
   if (count > limits.maxPartChanges) throw overBudget('changes');
   const owners = readOwners(plain);
   const names = readNames(plain);
-  const shapes = readShapes(plain, names.length, limits);
+  return { count, owners, names, shapes: readShapes(plain, names.length, limits) };
+}
+
+function readPart(from: Source, anchors: readonly AnchorHint[], limits: Limits): DecodedPart {
+  const { plain, packed } = from;
+  const { count, owners, names, shapes } = readTop(from, limits);
   const numbers = sumSteps(decodeIntegers(count, from));
   const shapeOf = decodeSymbols(count, shapes.length, undefined, from);
   const ownerOf = decodeSymbols(count, owners.length, undefined, from);

@@ -158,7 +158,7 @@ function writeShapes(shapes: Shape[], out: Octets): void {
 }
 
 /** The first number, then the distance from each to the next. */
-function numberSteps(changes: Change[]): Float64Array {
+export function numberSteps(changes: Change[]): Float64Array {
   const steps = new Float64Array(changes.length);
   let previous = 0;
   for (const [row, { number }] of changes.entries()) {

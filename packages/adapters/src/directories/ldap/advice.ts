@@ -122,7 +122,7 @@ export function lacksReplicationRight(namingContext: string): Advice {
   });
 }
 
-function inDomain(...lines: string[]): Mending[] {
+export function inDomain(...lines: string[]): Mending[] {
   return [{ where: 'a command line of an administrator of the domain', lines }];
 }
 
@@ -212,20 +212,23 @@ function writingAd(account: string, container: string, parent: string | null): M
 }
 
 function writingSamba(account: string, container: string, parent: string | null): Mending[] {
-  // As the server, or the configuration, names it: PROBE\dirpost, dirpost@probe.test, a DN.
-  const name = account.includes('=') ? 'NAME' : account.replace(/^.*\\/, '').replace(/@.*$/, '');
   const made = parent === null ? [] : [`samba-tool ou create "${container}"`];
   const where = 'on the domain controller; SID is the objectSid that the first line names';
   const lines = [
-    `samba-tool user show ${name} --attributes=objectSid`,
+    `samba-tool user show ${nameInSamba(account)} --attributes=objectSid`,
     ...made,
     `samba-tool dsacl set --objectdn="${container}" --sddl="(A;CI;GA;;;SID)"`,
   ];
   return [{ where: parent === null ? where : `${MADE_FIRST}; ${where}`, lines }];
 }
 
+/** As the server, or the configuration, names it: PROBE\dirpost, dirpost@probe.test, a DN. */
+export function nameInSamba(account: string): string {
+  return account.includes('=') ? 'NAME' : account.replace(/^.*\\/, '').replace(/@.*$/, '');
+}
+
 /** slapd.access(5): the first line that fits decides, hence `break` in them. */
-function accessLines(access: string): Mending[] {
+export function accessLines(access: string): Mending[] {
   return [
     { where: 'slapd.conf, before the other access lines of the database', lines: [`access ${access}`] },
     {
@@ -235,6 +238,6 @@ function accessLines(access: string): Mending[] {
   ];
 }
 
-function who(account: string): string {
+export function who(account: string): string {
   return account.includes('=') ? `dn.exact="${account}"` : 'users';
 }

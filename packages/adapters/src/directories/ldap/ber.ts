@@ -12,7 +12,7 @@ export interface Element {
 
 /** What is not BER as LDAP uses it: the connection cannot be read any further. */
 export class BerError extends Error {
-  override readonly name = 'BerError';
+  override readonly name: string = 'BerError';
 }
 
 const MAX_LENGTH_OCTETS = 4;

@@ -12,6 +12,7 @@ import { isBehind } from './behind.ts';
 import { type Bookmarked, type DeltaBookmark, readBookmark, writeBookmark } from './bookmark.ts';
 import { ReadNotes } from './certificate.ts';
 import { type Chosen, chooseMethod } from './choose-method.ts';
+import type { EntryQuestion } from './entry-rights.ts';
 import { type LdapFacts, ldapFacts } from './facts.ts';
 import { LdapFinder } from './find-matches.ts';
 import type { LdapOptions } from './options.ts';
@@ -169,12 +170,15 @@ export class LdapDirectory implements Directory {
     return this.#authenticator.authenticate(user, password, signal);
   }
 
-  /** What a server is, what this account may do there, and how changes are found; for `dirpost check`. */
-  async facts(signal: AbortSignal): Promise<LdapFacts> {
+  /**
+   * What a server is, what this account may do there, also with entries that `questions` ask for, and how changes are found; for
+   * `dirpost check`.
+   */
+  async facts(signal: AbortSignal, questions: EntryQuestion[] = []): Promise<LdapFacts> {
     const session = await this.#servers.open(signal);
     try {
       const context = await this.#context(session, signal);
-      return await ldapFacts(context, this.#options, await chooseMethod(context, this.#options.method));
+      return await ldapFacts(context, this.#options, await chooseMethod(context, this.#options.method), questions);
     } finally {
       session.close();
     }

@@ -4,6 +4,7 @@ import { type Advice, cutsAnswers, type Lack, lacksIndex, lacksReading, seesNoth
 import { whoBinds } from './bind.ts';
 import type { Chosen } from './choose-method.ts';
 import { escapedOctets, namingContextsOf } from './domain-controller.ts';
+import { type EntryQuestion, type EntryRights, entryRights } from './entry-rights.ts';
 import { timeAttributes } from './generalized-time.ts';
 import type { LdapBase, LdapOptions } from './options.ts';
 import type { Method } from './read-delta.ts';
@@ -38,6 +39,8 @@ export interface LdapFacts {
   writing: { may: WriteRights['may']; how: string; lack: Lack | null } | null;
   /** Of a target that moves those who are gone: whether the entry to move them below is seen. */
   leavers: 'there' | 'missing' | null;
+  /** Whether this account may change entries that are there already, for each question about them that can be answered. */
+  entries: EntryRights[];
   lacks: Lack[];
 }
 
@@ -47,7 +50,12 @@ const WHO_AM_I = '1.3.6.1.4.1.4203.1.11.3';
 const MAX_COUNTED = 10_000;
 
 /** Throws DirpostError `directory-failed`. */
-export async function ldapFacts(context: ReadContext, options: LdapOptions, chosen: Chosen): Promise<LdapFacts> {
+export async function ldapFacts(
+  context: ReadContext,
+  options: LdapOptions,
+  chosen: Chosen,
+  questions: EntryQuestion[] = [],
+): Promise<LdapFacts> {
   const { session, dse } = context;
   const account = await accountOf(context, options);
   const lacks: Advice[] = [];
@@ -66,6 +74,11 @@ export async function ldapFacts(context: ReadContext, options: LdapOptions, chos
   if (!isBlind) lacks.unshift(...chosen.lacks);
   lacks.push(...(await missingIndexes(context, chosen.method)));
   const container = await containerOf(context, options);
+  const entries: EntryRights[] = [];
+  for (const question of questions) {
+    const rights = await entryRights(context, account, question);
+    if (rights !== null) entries.push(rights);
+  }
   return {
     server: session.server,
     vendor: dse.vendor,
@@ -79,6 +92,7 @@ export async function ldapFacts(context: ReadContext, options: LdapOptions, chos
     container,
     writing: await writingOf(context, options, account, container),
     leavers: await leaversOf(context, options),
+    entries,
     lacks: lacks.map((advice) => advice(account)),
   };
 }

@@ -72,6 +72,27 @@ it('adds to each group who has it as primary group, and asks once', async () => 
   expect(searches).toBe(1);
 });
 
+it('asks another server that was referred to for those of its own domain', async () => {
+  const context = await contextWith();
+  const groups = new PrimaryGroups({ attributes: ['member'] });
+  const elsewhere = { ...context, dse: { ...context.dse, namingContexts: ['dc=y'] } };
+  const [here, there, nowhere] = [
+    group(1101),
+    { ...group(1102), dn: 'cn=1102,dc=y' },
+    { ...group(1102), dn: 'cn=z' },
+  ] as const;
+  for (const [one, of] of [
+    [here, context],
+    [there, elsewhere],
+    [nowhere, elsewhere],
+  ] as const)
+    await groups.addMembers(of, one);
+  expect(membersOf(here)).toHaveLength(3);
+  expect(membersOf(there)).toEqual(['cn=named,dc=x', 'cn=u3,dc=x']);
+  expect(membersOf(nowhere)).toEqual(['cn=named,dc=x']);
+  expect(searches).toBe(2);
+});
+
 it('keeps the SID where somebody asked for it', async () => {
   const context = await contextWith();
   const one = group(1101);

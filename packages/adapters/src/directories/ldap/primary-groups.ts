@@ -1,7 +1,7 @@
 /**
  * Members by primary group: in Active Directory who has the number of a group as his `primaryGroupID` is its member, and its
  * `member` does not name him. Nearly everybody has one of the groups that everybody is in; the few others are asked for once
- * in a read, with the first group that comes.
+ * in a read for each domain, with the first group of it that comes: another server that was referred to may have another one.
  */
 import { namingContextsOf } from './domain-controller.ts';
 import type { LdapOptions } from './options.ts';
@@ -21,7 +21,8 @@ export class PrimaryGroups {
   /** Attributes that are asked for besides. */
   readonly asked: string[];
   readonly #max: number;
-  #members: Promise<Map<string, Buffer[]>> | null = null;
+  /** By server and naming context. */
+  readonly #members = new Map<string, Promise<Map<string, Buffer[]>>>();
 
   constructor({ attributes }: Pick<LdapOptions, 'attributes'>, max = MAX_MEMBERS) {
     this.asked = attributes.includes('objectsid') ? [] : ['objectsid'];
@@ -29,20 +30,30 @@ export class PrimaryGroups {
   }
 
   /** Throws DirpostError `directory-failed`. */
-  async addMembers(context: ReadContext, { attributes }: FoundEntry): Promise<void> {
+  async addMembers(context: ReadContext, { dn, attributes }: FoundEntry): Promise<void> {
     const [sid] = attributes.get('objectsid') ?? [];
     for (const name of this.asked) attributes.delete(name);
     const classes = attributes.get('objectclass') ?? [];
     if (sid === undefined || !classes.some((one) => one.toString().toLowerCase() === 'group')) return;
-    const members = (await (this.#members ??= this.#find(context))).get(sid.toString('hex'));
+    const members = (await this.#membersNear(context, dn)).get(sid.toString('hex'));
     if (members !== undefined) attributes.set('member', [...(attributes.get('member') ?? []), ...members]);
   }
 
+  /** Of the domain of that group: nobody has a primary group of another one (MS-ADTS 3.1.1.5.3.1.1.2). */
+  async #membersNear(context: ReadContext, dn: string): Promise<Map<string, Buffer[]>> {
+    const [domain] = namingContextsOf(context.dse, [{ dn, scope: 'base', filter: '' }]) ?? [];
+    if (domain === undefined) return new Map();
+    const name = `${context.session.server} ${domain}`;
+    let members = this.#members.get(name);
+    if (members === undefined) this.#members.set(name, (members = this.#find(context, domain)));
+    return members;
+  }
+
   /** By the SID of their group, in hexadecimal digits. */
-  async #find(context: ReadContext): Promise<Map<string, Buffer[]>> {
+  async #find(context: ReadContext, domain: string): Promise<Map<string, Buffer[]>> {
     const found = new Map<string, Buffer[]>();
     let count = 0;
-    for await (const entry of withAnotherGroup(context)) {
+    for await (const entry of withAnotherGroup(context, domain)) {
       const group = primaryGroupOf(entry);
       if (group === null) continue;
       if (++count > this.#max) {
@@ -59,15 +70,12 @@ export class PrimaryGroups {
   }
 }
 
-async function* withAnotherGroup(context: ReadContext): AsyncGenerator<FoundEntry> {
-  const { dse, options, session } = context;
+async function* withAnotherGroup(context: ReadContext, base: string): AsyncGenerator<FoundEntry> {
   const attributes = ['primaryGroupID', 'objectSid'];
-  for (const base of namingContextsOf(dse, options.bases) ?? []) {
-    const request: SearchRequest = { base, scope: 'sub', filter: OTHERS, attributes };
-    for await (const { items, result } of searchPages(context, request)) {
-      if (result !== undefined && result.code !== SUCCESS) throw failedSearch(session, base, result);
-      for (const item of items) if (item.type === 'entry') yield item;
-    }
+  const request: SearchRequest = { base, scope: 'sub', filter: OTHERS, attributes };
+  for await (const { items, result } of searchPages(context, request)) {
+    if (result !== undefined && result.code !== SUCCESS) throw failedSearch(context.session, base, result);
+    for (const item of items) if (item.type === 'entry') yield item;
   }
 }
 

@@ -13,7 +13,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { DirpostError } from '@dirpost/core';
 import { BerError } from './ber.ts';
-import { Framing } from './framing.ts';
+import { Framing, notTaken } from './framing.ts';
 import {
   encodeAbandon,
   encodeOperation,
@@ -319,9 +319,7 @@ export class Session {
       this.#framing.take(chunk, (octets, response, bytes) => this.#dispatch(octets, response, bytes));
     } catch (cause) {
       if (!(cause instanceof BerError)) throw cause;
-      const message = `${this.server} sent what is not LDAP: ${cause.message}.`;
-      const hint = 'Does an LDAP server listen at that port, and is it ldap or ldaps?';
-      this.#end(new DirpostError('directory-failed', message, { retry: 'later', hint, cause }));
+      this.#end(notTaken(this.server, cause));
     }
   }
 

@@ -7,6 +7,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import { DirpostError } from '@dirpost/core';
+import { CONTAINERS } from './changed-containers.ts';
 import { changeNotification, persistentSearch, SYNC_INFO, syncInfoOf, syncRequest, syncStateOf } from './controls.ts';
 import { namingContextsOf } from './domain-controller.ts';
 import type { LdapTimes } from './options.ts';
@@ -68,7 +69,8 @@ async function searchesFor(context: ReadContext): Promise<Watched[]> {
   const attributes = ['1.1'];
   const ofBases = (control: LdapControl, refreshes: boolean): Watched[] =>
     options.bases.map(({ dn, scope, filter }) => ({
-      request: { base: dn, scope, filter, attributes },
+      // With a container that is renamed those below get other DNs, and do not count as changed (changed-containers.ts).
+      request: { base: dn, scope, filter: `(|${filter}${CONTAINERS})`, attributes },
       control,
       refreshes,
     }));

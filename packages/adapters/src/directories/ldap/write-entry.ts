@@ -15,6 +15,7 @@ import {
 } from '@dirpost/core';
 import type { Attributes, DirectoryChange, Place, WriteOutcome } from '@dirpost/core';
 import { lacksMembers, mayLackMembers, withoutMissing } from './group-members.ts';
+import { isLarge, LargeRequests } from './large-requests.ts';
 import { completeRanges, hasRange } from './member-range.ts';
 import { modificationsFor } from './modifications.ts';
 import type { LdapOptions, LdapTarget } from './options.ts';
@@ -33,6 +34,8 @@ export interface WriteContext {
   options: LdapOptions;
   schema: Schema | null;
   signal: AbortSignal;
+  /** Another line, for what may cut it. */
+  openAnother?: () => Promise<Session>;
 }
 
 export interface Draft {
@@ -52,16 +55,23 @@ export class EntryWriter {
   readonly #options: LdapOptions;
   readonly #target: LdapTarget;
   readonly #schema: Schema | null;
+  readonly #large: LargeRequests | null;
   /** Bases that this account has seen. */
   readonly #seen = new Set<string>();
 
-  constructor({ session, options, schema, signal }: WriteContext) {
+  constructor({ session, options, schema, signal, openAnother }: WriteContext) {
     if (options.target === undefined) throw new TypeError(`${options.name} is not written`);
     this.session = session;
     this.signal = signal;
     this.#options = options;
     this.#target = options.target;
     this.#schema = schema;
+    this.#large = openAnother === undefined ? null : new LargeRequests(openAnother, signal);
+  }
+
+  close(): void {
+    this.session.close();
+    this.#large?.close();
   }
 
   /**
@@ -128,6 +138,7 @@ export class EntryWriter {
 
   /** Where another of his name is among the leavers, who is moved there gets the beginning of his entry id (core/src/plan.ts). */
   async #ask(change: DirectoryChange, operation: Operation): Promise<LdapResult> {
+    if (this.#large !== null && isLarge(operation)) return this.#large.request(operation);
     const result = await this.session.request(operation, { signal: this.signal });
     const isMove = change.action === 'remove' && operation.type === 'rename';
     if (!isMove || result.code !== ENTRY_ALREADY_EXISTS) return result;

@@ -33,8 +33,8 @@ export interface WriteQuestion {
 }
 
 /** draft-zeilenga-ldap-noop, as OpenLDAP has it; it does not list it among its controls. A server that does not know it refuses. */
-const NO_OP: LdapControl = { type: '1.3.6.1.4.1.4203.666.5.2', critical: true };
-const EFFECTIVE_RIGHTS = '1.3.6.1.4.1.42.2.27.9.5.2';
+export const NO_OP: LdapControl = { type: '1.3.6.1.4.1.4203.666.5.2', critical: true };
+export const EFFECTIVE_RIGHTS = '1.3.6.1.4.1.42.2.27.9.5.2';
 
 /** Throws DirpostError `directory-failed`. */
 export async function writeRights(question: WriteQuestion): Promise<WriteRights> {
@@ -114,6 +114,17 @@ function notWritable({ attributes }: FoundEntry, wanted: Set<string>): string[] 
     const [name = '', letters = ''] = one.split(':');
     return wanted.has(name.toLowerCase()) && !(letters.includes('w') && letters.includes('o')) ? [name] : [];
   });
+}
+
+/** Of `wanted`, which the server was asked for: what it does not name as writable. */
+export function unwritableIn({ attributes }: FoundEntry, wanted: Set<string>): string[] {
+  const told = attributes.get('attributelevelrights')?.[0]?.toString() ?? '';
+  const writable = new Set<string>();
+  for (const one of told.split(/,\s*/)) {
+    const [name = '', letters = ''] = one.split(':');
+    if (letters.includes('w') && letters.includes('o')) writable.add(name.toLowerCase());
+  }
+  return [...wanted].filter((name) => !writable.has(name));
 }
 
 async function byChildClasses(question: WriteQuestion): Promise<WriteRights> {

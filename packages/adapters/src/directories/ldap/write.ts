@@ -11,6 +11,7 @@
  */
 import type { DirectoryChange, WriteOutcome } from '@dirpost/core';
 import type { LdapOptions } from './options.ts';
+import { isLarge } from './large-requests.ts';
 import { pipelined } from './pipelined.ts';
 import { settleRenames } from './rename-rings.ts';
 import { readRootDse, TRANSACTIONS } from './root-dse.ts';
@@ -107,7 +108,7 @@ class Writing {
   }
 
   close(): void {
-    for (const { writer } of this.#open) writer.session.close();
+    for (const { writer } of this.#open) writer.close();
   }
 
   async #write(batch: DirectoryChange[], before: Promise<void>): Promise<WriteOutcome[]> {
@@ -156,7 +157,13 @@ async function openLine(options: LdapOptions, servers: LdapServers, signal: Abor
   try {
     const dse = await readRootDse(session, signal);
     const schema = await readSchema(session, dse, signal);
-    const writer = new EntryWriter({ session, options, schema, signal });
+    const writer = new EntryWriter({
+      session,
+      options,
+      schema,
+      signal,
+      openAnother: () => servers.open(signal),
+    });
     await writer.requireContainer();
     return { writer, offersTransactions: dse.extensions.has(TRANSACTIONS) };
   } catch (error) {
@@ -186,7 +193,8 @@ async function writeBatch(
   const drafts = await pipelined(changes, (change) => writer.draft(change));
   const outcomes: WriteOutcome[] = [];
   for (const run of runsOf(drafts)) {
-    const mayBeTogether = memory !== null && deedOf(run[0]!) !== 'rename';
+    const deed = deedOf(run[0]!);
+    const mayBeTogether = memory !== null && deed !== 'rename' && deed !== 'large';
     const isTogether = mayBeTogether && (await together(writer, run, { memory, turn }));
     await turn();
     // There are many: their anchors are left open, and learnt in one search (`places`).
@@ -235,8 +243,9 @@ function runsOf(drafts: Draft[]): Draft[][] {
   return runs;
 }
 
-function deedOf({ change, operations }: Draft): 'put' | 'put group' | 'remove' | 'rename' {
+function deedOf({ change, operations }: Draft): 'put' | 'put group' | 'remove' | 'rename' | 'large' {
   if (operations.some(({ type }) => type === 'rename')) return 'rename';
+  if (operations.some(isLarge)) return 'large';
   return change.action === 'put' && change.kind === 'group' ? 'put group' : change.action;
 }
 

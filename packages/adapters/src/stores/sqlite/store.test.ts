@@ -221,7 +221,7 @@ describe('the log', () => {
     const store = await open();
     await store.transaction((tx) => tx.putEntries('replica', rows(15_000)));
     const onlooker = openConnection(path, { readOnly: true });
-    await expect.poll(() => onlooker.pendingLogPages()).toBe(0);
+    await expect.poll(() => onlooker.pendingLogPages(), { timeout: 20_000 }).toBe(0);
     onlooker.close();
   });
 

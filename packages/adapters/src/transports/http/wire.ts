@@ -45,9 +45,7 @@ export function statementsText(statements: readonly Uint8Array[]): string {
 /** They are untrusted, and unread. */
 export function statementsIn(text: string): Uint8Array[] {
   if (text === '') return [];
-  return text
-    .split(',', MAX_KEY_STATEMENTS)
-    .map((one) => Buffer.from(one, 'base64'));
+  return text.split(',', MAX_KEY_STATEMENTS).map((one) => Buffer.from(one, 'base64'));
 }
 
 const MESSAGE_ID = /^[0-9a-f]{32}$/;

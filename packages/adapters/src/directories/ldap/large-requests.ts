@@ -1,0 +1,72 @@
+/**
+ * T3: requests that may be too large for the server. It does not say so, it cuts the line (OpenLDAP `sockbuf_max_incoming_auth`,
+ * 389-DS `nsslapd-maxbersize`, Active Directory `MaxReceiveBuffer`), and would do it each time: nothing behind such an entry would
+ * ever be written. So large requests go over a line of their own, one by one; what cuts it twice is refused, and stops no other.
+ */
+import type { Operation } from './requests.ts';
+import type { LdapResult } from './responses.ts';
+import { ADMIN_LIMIT_EXCEEDED } from './results.ts';
+import type { Session } from './session.ts';
+
+/** From here on a request counts as large: far below what servers take by default. */
+const LARGE_BYTES = 512 * 1024;
+const TRIES = 2;
+
+export function isLarge(operation: Operation): boolean {
+  return octetsOf(operation) >= LARGE_BYTES;
+}
+
+export class LargeRequests {
+  readonly #open: () => Promise<Session>;
+  readonly #signal: AbortSignal;
+  #session: Session | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** `open`: another line to a server, logged in. */
+  constructor(open: () => Promise<Session>, signal: AbortSignal) {
+    this.#open = open;
+    this.#signal = signal;
+  }
+
+  /** `adminLimitExceeded` where the server cuts the line at it. Throws DirpostError `directory-failed`, as where it does not answer. */
+  request(operation: Operation): Promise<LdapResult> {
+    const result = this.#last.then(() => this.#carry(operation));
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  close(): void {
+    this.#session?.close();
+  }
+
+  async #carry(operation: Operation): Promise<LdapResult> {
+    for (let tried = 1; ; tried++) {
+      const session = (this.#session ??= await this.#open());
+      try {
+        return await session.request(operation, { signal: this.#signal });
+      } catch (error) {
+        // Slow is not cut; and a server that is gone says so when the next line is opened.
+        if (session.ended === null || this.#signal.aborted) throw error;
+        this.#session = null;
+        if (tried === TRIES) return tooLarge(octetsOf(operation));
+      }
+    }
+  }
+}
+
+function tooLarge(octets: number): LdapResult {
+  const size = `${(octets / 1_000_000).toFixed(1)} MB`;
+  const message = `the server cuts the line at an entry of ${size}: raise its limit on one request (docs/ldap.md), or leave out what is so large`;
+  return { code: ADMIN_LIMIT_EXCEEDED, matchedDn: '', message, referrals: [], controls: [], value: null };
+}
+
+/** Of all values, without what BER adds. */
+function octetsOf(operation: Operation): number {
+  let octets = 0;
+  const add = (values: Uint8Array[]) => {
+    for (const value of values) octets += value.length;
+  };
+  if (operation.type === 'add') for (const [, values] of operation.attributes) add(values);
+  if (operation.type === 'modify') for (const { values } of operation.changes) add(values);
+  return octets;
+}

@@ -1,0 +1,114 @@
+/** Keys and announcements (protocol.md, "Keys and addresses that change"), broken; see mutations.ts. */
+import type { Joining } from '../../packages/agent/src/joining/joining.ts';
+import type { Peer } from '../../packages/agent/src/peers.ts';
+import type { NamedMutation } from './mutations.ts';
+
+const rule = 'keys';
+const keys = true;
+
+/** What is known of others is read as `change` says. */
+function reading(joining: Joining, change: (peer: Peer) => Peer): void {
+  const { peers } = joining;
+  const get = peers.get.bind(peers);
+  peers.get = (name) => {
+    const peer = get(name);
+    return peer === undefined ? undefined : change(peer);
+  };
+}
+
+/** What is remembered of others is written as `change` says. */
+function saving(joining: Joining, change: (peer: Peer, before: Peer | undefined) => Peer): void {
+  const { peers } = joining;
+  const save = peers.save.bind(peers);
+  peers.save = (peer) => save(change(peer, peers.get(peer.name)));
+}
+
+export const keyMutations: NamedMutation[] = [
+  {
+    name: 'who is suspended is believed',
+    rule,
+    shows: /believed/,
+    world: { keys, weights: { suspend: 6 } },
+    make: () => ({ joining: (joining) => reading(joining, ({ suspended: _, ...peer }) => peer) }),
+  },
+  {
+    name: 'keys that were given up count on',
+    rule,
+    shows: /believed/,
+    world: { keys, weights: { steal: 5, forge: 12 } },
+    make() {
+      const ever = new Map<string, Set<string>>();
+      return {
+        joining: (joining) =>
+          reading(joining, (peer) => {
+            const all = ever.get(peer.name) ?? new Set();
+            for (const key of peer.signing) all.add(key);
+            ever.set(peer.name, all);
+            return { ...peer, signing: [...new Set([...peer.signing, ...all])] };
+          }),
+      };
+    },
+  },
+  {
+    name: 'an announcement that comes late is taken',
+    rule,
+    shows: /announced: .* backwards/,
+    world: { keys, weights: { move: 8 } },
+    make: () => ({
+      joining(joining) {
+        const { peers } = joining;
+        const [get, save] = [peers.get.bind(peers), peers.save.bind(peers)];
+        peers.get = (name) => {
+          const peer = get(name);
+          if (peer === undefined) return undefined;
+          const { serial: _, ...rest } = peer;
+          return rest;
+        };
+        // The checker looks at what was really known before.
+        peers.save = async (peer) => {
+          const lying = peers.get;
+          peers.get = get;
+          try {
+            await save(peer);
+          } finally {
+            peers.get = lying;
+          }
+        };
+      },
+    }),
+  },
+  {
+    name: 'no statement proves new keys',
+    rule,
+    shows: /not converged/,
+    world: { keys },
+    make: () => ({ joining: (joining) => void (joining.statementsFor = () => []) }),
+  },
+  {
+    name: 'what a server has said to know is never doubted',
+    rule,
+    shows: /not converged/,
+    world: { keys, weights: { restore: 4, backup: 8, roll: 10, move: 0, steal: 0 } },
+    make: () => ({ joining: (joining) => void (joining.doubt = async () => false) }),
+  },
+  {
+    name: 'what a server cannot read is not answered',
+    rule,
+    shows: /not converged/,
+    seed: 2,
+    world: { keys, clones: true },
+    make: () => ({ joining: ({ unreadableMs }, nowMs) => void (unreadableMs.get = () => nowMs()) }),
+  },
+  {
+    name: 'a restored postoffice tells nobody above what it had told',
+    rule,
+    shows: /not converged/,
+    world: { keys, weights: { move: 6, restore: 4, backup: 6 } },
+    make: () => ({
+      joining: (joining) =>
+        saving(joining, (peer, before) =>
+          before?.serial === undefined ? peer : { ...peer, serial: Math.max(before.serial, peer.serial ?? 0) + 9e12 },
+        ),
+    }),
+  },
+];
