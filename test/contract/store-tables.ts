@@ -325,6 +325,24 @@ function placedContract(store: StoreOf): void {
     });
   });
 
+  it('knows when the first of what was refused is due, per directory', async () => {
+    const dueAt = (seed: number, dueMs: number): Placed => ({
+      ...stands(seed),
+      refused: { code: 'busy', reason: '', tries: 2, dueMs },
+    });
+    const due = (directory: string) => read(store(), (tx) => tx.refusedDueMs(directory));
+    expect(await due('people')).toBeNull();
+    // Of one nothing is known.
+    await write(store(), (tx) => tx.putPlaced('people', [dueAt(1, 3_000_000_000_000), dueAt(2, 2_000), neverTaken]));
+    await write(store(), (tx) => tx.putPlaced('other', [dueAt(1, 1_000)]));
+    expect([await due('people'), await due('other'), await due('none')]).toEqual([2_000, 1_000, null]);
+    expect(await read(store(), (tx) => tx.placedById('people', [dueAt(1, 0).id]))).toEqual([
+      dueAt(1, 3_000_000_000_000),
+    ]);
+    await write(store(), (tx) => tx.putPlaced('people', [stands(2)]));
+    expect(await due('people')).toBe(3_000_000_000_000);
+  });
+
   it('is removed and cleared in one directory only', async () => {
     await write(store(), async (tx) => {
       await tx.putPlaced('people', all);

@@ -47,7 +47,7 @@ describeSamba('what is hard, with Samba AD', () => {
     const own = range(MEMBERS + 3 - system.length).map((i) => `CN=m${i},${PEOPLE}`);
     await samba.modify(ldif(own.map((dn) => `dn: ${dn}\nobjectClass: contact\n`)));
     all = [...own, ...system];
-  }, 180_000);
+  }, 240_000);
   afterAll(() => samba?.stop());
 
   const options = (more: Partial<LdapOptions> = {}): Partial<LdapOptions> => ({

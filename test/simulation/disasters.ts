@@ -48,8 +48,8 @@ export class Disasters {
     this.#world.say(`--- ${machine.label} ${image === null ? 'installed anew' : 'restored'}`);
     if (image === null) await machine.empty();
     else await machine.restore(image);
-    if (image?.keys !== undefined) await this.#world.keys?.restored(machine, image.keys);
     await this.#world.watch.replaced(machine);
+    if (image?.keys !== undefined) await this.#world.keys?.restored(machine, image.keys);
     this.#world.delivered = [];
   }
 

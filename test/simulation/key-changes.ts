@@ -237,7 +237,7 @@ export class KeyChanges implements KeySurroundings {
 
   async mend(): Promise<void> {
     const { server, machines, quiet, nowMs } = this.#world;
-    if (quiet) for (const name of [...this.witness.suspended]) this.witness.suspended.delete(name);
+    if (quiet) this.witness.suspended.clear();
     for (const name of (await loadPeers(server.keys!.path, nowMs)).keys())
       await this.#setSuspended(name, this.witness.suspended.has(name));
     const names = [...new Set(machines.slice(1).map(({ name }) => name))];

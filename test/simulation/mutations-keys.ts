@@ -85,13 +85,6 @@ export const keyMutations: NamedMutation[] = [
     make: () => ({ joining: (joining) => void (joining.statementsFor = () => []) }),
   },
   {
-    name: 'what a server has said to know is never doubted',
-    rule,
-    shows: /not converged/,
-    world: { keys, weights: { restore: 4, backup: 8, roll: 10, move: 0, steal: 0 } },
-    make: () => ({ joining: (joining) => void (joining.doubt = async () => false) }),
-  },
-  {
     name: 'what a server cannot read is not answered',
     rule,
     shows: /not converged/,

@@ -1,6 +1,6 @@
 /** The simulation as a test: many worlds, those that once failed, and that a seed gives the same run again. */
 import { describe, expect, it } from 'vitest';
-import { regressions } from './regressions.ts';
+import { needlessRegression, regressions } from './regressions.ts';
 import { World } from './world.ts';
 
 const SEEDS = 200;
@@ -106,6 +106,13 @@ describe('seeds that once broke a rule', () => {
       expect((await new World(options).run()).violations).toEqual([]);
     });
   }
+});
+
+it(`${needlessRegression.seed}: ${needlessRegression.was}`, async () => {
+  const { was: _, fix: __, ...options } = needlessRegression;
+  const { counts, violations } = await new World(options).run();
+  expect(violations).toEqual([]);
+  expect(counts['needless']).toBe(0);
 });
 
 it('a seed gives the same trace and the same octets on the wire again', async () => {

@@ -159,7 +159,9 @@ export class DirectoryReading {
   /** Of a read that goes on from another: who moved without being published. */
   async #noteMoved(mapped: StagedEntry[], refused: Uint8Array[]): Promise<void> {
     if (this.#base === null) return;
-    for (const { id, dn } of mapped) this.#noteLeft(hex(id), normalizeDn(dn));
+    const known = this.#base.unpublished ?? {};
+    const left = mapped.filter(({ id }) => known[hex(id)] !== undefined);
+    for (const { id, dn } of left) this.#noteLeft(hex(id), normalizeDn(dn));
     const moved = refused.map((id) => ({ id, normalizedDn: this.#unpublished.get(hex(id)) ?? '' }));
     const named = moved.filter(({ normalizedDn }) => normalizedDn !== '');
     if (named.length > 0) await this.store.read((tx) => this.#moved.noteRefused(tx, this.directory, named));
@@ -171,9 +173,10 @@ export class DirectoryReading {
   }
 
   #noteUnpublished(id: Uint8Array, dn: string): void {
+    if (this.#unpublished.size >= MAX_UNPUBLISHED) return;
     const normalizedDn = safelyNormalized(dn);
     this.#noteLeft(hex(id), normalizedDn);
-    if (this.#unpublished.size < MAX_UNPUBLISHED) this.#unpublished.set(hex(id), normalizedDn);
+    this.#unpublished.set(hex(id), normalizedDn);
   }
 
   async #stage(): Promise<void> {

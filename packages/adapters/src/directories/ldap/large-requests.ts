@@ -56,7 +56,7 @@ export class LargeRequests {
 
 function tooLarge(octets: number): LdapResult {
   const size = `${(octets / 1_000_000).toFixed(1)} MB`;
-  const message = `the server cuts the line at an entry of ${size}: raise its limit on one request (docs/ldap.md), or leave out what is so large`;
+  const message = `the server cuts the line at an entry of ${size}: raise its limit on one request (docs/ldap.md), or let its owner make it smaller`;
   return { code: ADMIN_LIMIT_EXCEEDED, matchedDn: '', message, referrals: [], controls: [], value: null };
 }
 
