@@ -169,11 +169,11 @@ describe('what does not come to an end', () => {
         const { id } = (await client.next())!;
         for (let i = 0; i < 8; i++) {
           client.send(entry(id, `cn=${i}`, {}));
-          await new Promise((resolve) => setTimeout(resolve, 20));
+          await new Promise((resolve) => setTimeout(resolve, 150));
         }
         client.send(result(id, DONE));
       },
-      { operationMs: 100 },
+      { operationMs: 1_000 },
     );
     expect((await all(session.search(request))).items).toHaveLength(8);
   });
@@ -264,7 +264,7 @@ describe('a slow reader', () => {
 
   it('keeps the line waiting and loses nothing, and that is not taken for silence', async () => {
     const sent = { octets: 0, done: false };
-    const { session, socket } = await sessionWith(flood(sent), { operationMs: 250 });
+    const { session, socket } = await sessionWith(flood(sent), { operationMs: 1_000 });
     let entries = 0;
     let first = true;
     for await (const { items } of session.search(request)) {
@@ -273,7 +273,7 @@ describe('a slow reader', () => {
       first = false;
       await until(() => socket.isPaused());
       // Longer than an operation may take without a word.
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await new Promise((resolve) => setTimeout(resolve, 1_200));
       expect(sent.done).toBe(false);
       expect(socket.bytesRead).toBeLessThan(12 * 1024 * 1024);
     }
