@@ -93,7 +93,7 @@ export const keyMutations: NamedMutation[] = [
     make: () => ({ joining: ({ unreadableMs }, nowMs) => void (unreadableMs.get = () => nowMs()) }),
   },
   {
-    name: 'a restored postoffice tells nobody above what it had told',
+    name: 'what was announced is remembered under a higher serial than it had',
     rule,
     shows: /not converged/,
     world: { keys, weights: { move: 6, restore: 4, backup: 6 } },

@@ -1,7 +1,7 @@
 /**
  * Worlds that once broke a rule, and what was wrong then. An entry stays here for ever, with a seed that reaches it.
  *
- * Each was checked on the worlds as of commit db45d10: with its fix taken out of the code the seed that stands here
+ * Each was checked on the worlds as of commit db45d10, those with `keys` when they were added: with its fix taken out of the code the seed that stands here
  * breaks a rule as `shows` says, with the fix it breaks none. Where the first seed no longer showed the bug, because the
  * worlds have changed, another that does took its place, in other weather where it must be. Whoever changes what worlds
  * draw from their randomness has to check again: take the line named by `fix` out, and look for a seed. What worlds come to
