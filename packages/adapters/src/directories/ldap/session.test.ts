@@ -291,6 +291,27 @@ describe('a slow reader', () => {
     }
     expect(asked).toBeGreaterThan(0);
   });
+
+  it('who asks for no more after the result of a search has taken what came with it', async () => {
+    const SEARCHES = 60;
+    const photo = Buffer.alloc(100_000, 'x');
+    const { session } = await sessionWith(async (client) => {
+      for (let one = await client.next(); one !== null; one = await client.next()) {
+        for (let i = 0; i < 5; i++) client.send(entry(one.id, `cn=${i}`, { photo: [photo] }));
+        client.send(result(one.id, DONE));
+      }
+    });
+    let entries = 0;
+    for (let i = 0; i < SEARCHES; i++) {
+      const search = session.search(request);
+      for (let isOver = false; !isOver; ) {
+        const { value } = (await search.next()) as { value: SearchBatch };
+        entries += value.items.length;
+        isOver = value.result !== undefined;
+      }
+    }
+    expect(entries).toBe(5 * SEARCHES);
+  });
 });
 
 describe('StartTLS', () => {

@@ -138,10 +138,16 @@ export class Session {
     let wake = () => {};
     /** Waited long enough for more. */
     let isLate = false;
-    let timer: NodeJS.Timeout | null = null;
+    let timer: NodeJS.Timeout | undefined;
     const rest = () => {
-      if (timer !== null) clearTimeout(timer);
-      [timer, isLate] = [null, false];
+      clearTimeout(timer);
+      [timer, isLate] = [undefined, false];
+    };
+    const giveBack = () => {
+      // 0 before it is looked whether he waits for more.
+      const bytes = given;
+      given = 0;
+      this.#queue(-bytes);
     };
     // Of a search that waits for changes each comes at once.
     const worthwhileBytes = options.timeoutMs === 0 ? 0 : BATCH_BYTES;
@@ -174,16 +180,14 @@ export class Session {
         rest();
         if (failure !== null) throw failure as DirpostError;
         const batch: SearchBatch = { items };
-        given = octets;
-        items = [];
-        octets = 0;
+        [given, octets, items] = [octets, 0, []];
         if (result !== null) {
-          yield { ...batch, result };
-          return;
+          // Nobody is bound to ask for more after the result.
+          giveBack();
+          return void (yield { ...batch, result });
         }
         if (batch.items.length > 0) yield batch;
-        this.#queue(-given);
-        given = 0;
+        giveBack();
       }
     } finally {
       rest();
@@ -259,15 +263,13 @@ export class Session {
       forget,
       signal,
     });
-    let octets: Buffer;
     try {
-      octets = encode(id);
+      this.#write(encode(id));
     } catch (cause) {
       const message = `A request to ${this.server} cannot be made: ${cause instanceof Error ? cause.message : String(cause)}.`;
       this.#waiting.get(id)!.fail(new DirpostError('wrong-use', message, { cause }));
       return id;
     }
-    this.#write(octets);
     this.#queue(0);
     return id;
   }
