@@ -48,7 +48,8 @@ async function main(args: string[]): Promise<number> {
   let missed = 0;
   for (const name of wanted.length > 0 ? wanted : available) {
     const { default: bench } = (await import(new URL(`${name}${EXTENSION}`, folder).href)) as { default: BenchCase };
-    if (!json) console.log(`${bench.name}: ${bench.describe}`);
+    const asked = entries === undefined ? '' : ` (--entries=${entries}, where the case knows of it)`;
+    if (!json) console.log(`${bench.name}: ${bench.describe}${asked}`);
     let figures: JudgedFigure[];
     try {
       figures = (await bench.run(entries === undefined ? undefined : Number(entries))).map(judge);
