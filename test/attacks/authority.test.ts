@@ -23,6 +23,7 @@ import {
   processExchange,
   processUpdate,
   type Report,
+  type RequestorRecord,
   type Update,
 } from '@dirpost/core';
 import { createCodec } from '@dirpost/message';
@@ -77,20 +78,22 @@ function submitting(exchange: Exchange, digest: string, full = false): Exchange 
   return { ...exchange, submission: { ...submission, from, to: { seq: submission.to.seq + 1, digest }, full } };
 }
 
-const stampOfLima = async () => {
-  const record = await network.stores.hq.read((tx) => tx.getDocument<{ stamp: string }>('server/requestor/lima'));
-  return record!.stamp;
+/** As who has taken it out of his directory names it. */
+const removing = (bytes: Uint8Array): Change => {
+  return { number: 0, id: bytes.subarray(0, 16), owner: 'lima', state: 'removed', bytes: NOTHING };
 };
+
+const withoutHash = (bytes: Uint8Array) => DigestSum.from(EMPTY_DIGEST).subtract(entryHash(bytes)).digest();
+
+const recordOfLima = async () => {
+  const record = await network.stores.hq.read((tx) => tx.getDocument<RequestorRecord>('server/requestor/lima'));
+  return record!;
+};
+
+const stampOfLima = async () => (await recordOfLima()).stamp;
 
 describe('entries of another owner', () => {
   const attempts: [string, (bytes: Buffer) => { change: Change; digest: string }][] = [
-    [
-      'removes one, and takes its hash off the own digest',
-      (bytes) => ({
-        change: { number: 1, id: bytes.subarray(0, 16), owner: 'lima', state: 'removed', bytes: NOTHING },
-        digest: DigestSum.from(EMPTY_DIGEST).subtract(entryHash(bytes)).digest(),
-      }),
-    ],
     [
       'changes a value of one',
       (bytes) => ({
@@ -130,9 +133,7 @@ describe('entries of another owner', () => {
     it.each(attempts)('one who %s is refused, and nothing is changed', async (_what, attempt) => {
       const before = await collected();
       const { change, digest } = attempt(await victim());
-      // Who submits everything names what is there afterwards: removing costs nothing.
-      const stated = full && change.state === 'removed' ? EMPTY_DIGEST : digest;
-      const head = submitting(await exchangeOfLima(), stated, full);
+      const head = submitting(await exchangeOfLima(), digest, full);
       if (full) head.submission.replaces = await stampOfLima();
       await expect(send(head, [change])).rejects.toMatchObject({ code: 'message-payload' });
       expect(await collected()).toEqual(before);
@@ -142,6 +143,33 @@ describe('entries of another owner', () => {
       await network.deliver();
       expect((await network.seenAtTheEnd())['p0']).toMatchObject({ phone: '+4711' });
     });
+  });
+
+  it.each([
+    ['says no digest of it', () => EMPTY_DIGEST, false],
+    ['takes its hash off the own digest', withoutHash, false],
+    ['submits everything anew', () => EMPTY_DIGEST, true],
+  ])('one who removes one and %s removes nothing', async (_what, digestOf, full) => {
+    const before = await collected();
+    const bytes = await victim();
+    const head = submitting(await exchangeOfLima(), digestOf(bytes), full);
+    if (full) head.submission.replaces = await stampOfLima();
+    expect((await send(head, [removing(bytes)])).verdict).toBe('processed');
+    expect(await collected()).toEqual(before);
+    // What does not add up is not taken for said.
+    expect((await recordOfLima()).accepted.digest).toBe(EMPTY_DIGEST);
+  });
+
+  it('who published one by mistake goes on as soon as he takes it out again', async () => {
+    const before = await collected();
+    const bytes = await victim();
+    const own = encodeEntry({ ...decodeEntry(bytes), owner: 'lima' });
+    const claim: Change = { number: 1, id: own.subarray(0, 16), owner: 'lima', state: 'whole', bytes: own };
+    const head = submitting(await exchangeOfLima(), DigestSum.from(EMPTY_DIGEST).add(entryHash(own)).digest());
+    await expect(send(head, [claim])).rejects.toMatchObject({ code: 'message-payload' });
+    const after = submitting(await exchangeOfLima(), EMPTY_DIGEST);
+    expect((await send(after, [removing(bytes)])).verdict).toBe('processed');
+    expect(await collected()).toEqual(before);
   });
 
   it('the hint by which ids of another owner are derived is not believed', async () => {

@@ -224,6 +224,23 @@ describe('an id that the entry of somebody else would get', () => {
     await settled(hq, oslo, bergen);
     expect(await readFile(bergen.network, 'utf8')).toContain('title: Captain');
   });
+
+  it('by mistake is no mistake any more when it is taken out again, while its owner still has it', async () => {
+    const { hq, oslo, bergen } = await freshBranches();
+    const known = await readFile(bergen.network, 'utf8');
+    const [mine] = await victims(bergen);
+    const mistaken: Entry = { ...mine!, owner: 'bergen' };
+    await forge(bergen, mistaken);
+    expect((await sends(bergen, hq)).out).toContain('is of oslo. Nothing of this message was taken.');
+    await forge(bergen, mistaken, true);
+    expect(await sends(bergen, hq)).toMatchObject({ code: 0 });
+    expect(await readFile(bergen.network, 'utf8')).toBe(known);
+    const staff = smallStaff('bergen');
+    staff.people[0]!.title = 'Captain';
+    await bergen.writePeople(staff);
+    await settled(hq, oslo, bergen);
+    expect(await readFile(oslo.network, 'utf8')).toContain('title: Captain');
+  });
 });
 
 /** A cycle in which files that are refused may lie about, then two without any. */

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it, type TestContext, vi } from 'vitest';
+import { expect, it, onTestFinished, type TestContext, vi } from 'vitest';
 import { BINARY, Office } from '../demo/office.ts';
 import { freshNetwork, runHere, temporaryFolder } from './network.ts';
 
@@ -31,6 +31,8 @@ async function atTerminal(
 ): Promise<{ code: number | null; shown: string }> {
   const command = [process.execPath, BINARY, '--config', office.config, ...args].map((word) => `'${word}'`).join(' ');
   const child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  // Of a test that ran out of its time.
+  onTestFinished(() => void child.kill());
   const rest = [...typed];
   let [shown, answered] = ['', 0];
   const over = new Promise<number | null>((resolve) => child.once('close', resolve));

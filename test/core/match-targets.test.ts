@@ -14,9 +14,11 @@ import {
   linkAgain,
   loadTargetLinks,
   MATCH_WAITS,
+  MEMBERS_MISSING,
   type Place,
   type Placed,
   placesAnew,
+  recordOutcomes,
   samplePlaces,
   stampedId,
   stampOf,
@@ -156,6 +158,27 @@ describe('what is found', () => {
     expect(await left()).toHaveLength(3);
     expect(await store.transaction((tx) => linkAgain(tx, 'network', 'cn=A,ou=staff'))).toEqual([]);
   });
+});
+
+it('an adopted group that got another name is known by it, also where it lacks members', async () => {
+  const store = createMemoryStore();
+  const id = idOf('team');
+  const place = { dn: 'cn=team,ou=staff', anchor: 'T' };
+  const change = { id, action: 'put', dn: 'cn=crew,ou=staff', attributes: new Map(), kind: 'group' } as const;
+  const outcome = { id, result: 'refused', code: MEMBERS_MISSING, place: { ...place, dn: change.dn } } as const;
+  await store.transaction(async (tx) => {
+    await decideMatches(
+      tx,
+      'network',
+      { looked: [id], stamped: [], matched: [{ id, entry: place, by: 'mail' }] },
+      true,
+    );
+    const planned = { ...change, place, adopted: true as const, hash: octets('hash') };
+    await recordOutcomes(tx, 'network', [planned], [outcome], 0);
+    expect(await tx.links('network', [id])).toMatchObject([[{ dn: change.dn, state: 'adopted' }]]);
+    expect(await tx.associationsById('network', [id])).toMatchObject([{ dn: change.dn }]);
+  });
+  await store.close();
 });
 
 describe('a directory with other keys than were written down', () => {

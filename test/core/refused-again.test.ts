@@ -1,5 +1,5 @@
 /** T3: when a directory is asked again for what it refused, by a clock that the test drives. */
-import { normalizeDn } from '@dirpost/core';
+import { encodeEntry, entryHash, MEMBERS_MISSING, normalizeDn } from '@dirpost/core';
 import { beforeEach, expect, it } from 'vitest';
 import { CONTAINER, entryOf, idOf, Office } from './target-tree.ts';
 
@@ -93,4 +93,50 @@ it('at once where the clock was put back', async () => {
     tries: 2,
     dueMs: office.nowMs + 10 * MINUTE_MS,
   });
+});
+
+it.each([
+  ['no later than its wait, from the beginning', 1, 60, true],
+  ['nor sooner, where it waits longer anyway', 3, 10, false],
+])('where the clock was put back by some minutes, %s', async (_, tries, minutes, isAsked) => {
+  office.tree.refusing.set(ANNA, 'objectClassViolation');
+  await office.write();
+  if (tries > 1) await waits(tries - 1);
+  office.nowMs = (await dueMs()) - MINUTE_MS - minutes * MINUTE_MS;
+  expect((await ticked()).map(normalizeDn)).toEqual(isAsked ? [ANNA] : []);
+});
+
+it('a container that was refused is asked for when it is due, although nothing else differs', async () => {
+  const oslo = `ou=oslo,${CONTAINER}`;
+  await office.write();
+  await office.store.transaction(async (tx) => {
+    const one = (await tx.scanPlaced('tree', null, 10)).find(({ place }) => place?.dn === oslo)!;
+    const refused = { code: 'insufficientAccessRights', reason: '', tries: 1, dueMs: office.nowMs + 5 * MINUTE_MS };
+    await tx.putPlaced('tree', [{ ...one, place: null, refused }]);
+  });
+  expect(await office.plan()).toEqual([]);
+  office.tree.refusing.set(normalizeDn(oslo), 'insufficientAccessRights');
+  office.nowMs += 5 * MINUTE_MS;
+  expect(await ticked()).toEqual([oslo]);
+  expect(await dueMs()).toBe(office.nowMs + 10 * MINUTE_MS);
+  office.tree.refusing.clear();
+  expect((await office.write(undefined, { again: true })).map(({ dn }) => dn)).toEqual([oslo]);
+  expect(await office.plan({ again: true })).toEqual([]);
+});
+
+it('a group that lacks members is asked for, but nobody looks at everything for its sake', async () => {
+  const team = `cn=team,ou=oslo,${CONTAINER}`;
+  office.tree.refusing.set(normalizeDn(team), MEMBERS_MISSING);
+  await office.put(entryOf('team', { members: ['anna'] }));
+  await office.write();
+  await office.write();
+  // Behind the back of those who note what changed: who looks at everything, would see it.
+  await office.store.transaction(async (tx) => {
+    const [row] = await tx.entriesById('replica', [idOf('anna')]);
+    const bytes = encodeEntry(entryOf('anna', { title: 'Unseen' }));
+    await tx.putEntries('replica', [{ ...row!, bytes, hash: Buffer.from(entryHash(bytes)) }]);
+  });
+  await office.put(entryOf('bo', { title: 'Boss' }));
+  const asked = (await office.write()).map(({ dn }) => dn);
+  expect(asked).toEqual([`cn=bo,ou=oslo,${CONTAINER}`, team]);
 });

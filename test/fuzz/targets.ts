@@ -8,10 +8,12 @@ import { lineTargets } from './targets/lines.ts';
 import { mailTargets } from './targets/mail.ts';
 import { messageTargets } from './targets/messages.ts';
 import { nameTargets } from './targets/names.ts';
+import { relayedTargets } from './targets/relayed.ts';
 import { textTargets } from './targets/texts.ts';
 
 export const targets: readonly Target[] = [
   ...messageTargets,
+  ...relayedTargets,
   ...fileTargets,
   ...textTargets,
   ...ldapTargets,

@@ -1,8 +1,22 @@
 /** Groups that are each other's members, and groups before their members, as a directory has them and as they are to stand in another. */
+import type { SlapdOptions } from '../servers/ldap/slapd.ts';
 import { ldif, people, PEOPLE, personLdif } from './ldap-directory.ts';
 
+/** Of a slapd that takes no member who is not there, and takes who goes out of his groups, as Active Directory does. */
+export const strict: SlapdOptions = {
+  writes: 'nosync',
+  overlays: ['syncprov'],
+  globalLines: ['moduleload memberof'],
+  databaseLines: [
+    'overlay memberof',
+    'memberof-group-oc groupOfNames',
+    'memberof-dangling error',
+    'memberof-refint TRUE',
+  ],
+};
+
 const members = (...names: string[]) => names.map((name) => `member: cn=${name},${PEOPLE}`).join('\n');
-const groupLdif = (name: string, ...names: string[]) =>
+export const groupLdif = (name: string, ...names: string[]) =>
   `dn: cn=${name},${PEOPLE}\nobjectClass: groupOfNames\ncn: ${name}\n${members(...names)}`;
 
 /** As slapd finds them: the first before its member, which comes last; a ring; and one that has itself. */

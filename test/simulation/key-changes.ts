@@ -93,11 +93,13 @@ export class KeyChanges implements KeySurroundings {
     const role = machine.name === SERVER ? 'server' : 'requestor';
     const own = { postoffice: machine.name, role } as const;
     const text = await exportPeer(own, await loadKeys(machine.keys!.path), this.#world.nowMs);
+    this.witness.told(at, machine.name);
     await addPeer(at.keys!.path, parsePeer(text, machine.label), { own: at.name, replace: true });
     await at.life?.postoffice.joining?.peers.reload();
   }
 
   cloned(copy: Machine, machine: Machine): void {
+    this.witness.caused(machine.name, 'cloned');
     copy.keys = KeyFolder.of(this.#newPath(), machine.keys!.image());
   }
 
@@ -105,6 +107,9 @@ export class KeyChanges implements KeySurroundings {
   async restored(machine: Machine, image: FolderImage): Promise<void> {
     const { server, nowMs, machines } = this.#world;
     await machine.keys!.restore(image, machine === server, this.#random.chance(0.5), nowMs);
+    this.witness.told(machine, null);
+    for (const { name } of machines)
+      if (machine === server || name === machine.name) this.witness.caused(name, 'restored');
     const own = await loadKeys(machine.keys!.path);
     const isStolen = this.witness.isStolen(machine.name, publicSigningKey(own.signing));
     if (machine !== server) {
@@ -128,6 +133,7 @@ export class KeyChanges implements KeySurroundings {
     const isUnderWay = keys.announced !== undefined && peers.get(SERVER)?.heard !== keys.announced.serial;
     if (name === SERVER ? wouldBeLost(keys, peers.values()).length > 0 : isUnderWay) return;
     await rollKeys(path, { name, overlapMs: this.#random.pick(OVERLAPS_MS), nowMs: this.#world.nowMs });
+    this.#world.around.mutation?.rolled?.(path);
     this.#world.count('keys rolled');
     this.#world.say(`--- ${machine.label} rolls its keys over`);
     await this.#tellOthers(machine);
@@ -242,11 +248,16 @@ export class KeyChanges implements KeySurroundings {
       await this.#setSuspended(name, this.witness.suspended.has(name));
     const names = [...new Set(machines.slice(1).map(({ name }) => name))];
     for (const name of names) await this.#mendBranch(machines.filter((machine) => machine.name === name));
-    if (await this.#isLockedOut(server, this.#world.machines.slice(1))) await this.#replaceServerKeys();
+    const lost = [];
+    for (const machine of machines.slice(1)) if (await this.#isLockedOut(server, [machine])) lost.push(machine.name);
+    for (const name of lost) this.witness.mended(name, 'the keys of the server are replaced');
+    if (lost.length > 0) await this.#replaceServerKeys();
   }
 
   async #mendBranch(copies: Machine[]): Promise<void> {
     const { machines, quiet, server } = this.#world;
+    const { name } = copies[0]!;
+    if (copies.length > 1) this.witness.caused(name, 'cloned');
     const locked = [];
     for (const machine of copies)
       if ((await this.#isLockedOut(machine, [server])) || (await this.#areBlind(machine, server))) locked.push(machine);
@@ -254,10 +265,14 @@ export class KeyChanges implements KeySurroundings {
       // One whose keys nobody takes any more is never told that it is an old copy: it is switched off by hand.
       for (const machine of quiet ? locked : []) {
         this.#world.say(`--- ${machine.label} is switched off: nobody takes its keys`);
+        this.witness.mended(name, 'it is switched off');
         machines.splice(machines.indexOf(machine), 1);
         await machine.store.close();
       }
-    } else await this.#joinAnew(locked[0]!);
+    } else {
+      this.witness.mended(name, 'it joins anew');
+      await this.#joinAnew(locked[0]!);
+    }
   }
 
   /** Not by what is on its way, nor by statements: some of these will never believe it again. */
@@ -295,15 +310,13 @@ export class KeyChanges implements KeySurroundings {
     await this.#tellOthers(server);
   }
 
-  /** With other keys where those that it has are stolen. */
+  /** With other keys, as in an empty folder: what was signed for those before lets nobody in. */
   async #joinAnew(machine: Machine): Promise<void> {
     const path = machine.keys!.path;
-    const { signing } = await loadKeys(path);
-    if (this.witness.isStolen(machine.name, publicSigningKey(signing))) {
-      rmSync(keyFilePath(path));
-      await createKeys(path);
-      await machine.life?.postoffice.joining?.reloadKeys();
-    }
+    rmSync(keyFilePath(path));
+    await createKeys(path);
+    await machine.life?.postoffice.joining?.reloadKeys();
+    this.witness.joined(machine.name);
     this.#world.count('joined anew');
     this.#world.say(`--- ${machine.label} joins anew`);
     await this.#introduce(machine, this.#world.server);

@@ -6,6 +6,7 @@
  */
 import { followStatements, type OpenedMessage, publicSigningKey } from '@dirpost/message';
 import type { Joining } from '../../packages/agent/src/joining/joining.ts';
+import { goesOnWithOlder } from '../../packages/agent/src/older-keys.ts';
 import type { Peer } from '../../packages/agent/src/peers.ts';
 import type { KeyWitness } from './key-folder.ts';
 import { type Machine, SERVER } from './machine.ts';
@@ -18,10 +19,20 @@ interface Theft {
   serial: number | null;
 }
 
+/**
+ *   restored  one of both has keys from a backup, or knows such of the other
+ *   cloned    two of the same name have rolled over each for itself
+ */
+export type Cause = 'restored' | 'cloned';
+
 export class KeyWatch implements KeyWitness {
   /** At the server, by its administrator's word. */
   readonly suspended = new Set<string>();
   readonly #thefts: Theft[] = [];
+  /** Branch → why it and the server may have lost each other: keys that one of both does not have any more, or not yet. */
+  readonly #causes = new Map<string, Set<Cause>>();
+  /** Machine → other → keys of it in whose place others have come there. */
+  readonly #superseded = new WeakMap<Machine, Map<string, Set<string>>>();
 
   constructor(private readonly violation: (text: string) => void) {}
 
@@ -31,6 +42,28 @@ export class KeyWatch implements KeyWitness {
 
   isStolen(of: string, signing: string): boolean {
     return this.#thefts.some((theft) => theft.of === of && theft.signing.has(signing));
+  }
+
+  /** Between that branch and the server. */
+  caused(branch: string, cause: Cause): void {
+    this.#causes.set(branch, (this.#causes.get(branch) ?? new Set()).add(cause));
+  }
+
+  /** It has joined with new keys, and knows those of the server: nothing from before counts. */
+  joined(branch: string): void {
+    this.#causes.delete(branch);
+  }
+
+  /** What only an administrator can mend has to have come from outside: postoffices do not lose each other by themselves. */
+  mended(branch: string, how: string): void {
+    if ((this.#causes.get(branch)?.size ?? 0) === 0)
+      this.violation(`lost each other: ${branch} and the server, by nothing that happened to them; ${how}`);
+  }
+
+  /** What the machine knows of that one (null: of all) is from elsewhere now. */
+  told(machine: Machine, name: string | null): void {
+    if (name === null) this.#superseded.delete(machine);
+    else this.#superseded.get(machine)?.delete(name);
   }
 
   opened(machine: Machine, { envelope: { from }, signedBy: { signing } }: OpenedMessage): void {
@@ -46,7 +79,9 @@ export class KeyWatch implements KeyWitness {
 
   /** What the postoffice itself changes of what it knows of another; commands write past it. */
   saved(machine: Machine, before: Peer | undefined, after: Peer): void {
-    if (before === undefined || (after.recoveredSerial ?? 0) > (before.recoveredSerial ?? 0)) return;
+    if (before === undefined) return;
+    this.#checkReturn(machine, before, after);
+    if ((after.recoveredSerial ?? 0) > (before.recoveredSerial ?? 0)) return;
     const fail = (how: string) =>
       this.violation(`announced: ${machine.label} took an announcement of ${after.name} ${how}`);
     const [was, is] = [before.serial ?? 0, after.serial ?? 0];
@@ -55,6 +90,17 @@ export class KeyWatch implements KeyWitness {
     if (isOlder && is < was) fail('backwards');
     if (before.signing.indexOf(after.signing[0]!) > 0) fail('backwards: an older key is the newest');
     if (isOlder && is === was && is > 0 && said(before) !== said(after)) fail('twice');
+  }
+
+  /** Also when it was forgotten meanwhile. */
+  #checkReturn(machine: Machine, { name, signing: [was] }: Peer, { signing: [is] }: Peer): void {
+    if (was === is) return;
+    const others = this.#superseded.get(machine) ?? new Map<string, Set<string>>();
+    this.#superseded.set(machine, others);
+    const superseded = (others.get(name) ?? new Set()).add(was!);
+    others.set(name, superseded);
+    if (superseded.has(is!))
+      this.violation(`announced: ${machine.label} took a key of ${name} again that had been replaced there`);
   }
 }
 
@@ -70,21 +116,23 @@ export function isProvable(name: string, { keys }: Pick<Joining, 'keys'>, peer: 
 }
 
 /** After the quiet everybody knows the present keys of all with whom it has to do, and where they are. */
-export function keyDisagreements(running: readonly Machine[], server: Machine): string[] {
+export async function keyDisagreements(running: readonly Machine[], server: Machine): Promise<string[]> {
   const wrong: string[] = [];
   const hub = server.life?.postoffice.joining;
   if (hub === undefined) return ['the server does not run'];
   for (const machine of running) {
     const joining = machine.life?.postoffice.joining;
     if (machine === server || joining === undefined) continue;
-    for (const [one, other, name] of [
-      [joining, hub, SERVER],
-      [hub, joining, machine.name],
+    for (const [at, one, other, name] of [
+      [machine, joining, hub, SERVER],
+      [server, hub, joining, machine.name],
     ] as const) {
       const peer = one.peers.get(name);
       const is = publicSigningKey(other.keys.signing);
-      // One that lives on with a key from a backup or copy is known by it until the overlap is over.
       if (peer?.signing.includes(is) !== true) wrong.push(`${machine.label}: the key of ${name} is not known`);
+      // One that lives on with a key from a backup or copy is known by it until the overlap is over, and that is said.
+      else if (peer.signing[0] !== is && !(await at.store.read((tx) => goesOnWithOlder(tx, peer))))
+        wrong.push(`${at.label}: nobody is told that ${name} goes on with a key that it has replaced`);
       const { addresses } = other.keys.announced ?? {};
       // What an older key says is not taken: such a server needs its recovery key when the overlap is over.
       if (peer?.signing[0] === is && addresses?.http !== undefined && peer.moved?.http !== addresses.http)

@@ -92,6 +92,8 @@ export interface Mutation {
   withdraws?(edit: OwnEdit): boolean;
   /** Changed in place. */
   joining?(joining: Joining, nowMs: () => number): void;
+  /** The key file in that data folder was just rolled over. */
+  rolled?(dataFolder: string): void;
 }
 
 /** What an administrator keeps of a machine. */

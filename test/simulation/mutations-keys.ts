@@ -1,7 +1,11 @@
 /** Keys and announcements (protocol.md, "Keys and addresses that change"), broken; see mutations.ts. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Joining } from '../../packages/agent/src/joining/joining.ts';
+import { keyFilePath } from '../../packages/agent/src/keys.ts';
 import type { Peer } from '../../packages/agent/src/peers.ts';
+import type { Mutation } from './machine.ts';
 import type { NamedMutation } from './mutations.ts';
+import { overriding } from './store.ts';
 
 const rule = 'keys';
 const keys = true;
@@ -21,6 +25,24 @@ function saving(joining: Joining, change: (peer: Peer, before: Peer | undefined)
   const { peers } = joining;
   const save = peers.save.bind(peers);
   peers.save = (peer) => save(change(peer, peers.get(peer.name)));
+}
+
+interface KeyFile {
+  identities: string[];
+  older?: unknown;
+  announced: { statements: string[] };
+}
+
+/** What a roll-over has left is written as `change` says. */
+function rolling(change: (file: KeyFile) => void): Mutation {
+  return {
+    rolled(dataFolder) {
+      const path = keyFilePath(dataFolder);
+      const file = JSON.parse(readFileSync(path, 'utf8')) as KeyFile;
+      change(file);
+      writeFileSync(path, JSON.stringify(file), { mode: 0o600 });
+    },
+  };
 }
 
 export const keyMutations: NamedMutation[] = [
@@ -90,7 +112,18 @@ export const keyMutations: NamedMutation[] = [
     shows: /not converged/,
     seed: 2,
     world: { keys, clones: true },
-    make: () => ({ joining: ({ unreadableMs }, nowMs) => void (unreadableMs.get = () => nowMs()) }),
+    make() {
+      let lastMs = () => 0;
+      return {
+        joining: (_, nowMs) => void (lastMs = nowMs),
+        store: (tx) =>
+          overriding(tx, (method, args) =>
+            method === 'getDocument' && String(args[0]).startsWith('unreadable/')
+              ? Promise.resolve(lastMs())
+              : undefined,
+          ),
+      };
+    },
   },
   {
     name: 'what was announced is remembered under a higher serial than it had',
@@ -103,5 +136,44 @@ export const keyMutations: NamedMutation[] = [
           before?.serial === undefined ? peer : { ...peer, serial: Math.max(before.serial, peer.serial ?? 0) + 9e12 },
         ),
     }),
+  },
+  {
+    name: 'a roll-over forgets statements before it',
+    rule,
+    shows: /lost each other/,
+    world: { keys, weights: { roll: 14 } },
+    make: () => rolling(({ announced }) => void announced.statements.splice(0, announced.statements.length - 1)),
+  },
+  {
+    name: 'older keys are destroyed before the other side knows',
+    rule,
+    shows: /lost each other/,
+    world: { keys, weights: { roll: 14 } },
+    make: () =>
+      rolling((file) => {
+        delete file.older;
+        file.identities.length = 1;
+      }),
+  },
+  {
+    name: 'a key that was replaced, and forgotten, is taken again',
+    rule,
+    shows: /announced: .* replaced there/,
+    world: { keys, weights: { roll: 10, backup: 6, restore: 4 } },
+    make() {
+      const first = new Map<string, Peer>();
+      return {
+        joining: (joining) =>
+          saving(joining, (peer, before) => {
+            const place = `${joining.dataFolder} ${peer.name}`;
+            const old = first.get(place) ?? before ?? peer;
+            first.set(place, old);
+            const isThird = peer.signing[0] !== before?.signing[0] && before?.signing[0] !== old.signing[0];
+            if (!isThird) return peer;
+            const { signing, recipients, fingerprint } = old;
+            return { ...peer, signing, recipients, fingerprint };
+          }),
+      };
+    },
   },
 ];

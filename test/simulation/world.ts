@@ -328,7 +328,7 @@ export class World {
 
   async #disagreements(): Promise<string[]> {
     const wrong = await disagreements(this.machines, this.server);
-    return this.keys === null ? wrong : [...wrong, ...keyDisagreements(this.machines, this.server)];
+    return this.keys === null ? wrong : [...wrong, ...(await keyDisagreements(this.machines, this.server))];
   }
 
   async #until(what: string, faults: () => Promise<string[]>): Promise<{ cycles: number; agreed: boolean }> {

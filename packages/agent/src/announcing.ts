@@ -24,9 +24,12 @@ import {
 import type { Moved } from './following-http.ts';
 import type { Joining } from './joining/joining.ts';
 import { announceAnew, forgetOlderKeys, rollKeys, wouldBeLost } from './keys.ts';
+import { noteGoneBack, noteSigner } from './older-keys.ts';
 import type { Peer } from './peers.ts';
+import { saveKnown } from './save-known.ts';
 import { movedCertificateFile } from './transports.ts';
 import type { Postoffice } from './postoffice.ts';
+import { noteUnreadable } from './unreadable.ts';
 
 /** How long keys are used beside those that take their place, where nobody says otherwise. */
 export const OVERLAP_MS = 30 * 24 * 3_600_000;
@@ -36,7 +39,6 @@ const MAX_OLDER = 3;
 const MAX_AHEAD_MS = 24 * 3_600_000;
 /** After so many exchanges without an answer the server may be one that was restored, and knows nothing of the present keys. */
 const SILENT_AFTER = 3;
-const UNREADABLE_AGAIN_AFTER_MS = 3_600_000;
 
 /** Puts an announcement into the outbox for everybody who has not said to know it, or for one of them; how many. */
 export async function announceWhereDue(postoffice: Postoffice, only?: PostofficeName): Promise<number> {
@@ -127,9 +129,10 @@ export async function receiveAnnouncement(
   const isRecovered = signedBy.recovered !== null;
   if (!isRecovered && said.serial > (before.serial ?? 0)) checkSerial(postoffice, from, said);
   const isOutdone = await outdo(postoffice, joining, said.heard);
+  if (!isRecovered) await noteAge(postoffice, before, said);
   const after = peerAfter(postoffice, joining, before, said, signedBy.recovered);
   if (after.moved !== before.moved) await keepCertificate(joining.dataFolder, after.moved);
-  if (after !== before) await joining.peers.save(after);
+  if (after !== before && !(await saveKnown(joining.peers, before, after))) return;
   tellWhatIsNew(postoffice, before, after, isRecovered);
   // What waits sealed for keys that are gone is sealed anew.
   if (after.fingerprint !== before.fingerprint) await forgetSealed(postoffice);
@@ -143,6 +146,24 @@ export async function receiveAnnouncement(
   const state = await stateOf(postoffice, joining);
   const asks = !joining.isKnownTo(from) && (isNewHere || after !== before);
   await store.transaction((tx) => put(tx, postoffice, from, { ...state, heard: after.serial ?? 0, asks }));
+}
+
+/** Of one that may go on with keys that it has replaced. */
+async function noteAge(postoffice: Postoffice, before: Peer, { signing, serial }: Announced): Promise<void> {
+  if (before.signing.indexOf(signing) > 0 && serial > (before.serial ?? 0)) await noteGoneBack(postoffice, before);
+  else await noteSigner(postoffice, before, signing);
+}
+
+/** Who signed with an older key may not know of the newer one, being restored: it is told what was heard of it. */
+export async function answerOlderKey(
+  postoffice: Postoffice,
+  { envelope: { from }, signedBy: { signing } }: OpenedMessage,
+): Promise<void> {
+  const { joining, store } = postoffice;
+  const peer = joining?.peers.get(from);
+  if (joining === undefined || peer === undefined || !(await noteSigner(postoffice, peer, signing))) return;
+  const state = await stateOf(postoffice, joining);
+  await store.transaction((tx) => put(tx, postoffice, from, { ...state, heard: peer.serial ?? 0, asks: true }));
 }
 
 /** Throws DirpostError `message-payload`. */
@@ -183,8 +204,7 @@ export async function noteRecovered(
     fingerprint: print,
     recoveredSerial: recovered,
   };
-  await joining.peers.save(after);
-  tellWhatIsNew(postoffice, before, after, true);
+  if (await saveKnown(joining.peers, before, after)) tellWhatIsNew(postoffice, before, after, true);
 }
 
 /**
@@ -208,11 +228,9 @@ export async function doubtSilence(postoffice: Postoffice): Promise<void> {
  * it may not take it, and answer by another that cannot be read.
  */
 export async function answerUnreadable(postoffice: Postoffice, from: PostofficeName): Promise<void> {
-  const { joining, server, clock } = postoffice;
+  const { joining, server } = postoffice;
   if (joining === undefined || server === null || joining.peers.get(from) === undefined) return;
-  const sinceMs = Math.abs(clock.now() - (joining.unreadableMs.get(from) ?? -Infinity));
-  if (sinceMs < UNREADABLE_AGAIN_AFTER_MS) return;
-  joining.unreadableMs.set(from, clock.now());
+  if (!(await noteUnreadable(postoffice, from))) return;
   await joining.doubt(from);
   await announceWhereDue(postoffice, from);
 }

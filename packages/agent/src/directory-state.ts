@@ -3,9 +3,11 @@
  * verifications and exchanges is made of it.
  */
 import {
+  AMBIGUOUS_MATCH,
   type FlaggedEntry,
   heldAtThisEnd,
   loadOwn,
+  MATCH_WAITS,
   type PostofficeName,
   type ReadSummary,
   type Refusal,
@@ -50,6 +52,12 @@ export interface WriteState {
 export interface RefusedEntry extends FlaggedEntry {
   /** When it is tried again by itself, ms since 1970; null or absent: with the next write. */
   againMs?: number | null;
+}
+
+/** When the directory is asked for it by itself, ms since 1970; null: not known, or an administrator has to say who it is. */
+export function askedAgainMs({ code, againMs }: RefusedEntry, write: WriteState | null): number | null {
+  if (code === MATCH_WAITS || code === AMBIGUOUS_MATCH) return null;
+  return againMs ?? write?.againMs ?? null;
 }
 
 export const directoryDocument = (name: string) => `directory/${name}`;

@@ -23,7 +23,13 @@ import {
   type Verification,
 } from '@dirpost/core';
 import type { OpenedMessage } from '@dirpost/message';
-import { announceWhereDue, answerUnreadable, noteRecovered, receiveAnnouncement } from './announcing.ts';
+import {
+  announceWhereDue,
+  answerOlderKey,
+  answerUnreadable,
+  noteRecovered,
+  receiveAnnouncement,
+} from './announcing.ts';
 import { forgetBounces } from './forget-bounces.ts';
 import { makeReport } from './directory-state.ts';
 import { counted, type CycleEvent, type Progress } from './events.ts';
@@ -181,12 +187,14 @@ async function processFile(postoffice: Postoffice, name: string, total: Dispatch
     const outcome = await dispatchUpdate(postoffice, { from, head, payload, payloadHash });
     total.updates.push(outcome);
     verdict = outcome.verdict;
+    await answerOlderKey(postoffice, opened);
   } else if (server === null) {
     throw notFor(opened, 'this postoffice is not a directory server');
   } else if (head.kind === 'exchange') {
     const arrival = { from, head: head satisfies Exchange, payload, payloadHash };
     verdict = (await processExchangeFile(postoffice, server, arrival)).verdict;
     await announceWhereDue(postoffice, from);
+    await answerOlderKey(postoffice, opened);
   } else {
     const arrival = { from, head: head satisfies Verification, payload, payloadHash };
     verdict = (await processVerificationFile(postoffice, server, arrival)).verdict;

@@ -6,6 +6,8 @@ import { loadPeers } from './peers.ts';
 export interface KnownRequestor {
   name: PostofficeName;
   hasKeys: boolean;
+  /** Of its newest keys; null: there are none here. */
+  fingerprint: string | null;
   suspended: boolean;
 }
 
@@ -21,6 +23,7 @@ export async function knownRequestors(server: ServerContext, configuration: Conf
   return [...names].map((name) => ({
     name,
     hasKeys: name === server.name || peers.has(name),
+    fingerprint: peers.get(name)?.fingerprint ?? null,
     suspended: peers.get(name)?.suspended === true,
   }));
 }

@@ -13,7 +13,10 @@ export function isLocked(error: unknown): error is DirpostError {
   return isDirpostError(error, 'locked');
 }
 
-export function lockedByCommand({ message, context, cause }: DirpostError): DirpostError {
+export function lockedByCommand(error: DirpostError): DirpostError {
+  const { message, context, cause } = error;
+  // There may be no command to wait for: it says itself what else it can be.
+  if (context['isHeldHere'] === false) return error;
   return new DirpostError('locked', message, {
     retry: 'later',
     hint: 'It is no agent that could take this command (or one that is just starting): wait until it has ended, and try again.',

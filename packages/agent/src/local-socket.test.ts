@@ -144,6 +144,13 @@ describe('a command', () => {
     });
   });
 
+  it('keeps what it is told where no process here has the lock', async () => {
+    const folder = await dataFolder();
+    const context = { pid: null, isHeldHere: false };
+    const refused = new DirpostError('locked', 'It cannot be locked.', { hint: 'Use a local disk.', context });
+    await expect(runInsteadOf(refused, call(['sync']).call, folder)).rejects.toBe(refused);
+  });
+
   it('any other error is not its concern', async () => {
     const other = new DirpostError('store-damaged', 'broken');
     await expect(runInsteadOf(other, call(['sync']).call, '/nowhere')).rejects.toBe(other);

@@ -206,7 +206,7 @@ export class Peers {
   readonly #onChange: ((peers: Peers) => void)[] = [];
 
   private constructor(
-    private readonly dataFolder: string,
+    readonly dataFolder: string,
     private readonly clock: Clock,
   ) {
     this.#changes = new FolderChanges(peersFolder(dataFolder));

@@ -21,6 +21,7 @@ import {
 import type { PeerBounces } from './bounces.ts';
 import { type Bounced, bouncedOf, type Unsent, unsentTo } from './carriage-status.ts';
 import type { KnownRequestor } from './known-requestors.ts';
+import { goesOnWithOlder } from './older-keys.ts';
 import { VERSION } from './version.ts';
 
 /** A message file needs some time on its way. */
@@ -35,6 +36,7 @@ export type AttentionCode =
   | 'never-heard'
   | 'suspended'
   | 'no-keys'
+  | 'older-keys'
   | 'no-list'
   | 'unsent'
   | 'uncollected'
@@ -50,6 +52,8 @@ export interface RequestorStatus {
   /** Whether an exchange of it was ever processed here; without one all numbers below are 0. */
   heard: boolean;
   hasKeys: boolean;
+  /** It goes on with keys that it has replaced. */
+  olderKeys: boolean;
   /** By this server's administrator: nothing of it is taken, nothing is sent to it. */
   suspended: boolean;
   incarnation: string | null;
@@ -121,11 +125,14 @@ export async function gatherServer(
   }
   const edits = new Map<PostofficeName, number>();
   for (const name of names) edits.set(name, await tx.countEdits('collected', name));
+  const older = new Set<PostofficeName>();
+  for (const one of known) if (await goesOnWithOlder(tx, one)) older.add(one.name);
   const requestors = names.map((name): RequestorStatus => {
     const list = listFor(context.lists, name)?.definition.name ?? null;
     const { hasKeys = false, suspended = false } = byName.get(name) ?? {};
+    const olderKeys = older.has(name);
     const [unsent, bounced] = [unsentTo(waiting, name), bouncedOf(bounces.get(name))];
-    const about = { name, list, hasKeys, suspended, clashes: clashes.get(name)!, unsent, bounced };
+    const about = { name, list, hasKeys, olderKeys, suspended, clashes: clashes.get(name)!, unsent, bounced };
     const record = records.get(name);
     const status =
       record === undefined
@@ -157,7 +164,10 @@ async function lagsOf(
   return lags;
 }
 
-type About = Pick<RequestorStatus, 'name' | 'list' | 'hasKeys' | 'suspended' | 'clashes' | 'unsent' | 'bounced'>;
+type About = Pick<
+  RequestorStatus,
+  'name' | 'list' | 'hasKeys' | 'olderKeys' | 'suspended' | 'clashes' | 'unsent' | 'bounced'
+>;
 type Unjudged = Omit<RequestorStatus, 'attention'>;
 
 function neverHeard(about: About): Unjudged {
@@ -244,6 +254,7 @@ function attentionOf(one: Unjudged): AttentionCode[] {
     ['stale', one.stale],
     ['never-heard', !one.heard && one.hasKeys],
     ['no-keys', !one.hasKeys],
+    ['older-keys', one.olderKeys],
     ['no-list', one.list === null],
     ['unsent', one.unsent.attempts > 0],
     ['bounced', one.bounced !== null],

@@ -43,7 +43,7 @@ export async function keepSuspensions(
     }
     const known = isCompared ? await knownHere(here, name, nowMs) : null;
     const why = known === null || peer.suspended === true ? null : whySuspended(peer, known);
-    const after = known === null || typeof known === 'string' ? peer : asSetHere(peer, known);
+    const after = known === null || typeof known === 'string' ? peer : asKnownHere(peer, known);
     if (why !== null) await savePeer(staged, { ...after, suspended: true });
     else if (!isDeepStrictEqual(after, peer)) await savePeer(staged, after);
     const { fingerprint, publish = null } = after;
@@ -65,13 +65,27 @@ async function knownHere(here: string, name: PostofficeName, nowMs: number): Pro
 function whySuspended(peer: Peer, known: Peer | WhySuspended): WhySuspended | null {
   if (typeof known === 'string') return known;
   if (known.suspended === true) return 'suspended here';
+  if (hasRolled(peer, known)) return null;
   // Who was removed for stolen keys and joined again has others.
   return peer.signing.every((key) => known.signing.includes(key)) ? null : 'other keys here';
 }
 
-/** What an administrator has set since: a rule that was narrowed does not become a wide one again. */
-function asSetHere({ publish: _rule, mail: _address, ...peer }: Peer, { publish, mail }: Peer): Peer {
-  return { ...peer, ...(publish && { publish }), ...(mail && { mail }) };
+/** What was announced here since is by keys that follow from those of the backup: he did not join in between. */
+function hasRolled(peer: Peer, known: Peer): boolean {
+  return (known.serial ?? 0) > (peer.serial ?? 0) && known.joinedAtMs === peer.joinedAtMs;
+}
+
+/** What an administrator has set since: a rule that was narrowed does not become a wide one again. And keys that were rolled over. */
+function asKnownHere(peer: Peer, known: Peer): Peer {
+  const { publish: _rule, mail: _address, ...rest } = hasRolled(peer, known) ? withKeysOf(known, peer) : peer;
+  const { publish, mail } = known;
+  return { ...rest, ...(publish && { publish }), ...(mail && { mail }) };
+}
+
+function withKeysOf({ signing, recipients, fingerprint, serial, olderUntilMs }: Peer, peer: Peer): Peer {
+  const { olderUntilMs: _until, ...rest } = peer;
+  const until = olderUntilMs === undefined ? {} : { olderUntilMs };
+  return { ...rest, signing, recipients, fingerprint, serial: serial!, ...until };
 }
 
 /** Names of those that are open; all names where one cannot be read. */

@@ -1,10 +1,10 @@
 /**
  * T1: the message file of what waits in the outbox. One that could not be delivered lies sealed in spool/outgoing: so a repeat
- * sends the same octets, and an administrator can carry the file himself. It is sealed anew where the receiver has turned out
- * to need statements of keys (announcing.ts) that it does not have.
+ * sends the same octets, and an administrator can carry the file himself. It is sealed anew where other keys sign by now, or the
+ * receiver has turned out to need statements of keys (announcing.ts) that it does not have.
  */
 import { isDirpostError, type OutgoingSummary } from '@dirpost/core';
-import { headerOf } from '@dirpost/message';
+import { headerOf, keyId, publicSigningKey } from '@dirpost/message';
 import type { Postoffice } from './postoffice.ts';
 
 export function fileName(id: string): string {
@@ -30,13 +30,21 @@ async function keptOf({ spool }: Postoffice, id: string): Promise<Uint8Array | n
 }
 
 function provesEnough({ joining, limits }: Postoffice, to: string, file: Uint8Array): boolean {
-  const needed = joining?.statementsFor(to) ?? [];
-  if (needed.length === 0) return true;
+  if (joining === undefined) return true;
+  const needed = joining.statementsFor(to);
   try {
-    return headerOf(file, limits).statements.length >= needed.length;
+    const { signingKeyId, statements } = headerOf(file, limits);
+    const isSame = statements.length === needed.length && needed.every((one, i) => sameOctets(one, statements[i]!));
+    // More than are needed do no harm.
+    const isProven = needed.length === 0 || isSame;
+    return isProven && sameOctets(signingKeyId, keyId(publicSigningKey(joining.keys.signing)));
   } catch (error) {
     // Damaged on this disk.
     if (!isDirpostError(error)) throw error;
     return false;
   }
+}
+
+function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
 }

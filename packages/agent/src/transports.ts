@@ -15,6 +15,7 @@ import { type HttpConfiguration, type TransportName, transportNames } from './co
 import type { CycleEvent } from './events.ts';
 import { FollowingHttp } from './following-http.ts';
 import type { Joining } from './joining/joining.ts';
+import { saveKnown } from './save-known.ts';
 import { mailAddressOf, openMail } from './open-mail.ts';
 import type { Probes } from './probes.ts';
 import { RequestIdentity } from './request-identity.ts';
@@ -190,16 +191,15 @@ function openHttpClient(
     },
     async onWorks() {
       const peer = joining?.peers.get(server);
-      if (peer?.moved === undefined) return;
-      await joining?.peers.save({ ...peer, moved: { ...peer.moved, works: true, lookedMs: Date.now() } });
+      if (joining === undefined || peer?.moved === undefined) return;
+      await saveKnown(joining.peers, peer, { ...peer, moved: { ...peer.moved, works: true, lookedMs: Date.now() } });
       const text = `http: ${server} answers at ${peer.moved.http ?? ''}; ${url} is not used any more`;
       tell({ time: 'T3', level: 'info', text });
     },
     async onLooks() {
       const peer = joining?.peers.get(server);
-      if (peer?.moved !== undefined) {
-        await joining?.peers.save({ ...peer, moved: { ...peer.moved, lookedMs: Date.now() } });
-      }
+      if (joining === undefined || peer?.moved === undefined) return;
+      await saveKnown(joining.peers, peer, { ...peer, moved: { ...peer.moved, lookedMs: Date.now() } });
     },
   });
   const applicant = new HttpClientTransport({ ...shared, enrolling: true });

@@ -58,9 +58,9 @@ export async function writeDifferences(
   await matchTarget(postoffice, target, given.again, given.signal);
   const { name } = directory;
   const first = await writePlan(postoffice, target, given);
-  // Members who were made after their groups: these are written once more.
+  // Members who were made or renamed after their groups: these are written once more.
   const second =
-    first.madeNew && first.lackMembers ? await writePlan(postoffice, target, { ...given, again: false }) : null;
+    first.moved && first.lackMembers ? await writePlan(postoffice, target, { ...given, again: false }) : null;
   const written = first.written + (second?.written ?? 0);
   return { written, ...(await store.read((tx) => refusedIn(tx, name, limits.maxRefusedNamed))) };
 }
@@ -100,8 +100,8 @@ async function writePlan(
 /** Outcomes, written down in batches together with what they are about; while one is written down the next comes. */
 class Recording {
   written = 0;
-  /** Something stands there that did not before. */
-  madeNew = false;
+  /** Something stands where it did not before. */
+  moved = false;
   /** A group was written without members who are not there. */
   lackMembers = false;
   #changes: PlannedChange[] = [];
@@ -120,7 +120,7 @@ class Recording {
     this.#outcomes.push(outcome);
     if (outcome.result === 'written') this.written++;
     this.lackMembers ||= outcome.code === MEMBERS_MISSING;
-    this.madeNew ||= change.place === undefined && outcome.place !== undefined;
+    this.moved ||= outcome.place !== undefined && !isSamePlace(outcome.place, change.place);
     if (this.#changes.length >= RECORDED) await this.#flush();
   }
 
@@ -144,6 +144,11 @@ class Recording {
     // It is told when it is waited for.
     this.#recording.catch(() => {});
   }
+}
+
+/** Another anchor: it was removed by hand, and is made anew. */
+function isSamePlace({ dn, anchor }: Place, before: Place | undefined): boolean {
+  return before !== undefined && before.dn === dn && before.anchor === anchor;
 }
 
 /** The DNs of new entries whose anchors are open; true: of too many. */

@@ -8,7 +8,6 @@ import {
   composeVerification,
   type DirectoryChange,
   DirpostError,
-  isDue,
   loadOwn,
   plannedChanges,
   shownToDirectories,
@@ -28,6 +27,7 @@ import { counted, type Progress } from './events.ts';
 import { entriesReady, mayBeWritten } from './first-write.ts';
 import { firstWriteWords } from './held.ts';
 import type { Postoffice, SubscribingDirectory } from './postoffice.ts';
+import { doubling } from './send.ts';
 import { standingEntries } from './standing.ts';
 import { learnAnchors, writeDifferences } from './write-differences.ts';
 
@@ -117,8 +117,7 @@ async function fails(
   const nothing = { seq: 0, digest: '', writtenMs: 0, entries: 0, refusedCount: 0, refused: [] };
   const nowMs = postoffice.clock.now();
   const failures = (before?.failures ?? 0) + 1;
-  const { deliverAfterMs, deliverAtMostMs } = postoffice.retry;
-  const retryMs = nowMs + Math.min(deliverAtMostMs, deliverAfterMs * 2 ** Math.min(failures - 1, 30));
+  const retryMs = nowMs + waitAfter(postoffice, failures);
   const problemSinceMs = before?.problemSinceMs ?? nowMs;
   await saveWrite(postoffice, name, {
     ...nothing,
@@ -136,7 +135,17 @@ async function fails(
 /** Nothing changed, and it is too early to ask again for what was refused. */
 function leavesRefused(before: WriteState, nowMs: number, { again = false }: WriteOptions): boolean {
   if (before.refusedCount === 0 || again) return false;
-  return !isDue({ dueMs: before.againMs ?? 0 }, nowMs);
+  return !isClockBack(before, nowMs) && (before.againMs ?? 0) > nowMs;
+}
+
+/** Of what was refused each says for itself whether it is due then (refused-again.ts). */
+function isClockBack({ triedMs = 0 }: WriteState, nowMs: number): boolean {
+  return triedMs > nowMs;
+}
+
+/** `failures`: in a row. */
+function waitAfter({ retry }: Pick<Postoffice, 'retry'>, failures: number): number {
+  return doubling(retry.deliverAfterMs, failures - 1, retry.deliverAtMostMs);
 }
 
 interface Standing {
@@ -198,13 +207,21 @@ function withWhatStays({ store }: Postoffice, target: SubscribingDirectory): Sub
 }
 
 /** When a directory that could not be written, or what one refused, is tried again, ms since 1970; null: none waits for that. */
-export async function writingDueMs({ store, subscribing }: Postoffice): Promise<number | null> {
+export async function writingDueMs(postoffice: Postoffice): Promise<number | null> {
+  const { store, clock, subscribing } = postoffice;
+  const nowMs = clock.now();
+  const dueOf = (write: WriteState): number | null => {
+    const { problem, retryMs = null, failures = 1, againMs = null } = write;
+    if (problem === null) return againMs !== null && isClockBack(write, nowMs) ? nowMs : againMs;
+    // Longer than it was to wait: so was it before the clock went back.
+    return retryMs !== null && retryMs - nowMs > waitAfter(postoffice, failures) ? nowMs : retryMs;
+  };
   const dues = await store.read(async (tx) => {
     const states = [];
     for (const { directory } of subscribing) states.push((await loadDirectoryState(tx, directory.name)).write);
     return states.flatMap((write) => {
-      const dueMs = write?.problem == null ? write?.againMs : write.retryMs;
-      return dueMs == null ? [] : [dueMs];
+      const dueMs = write === null ? null : dueOf(write);
+      return dueMs === null ? [] : [dueMs];
     });
   });
   return dues.length === 0 ? null : Math.min(...dues);

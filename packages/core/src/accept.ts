@@ -100,10 +100,9 @@ async function take(work: Acceptance, changes: Change[]): Promise<void> {
   for (const [i, change] of changes.entries()) {
     const row = rows[i];
     const bytes = entries[i]!;
-    // Also of a removal: the ids of all entries on a list are known to all who follow it.
     const isForeign = row !== undefined && row.owner !== work.record.name;
-    // Who gave such an entry up takes nothing from anybody: it is gone here, and was never counted as his.
-    if (isForeign && row.deleted && bytes === null) continue;
+    // It was never counted as his, and stays as it is: so who published it by mistake goes on once he has taken it out.
+    if (isForeign && bytes === null) continue;
     if (isForeign) throw ownedByAnother(work.record.name, row);
     if (bytes !== null && ownerOf(bytes) !== work.record.name) {
       throw new DirpostError('message-payload', `${work.record.name} submitted an entry in the name of another.`);

@@ -16,6 +16,7 @@ import { DirpostError } from './errors.ts';
 import { IdSet } from './id-set.ts';
 import type { SubscribingOptions } from './plan.ts';
 import { membersMoved } from './planned-state.ts';
+import { standsWritten } from './refused-again.ts';
 import type { DirectoryChange, WriteOutcome } from './seams/directory.ts';
 import type { Link, LinkState } from './seams/associations.ts';
 import type { Placed, Store, StoreTx } from './seams/store.ts';
@@ -234,7 +235,7 @@ export async function recordAdopted(
   outcomes: WriteOutcome[],
 ): Promise<void> {
   const written = changes
-    .map((change, i) => ({ ...change, stands: outcomes[i]!.place, isWritten: outcomes[i]!.result === 'written' }))
+    .map((change, i) => ({ ...change, stands: outcomes[i]!.place, isWritten: standsWritten(outcomes[i]!) }))
     .filter(({ adopted, isWritten }) => adopted === true && isWritten);
   if (written.length === 0) return;
   await forgetAdopted(

@@ -32,7 +32,7 @@ import { loadTargetLinks, NO_LINKS, type TargetLinks, unlinkGone } from './match
 import { associateEntries, associateRows, containersOf, type SubscribingOptions, writtenAttributes } from './plan.ts';
 import { loadPlanned, membersMoved, type PlannedState, rememberPlanned } from './planned-state.ts';
 import type { DirectoryChange } from './seams/directory.ts';
-import { isAskedAgain } from './refused-again.ts';
+import { isAskedAgain, MEMBERS_MISSING } from './refused-again.ts';
 import type { EntryRow, Placed, RefusedPlaced, Store, StoreTx } from './seams/store.ts';
 
 const BATCH = 1_000;
@@ -69,7 +69,8 @@ export async function* plannedDifferences(store: Store, options: PlanChangesOpti
   let groups = 0;
   for await (const change of differences(store, { ...options, links }, before)) {
     changes++;
-    if (change.kind === 'group') groups++;
+    // Who was refused as it is now says nothing about the others, and is asked for anyway.
+    if (change.kind === 'group' && change.refusedBefore === undefined) groups++;
     yield change;
   }
   // Who is matched is written when an administrator has said so.
@@ -88,8 +89,8 @@ async function* differences(
   let found = changed?.found ?? (await compare(store, options, { seal, lookAtGroups: !membersStand }));
   const containers = options.dn === 'container' ? containersOf(options, found.owners) : [];
   for (const { id } of containers) found.ids.add(id);
-  const missing = changed?.gone ?? (await findGone(store, options, found.ids, seal));
-  const gone = await unlinkGone(store, options, missing);
+  const unwanted = changed?.gone ?? (await findGone(store, options, found.ids, seal));
+  const gone = await unlinkGone(store, options, unwanted);
   for (let from = 0; from < gone.length; from += BATCH)
     yield* await removals(store, options, gone.slice(from, from + BATCH));
   let sorted = await associate(store, options, found.numbers);
@@ -104,8 +105,12 @@ async function* differences(
     await associateInto(sorted, store, options, fresh);
     fresh = [];
   }
-  if (found.numbers.length + found.fresh.length === 0) return;
-  yield* await store.read((tx) => missingContainers(tx, options, containers, seal));
+  const missing = await store.read((tx) => missingContainers(tx, options, containers, seal));
+  if (found.numbers.length + found.fresh.length === 0) {
+    yield* missing.filter(({ refusedBefore }) => refusedBefore !== undefined);
+    return;
+  }
+  yield* missing;
   yield* changesIn(store, options, [sorted.renamed, sorted.renamedGroups, sorted.others], seal);
   // While a batch is on its way to the directory the next is made.
   const begin = (from: number) => beginFresh(store, options, fresh.slice(from, from + FRESH_BATCH), { seal, sorted });
@@ -346,6 +351,7 @@ async function changesOf(
       ...refusedBefore(placed[i], hash),
       ...(place && { place }),
       ...adopted,
+      ...(placed[i]?.refused?.code === MEMBERS_MISSING && { lackedMembers: true }),
     });
     begun.push({ refused: null, ...placed[i], id: row.id, place: places[i] ?? { dn, anchor: '' }, hash });
   }

@@ -5,6 +5,7 @@
  *   may pass by itself ─▶ with each write that has something to do ┐
  *   refused ──────────▶ after 5 minutes, 10, 20 … at most a day ───┴─▶ another answer, or the entry changed: from the beginning
  */
+import type { WriteOutcome } from './seams/directory.ts';
 import type { RefusedPlaced } from './seams/store.ts';
 
 /** A group is refused so that was written, but for members that are not there: it is written again until they are. */
@@ -23,6 +24,11 @@ const PASSING = new Set([
   MEMBERS_MISSING,
 ]);
 
+/** What was asked for stands there, but for members who do not: it counts as refused only to be asked for again. */
+export function standsWritten({ result, code }: WriteOutcome): boolean {
+  return result === 'written' || code === MEMBERS_MISSING;
+}
+
 export function mayPassByItself(code: string): boolean {
   return PASSING.has(code);
 }
@@ -37,9 +43,14 @@ export function isAskedAgain(refused: RefusedPlaced, { again, dueBy }: { again: 
   return again && (dueBy === undefined || isDue(refused, dueBy));
 }
 
-export function isDue({ dueMs = 0 }: Pick<RefusedPlaced, 'dueMs'>, byMs: number): boolean {
-  // Later than it ever is: the clock went back meanwhile.
-  return dueMs <= byMs || dueMs - byMs > LAST_AGAIN_MS;
+export function isDue({ dueMs = 0, tries }: Pick<RefusedPlaced, 'dueMs' | 'tries'>, byMs: number): boolean {
+  // Later than it was to wait at all: the clock went back meanwhile.
+  return dueMs <= byMs || dueMs - byMs > waitAfter(tries);
+}
+
+/** `tries` absent: not known, so as long as it ever is. */
+function waitAfter(tries = Infinity): number {
+  return Math.min(LAST_AGAIN_MS, FIRST_AGAIN_MS * 2 ** (tries - 1));
 }
 
 /** `before`: of the same entry as it is now. */
@@ -53,5 +64,5 @@ export function refusedNow(
   // It came along with others, or by command.
   if (isSame && !isDue(before, nowMs)) return { ...before, reason };
   const tries = isSame ? before.tries! + 1 : 1;
-  return { code, reason, tries, dueMs: nowMs + Math.min(LAST_AGAIN_MS, FIRST_AGAIN_MS * 2 ** Math.min(tries - 1, 30)) };
+  return { code, reason, tries, dueMs: nowMs + waitAfter(tries) };
 }

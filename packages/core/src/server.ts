@@ -32,6 +32,7 @@ import {
   type ServerRecord,
 } from './records.ts';
 import { refusedElsewhere, takeReport } from './refused-elsewhere.ts';
+import type { Codec } from './seams/codec.ts';
 import type { StagedPart, Store, StoreTx } from './seams/store.ts';
 import { noteVerified, overtaking } from './verified.ts';
 
@@ -318,8 +319,10 @@ async function takeSubmission(
 async function take(answering: Answering, arrival: Arrival<Exchange>): Promise<number> {
   const { tx, context, server, record, exchange } = answering;
   const numbering = new ListNumbering(tx, context.lists);
-  const changes = changesOf(tx, context, arrival);
+  const reader = context.codec.readSubmission?.() ?? context.codec;
+  const changes = changesOf(tx, reader, arrival);
   const accepted = await acceptSubmission(tx, context, server, record, exchange.submission, numbering, changes);
+  if ('accepted' in reader) reader.accepted();
   await numbering.save();
   const scope = historyScope(record.name);
   if (exchange.submission.full) await tx.clearCheckpoints(scope);
@@ -331,12 +334,12 @@ async function take(answering: Answering, arrival: Arrival<Exchange>): Promise<n
 
 async function* changesOf(
   tx: StoreTx,
-  { codec }: ServerContext,
+  reader: Pick<Codec, 'changes'>,
   { from, head, payload }: Arrival<Exchange>,
 ): AsyncGenerator<Change[]> {
-  if (head.parts === 1) return yield codec.changes(payload);
+  if (head.parts === 1) return yield reader.changes(payload);
   for (let part = 0; part < head.parts; part++) {
-    yield codec.changes((await tx.partPayload(from, 'exchange', head.incarnation, head.number, part))!);
+    yield reader.changes((await tx.partPayload(from, 'exchange', head.incarnation, head.number, part))!);
   }
 }
 

@@ -89,7 +89,7 @@ export class Authenticator {
     if (statements.length === 0 || statements.length > MAX_STATEMENTS) return false;
     try {
       const { signing } = followStatements(name, keys, statements);
-      return isBy({ ...keys, signing });
+      return isBy({ ...keys, signing: signing.filter((key) => !keys.signing.includes(key)) });
     } catch (error) {
       // One in a wrong form, which a stranger may have written.
       if (!isDirpostError(error)) throw error;

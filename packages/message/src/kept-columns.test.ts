@@ -15,8 +15,10 @@ function people(count: number, first = 1): Change[] {
 }
 
 let made: string[];
+let isHarmless: boolean;
 beforeEach(() => {
   made = [];
+  isHarmless = true;
 });
 
 function kept(mostBytes: number): KeptColumns {
@@ -28,6 +30,10 @@ function kept(mostBytes: number): KeptColumns {
     renumber: (columns) => {
       made.push('renumbered');
       return columns;
+    },
+    passOn: (columns) => {
+      made.push('passed on');
+      return isHarmless ? columns : undefined;
     },
   });
 }
@@ -47,18 +53,38 @@ describe('columns that are needed again', () => {
     expect(made).toEqual(['encoded', 'renumbered']);
   });
 
-  test('are those that an owner sent', () => {
+  test('are those that an owner sent, looked at once', () => {
     const columns = kept(1_000_000);
-    columns.note(people(100), HINTS, Buffer.alloc(900, 7));
-    expect(columns.get(people(100), HINTS)).toEqual(Buffer.alloc(900, 7));
-    expect(made).toEqual([]);
+    columns.keep(columns.note(people(100), HINTS, Buffer.alloc(900, 7))!);
+    for (let i = 0; i < 2; i++) expect(columns.get(people(100), HINTS)).toEqual(Buffer.alloc(900, 7));
+    expect(made).toEqual(['passed on']);
   });
 
-  test('are not those that an owner sent where they waste space', () => {
+  test('are not those that an owner sent where they waste space or time', () => {
     const columns = kept(1_000_000);
-    columns.note(people(100), HINTS, Buffer.alloc(9_000));
+    expect(columns.note(people(100), HINTS, Buffer.alloc(9_000))).toBeUndefined();
+    isHarmless = false;
+    columns.keep(columns.note(people(100), HINTS, Buffer.alloc(900))!);
+    for (let i = 0; i < 2; i++) columns.get(people(100), HINTS);
+    expect(made).toEqual(['passed on', 'encoded']);
+  });
+
+  test('stay those that were made here', () => {
+    const columns = kept(1_000_000);
     columns.get(people(100), HINTS);
-    expect(made).toEqual(['encoded']);
+    columns.keep(columns.note(people(100), HINTS, Buffer.alloc(900, 7))!);
+    expect(columns.get(people(100), HINTS)).toEqual(Buffer.alloc(1_000));
+  });
+
+  test('hold the memory that is counted, also of single changes', () => {
+    const columns = kept(1024 * 1024);
+    const all = people(3_000);
+    for (const one of all) columns.get([one], HINTS);
+    made = [];
+    for (const one of all.toReversed()) columns.get([one], HINTS);
+    // At 600 octets and more for each there is no room for all.
+    expect(made.length).toBeGreaterThan(1_000);
+    expect(columns.note(people(64), HINTS, Buffer.alloc(9))!.columns.buffer.byteLength).toBe(9);
   });
 
   test.each([
@@ -73,8 +99,8 @@ describe('columns that are needed again', () => {
   });
 
   test('are forgotten when there is no room, those first that were not needed for longest', () => {
-    // Columns of 200 changes and their numbers take 3,600 octets: there is room for 30.
-    const columns = kept(110_000);
+    // Columns of 200 changes, their numbers and what is beside take 4,200 octets: there is room for 30.
+    const columns = kept(126_000);
     const hints = (i: number): AnchorHint[] => [{ ...HINTS[0]!, space: `uid ${i}` }];
     const all = people(200);
     for (let i = 0; i < 31; i++) columns.get(all, hints(i));

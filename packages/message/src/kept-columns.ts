@@ -1,13 +1,19 @@
 /**
  * Columns that may be needed again (T2): a server sends the same changes to many requestors, and only the heads differ; and what
- * it takes from an owner it gives to the others as it came, under its own numbers. Encoding costs several times what decoding
+ * it takes from an owner it may give to the others as it came, under its own numbers. Encoding costs several times what decoding
  * does. What was not needed for longest goes first.
+ *
+ *   came with a submission that was accepted ─▶ foreign ─▶ needed: checked ─┬▶ own
+ *   encoded here ─▶ own                                                     └▶ encoded anew ─▶ own
  */
 import { createHash } from 'node:crypto';
 import type { AnchorHint, Change } from '@dirpost/core';
 
 /** Room is kept for many parts of as many changes. */
 const BYTES_FOR_EACH = 512;
+/** Key, object, typed array and buffer of one that is kept, beside their octets. */
+const BYTES_BESIDE = 600;
+const MOST_KEPT = 4096;
 /** Fewer changes are encoded in no time. */
 const LEAST_NOTED = 64;
 /** Of people the columns take a tenth of the canonical bytes. */
@@ -15,13 +21,21 @@ const LEAST_RATIO = 4;
 
 export interface Columnist {
   encode(changes: Change[], anchors: AnchorHint[]): Buffer;
-  /** `columns`: of the same changes in the same order, under other numbers. */
-  renumber(columns: Buffer, changes: Change[]): Buffer;
+  /** `columns`: encoded here, of the same changes in the same order, under other numbers; undefined: encode them anew. */
+  renumber(columns: Buffer, changes: Change[]): Buffer | undefined;
+  /** `columns`: the same, of a foreign encoder; undefined where they cost others more than those encoded here would. */
+  passOn(columns: Buffer, changes: Change[], anchors: AnchorHint[]): Buffer | undefined;
 }
 
 interface Kept {
   columns: Buffer;
   numbers: Float64Array;
+  isForeign: boolean;
+}
+
+/** What may be kept, once the submission that it came with is accepted. */
+export interface Noted extends Kept {
+  key: string;
 }
 
 export class KeptColumns {
@@ -38,17 +52,20 @@ export class KeptColumns {
   get(changes: Change[], anchors: AnchorHint[]): Buffer {
     if (changes.length === 0 || !this.#hasRoomFor(changes)) return this.#columnist.encode(changes, anchors);
     const key = contentHash(changes, anchors);
-    const columns = this.#among(key, changes) ?? this.#columnist.encode(changes, anchors);
-    this.#put(key, changes, columns);
+    const columns = this.#among(key, changes, anchors) ?? this.#columnist.encode(changes, anchors);
+    this.#put(key, keptOf(changes, columns, false));
     return columns;
   }
 
-  /** `columns`: as they came, perhaps of an encoder that is older or newer, or that wasted space. */
-  note(changes: Change[], anchors: AnchorHint[], columns: Uint8Array): void {
-    if (changes.length < LEAST_NOTED || !this.#hasRoomFor(changes)) return;
-    const bytes = changes.reduce((sum, change) => sum + change.bytes.length, 0);
-    // A copy: it came in the memory of the whole message file.
-    if (columns.length <= bytes / LEAST_RATIO) this.#put(contentHash(changes, anchors), changes, Buffer.from(columns));
+  /** `columns`: as they came, perhaps of an encoder that is older or newer, or that means harm. Undefined: not worth it. */
+  note(changes: Change[], anchors: AnchorHint[], columns: Uint8Array): Noted | undefined {
+    if (changes.length < LEAST_NOTED || !this.#hasRoomFor(changes) || !isShort(columns, changes)) return undefined;
+    return { key: contentHash(changes, anchors), ...keptOf(changes, columns, true) };
+  }
+
+  /** Never in the place of what is there, which may be encoded here. */
+  keep({ key, ...kept }: Noted): void {
+    if (!this.#kept.has(key)) this.#put(key, kept);
   }
 
   /** Looking for what would not stay would be in vain. */
@@ -56,29 +73,44 @@ export class KeptColumns {
     return changes.length <= this.#mostBytes / BYTES_FOR_EACH;
   }
 
-  #among(key: string, changes: Change[]): Buffer | undefined {
+  #among(key: string, changes: Change[], anchors: AnchorHint[]): Buffer | undefined {
     const kept = this.#kept.get(key);
-    if (kept === undefined || changes.every(({ number }, row) => number === kept.numbers[row])) return kept?.columns;
-    return this.#columnist.renumber(kept.columns, changes);
+    if (kept === undefined) return undefined;
+    if (kept.isForeign) {
+      const columns = this.#columnist.passOn(kept.columns, changes, anchors);
+      return columns !== undefined && isShort(columns, changes) ? columns : undefined;
+    }
+    const isSame = changes.every(({ number }, row) => number === kept.numbers[row]);
+    return isSame ? kept.columns : this.#columnist.renumber(kept.columns, changes);
   }
 
-  #put(key: string, changes: Change[], columns: Buffer): void {
+  #put(key: string, kept: Kept): void {
     const before = this.#kept.get(key);
     if (before !== undefined) this.#bytes -= sizeOf(before);
     this.#kept.delete(key);
-    const kept = { columns, numbers: Float64Array.from(changes, ({ number }) => number) };
     this.#kept.set(key, kept);
     this.#bytes += sizeOf(kept);
     for (const [oldest, one] of this.#kept) {
-      if (this.#bytes <= this.#mostBytes) return;
+      if (this.#bytes <= this.#mostBytes && this.#kept.size <= MOST_KEPT) return;
       this.#kept.delete(oldest);
       this.#bytes -= sizeOf(one);
     }
   }
 }
 
-function sizeOf({ columns, numbers }: Kept): number {
-  return columns.length + numbers.byteLength;
+/** With a copy: a view would hold the whole of a message file, or of a pool that many small ones share. */
+function keptOf(changes: Change[], columns: Uint8Array, isForeign: boolean): Kept {
+  const copy = Buffer.allocUnsafeSlow(columns.length);
+  copy.set(columns);
+  return { columns: copy, numbers: Float64Array.from(changes, ({ number }) => number), isForeign };
+}
+
+export function sizeOf({ columns, numbers }: Kept): number {
+  return columns.length + numbers.byteLength + BYTES_BESIDE;
+}
+
+function isShort(columns: Uint8Array, changes: Change[]): boolean {
+  return columns.length <= changes.reduce((sum, { bytes }) => sum + bytes.length, 0) / LEAST_RATIO;
 }
 
 /** Of what the columns tell: of the numbers only where the order on the wire is not that in which the changes are given. */

@@ -51,6 +51,19 @@ describe('statements of keys', () => {
     expect(signingAfter(knows(first), altered)).toEqual([publicOf(first)]);
   });
 
+  it('behind a forged one are not looked at: strangers write them too', () => {
+    const forged = rolled(thief, first);
+    forged[forged.length - 1]! ^= 1;
+    expect(signingAfter(knows(first), forged, rolled(second, first))).toEqual([publicOf(first)]);
+    const replaced = recovered(thief, 5);
+    replaced[replaced.length - 1]! ^= 1;
+    expect(signingAfter(knows(first), replaced, recovered(second, 6))).toEqual([publicOf(first)]);
+    // By another recovery key than the pinned one it says so itself.
+    expect(signingAfter(knows(first), recovered(thief, 5, generateRecoveryKey()), rolled(second, first))).toHaveLength(
+      2,
+    );
+  });
+
   it('by a key that was rolled over already prove nothing', () => {
     const known = knows(second, first);
     expect(signingAfter(known, rolled(thief, first, 9))).toEqual(known.signing);

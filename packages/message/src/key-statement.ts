@@ -109,7 +109,8 @@ export interface Followed {
 
 /**
  * Follows them in their order, from the keys that are known of `name`. What does not follow is passed over: the key that the
- * message is signed with is then not among those that count. Throws DirpostError `message-header` for a malformed one.
+ * message is signed with is then not among those that count. One that is forged ends it: strangers write them too, and each
+ * signature costs time. Throws DirpostError `message-header` for a malformed one.
  */
 export function followStatements(name: string, known: PeerKeys, statements: readonly Uint8Array[]): Followed {
   let signing = [...known.signing];
@@ -121,15 +122,16 @@ export function followStatements(name: string, known: PeerKeys, statements: read
     if (statement.kind === 'recovered') {
       const isNew = statement.serial > Math.max(known.recoveredSerial ?? 0, recovered ?? 0);
       const { recoveryKey } = known;
-      if (!isNew || recoveryKey === undefined) continue;
-      if (!isSignedByRecoveryKey(recoveryKey, input, statement.signature)) continue;
+      if (!isNew || recoveryKey === undefined || !keyId(recoveryKey).equals(statement.by)) continue;
+      if (!isSignedByRecoveryKey(recoveryKey, input, statement.signature)) break;
       signing = [statement.signing];
       recovered = statement.serial;
     } else {
       // The present key alone: an older one, which is used for a while yet, may be in other hands by now.
       const by = signing[0];
       if (by === undefined || !keyId(by).equals(statement.by) || signing.includes(statement.signing)) continue;
-      if (verify(null, input, authenticationKeyObject(by), statement.signature)) signing.unshift(statement.signing);
+      if (!verify(null, input, authenticationKeyObject(by), statement.signature)) break;
+      signing.unshift(statement.signing);
     }
   }
   return { signing, recovered };

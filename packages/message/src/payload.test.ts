@@ -174,7 +174,9 @@ describe('changes come back as they were', () => {
         fc.array(fc.integer({ min: 1, max: 1_000_000 }), { minLength: 60, maxLength: 60 }),
         (all, steps) => {
           const relay = createCodec(defaultLimits, { relays: true });
-          const came = relay.changes(relay.encode(updateHead, all));
+          const submission = relay.readSubmission!();
+          const came = submission.changes(codec.encode(updateHead, all));
+          submission.accepted();
           let last = 0;
           const numbered = came.map((one, row) => ({ ...one, number: (last += steps[row % 60]!) }));
           expect(codec.changes(relay.encode(updateHead, numbered))).toEqual(numbered);

@@ -9,13 +9,23 @@
  * Everything that is read is untrusted: lengths are checked before anything is allocated.
  */
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
-import { type AnchorHint, type Change, type Codec, DirpostError, type Limits, type MessageHead } from '@dirpost/core';
+import {
+  type AnchorHint,
+  type Change,
+  type Codec,
+  DirpostError,
+  isDirpostError,
+  type Limits,
+  type MessageHead,
+  type SubmissionReader,
+} from '@dirpost/core';
 import { decodeChanges } from './columns/decode.ts';
 import { encodeChanges } from './columns/encode.ts';
 import { Octets, Reader, type Streams } from './columns/octets.ts';
+import { passOn } from './columns/pass-on.ts';
 import { renumber } from './columns/renumber.ts';
 import { decodeHead, encodeHead } from './head.ts';
-import { KeptColumns } from './kept-columns.ts';
+import { KeptColumns, type Noted, sizeOf } from './kept-columns.ts';
 
 const VERSION = 1;
 /** Columns of small change sets. */
@@ -25,8 +35,8 @@ const RELAYED_BYTES = 16 * 1024 * 1024;
 
 export interface CodecOptions {
   /**
-   * Columns that were decoded are kept, too: what a server takes from an owner it gives to the others as it came, and encoding
-   * it again would cost several times what decoding did.
+   * Columns of submissions that were accepted are kept, too: what a server takes from an owner it gives to the others as it
+   * came, and encoding it again would cost several times what decoding does.
    */
   relays?: boolean;
 }
@@ -36,9 +46,15 @@ export function createCodec(limits: Limits, { relays = false }: CodecOptions = {
     encode: (changes, anchors) => encodeColumns(changes, anchors, limits),
     renumber: (columns, changes) => {
       const { plain, packed } = opened(columns, limits);
-      return closed(renumber(plain, packed, changes, limits));
+      return closedWithin(renumber(plain, packed, changes, limits), limits);
     },
+    passOn: (columns, changes, anchors) => passedOn(columns, changes, anchors, limits),
   });
+  const read = (payload: Uint8Array) => {
+    const { head, columns } = cut(payload, limits);
+    const anchors = anchorsOf(decodeHead(head, limits));
+    return { anchors, columns, changes: decodeColumns(columns, anchors, limits) };
+  };
   return {
     encode(head, changes) {
       const columns = kept.get(changes, anchorsOf(head));
@@ -55,14 +71,47 @@ export function createCodec(limits: Limits, { relays = false }: CodecOptions = {
     head(payload) {
       return decodeHead(cut(payload, limits).head, limits);
     },
-    changes(payload): Change[] {
-      const { head, columns } = cut(payload, limits);
-      const anchors = anchorsOf(decodeHead(head, limits));
-      const changes = decodeColumns(columns, anchors, limits);
-      if (relays) kept.note(changes, anchors, columns);
+    changes: (payload) => read(payload).changes,
+    ...(relays ? { readSubmission: () => submissionReader(kept, read) } : {}),
+  };
+}
+
+function submissionReader(
+  kept: KeptColumns,
+  read: (payload: Uint8Array) => { anchors: AnchorHint[]; columns: Uint8Array; changes: Change[] },
+): SubmissionReader {
+  const waiting: Noted[] = [];
+  let bytes = 0;
+  return {
+    changes(payload) {
+      const { anchors, columns, changes } = read(payload);
+      const noted = bytes < RELAYED_BYTES ? kept.note(changes, anchors, columns) : undefined;
+      if (noted !== undefined) {
+        waiting.push(noted);
+        bytes += sizeOf(noted);
+      }
       return changes;
     },
+    accepted() {
+      for (const noted of waiting) kept.keep(noted);
+    },
   };
+}
+
+/** Undefined for what this postoffice would not answer for; then it is encoded anew. */
+function passedOn(columns: Uint8Array, changes: Change[], anchors: AnchorHint[], limits: Limits): Buffer | undefined {
+  try {
+    const streams = passOn(opened(columns, limits), changes, anchors, limits);
+    return streams === undefined ? undefined : closedWithin(streams, limits);
+  } catch (error) {
+    // It was read once: this is of the smaller limits for what is passed on.
+    if (!isDirpostError(error)) throw error;
+    return undefined;
+  }
+}
+
+function closedWithin(streams: Streams, limits: Limits): Buffer | undefined {
+  return streams.plain.length + streams.packed.length > maxStreamBytes(limits) ? undefined : closed(streams);
 }
 
 function anchorsOf(head: MessageHead): AnchorHint[] {

@@ -5,7 +5,14 @@
  *   changes ─▶ with what stays ─▶ the directory ─▶ outcomes ─▶ remembered
  */
 import type { Shaping } from '@dirpost/adapters';
-import type { Directory, DirectoryChange, Store, Watched, WriteOutcome } from '@dirpost/core';
+import {
+  type Directory,
+  type DirectoryChange,
+  standsWritten,
+  type Store,
+  type Watched,
+  type WriteOutcome,
+} from '@dirpost/core';
 import type { BothTarget } from '../postoffice.ts';
 import { closeConflicts } from './conflicts.ts';
 import { notNaming } from './container-values.ts';
@@ -53,7 +60,7 @@ export class ContainerWrites {
     try {
       for await (const outcome of this.directory.write(prepared, signal)) {
         const what = asked[done++] ?? null;
-        if (outcome.result === 'written' && what !== null) this.#written.push(what);
+        if (standsWritten(outcome) && what !== null) this.#written.push(what);
         if (outcome.result === 'written' && outcome.place === undefined) this.#removed.push(outcome.id);
         if (this.#written.length + this.#removed.length >= BATCH) await this.#remember();
         yield outcome;

@@ -128,7 +128,7 @@ function entryFindings(what: string, { entries, account }: LdapFacts, which: str
     return {
       what,
       result: 'warning',
-      text: `${lack?.what ?? ''} They are ${which} (${how})`,
+      text: `${lack?.what ?? ''} These are ${which} (${how}).`,
       ...(mend !== '' && { mend }),
     };
   });

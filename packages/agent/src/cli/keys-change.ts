@@ -10,6 +10,7 @@ import { announceWhereDue, OVERLAP_MS, unaware } from '../announcing.ts';
 import { parseDuration } from '../config/units.ts';
 import { requireJoining } from '../joining/enrol.ts';
 import { keyFilePath, loadKeys, protectKeys, replaceKeys, rollKeys, wouldBeLost } from '../keys.ts';
+import { checkRestored } from '../older-keys.ts';
 import { loadPeers } from '../peers.ts';
 import { placeOf } from '../sealed-keys.ts';
 import { sendOutgoing } from '../send.ts';
@@ -37,6 +38,9 @@ export async function keysRoll(call: Invocation, { overlap, postQuantum, force }
         retry: 'later',
         hint: 'Run dirpost sync, and wait for the answer; then roll over again. Nothing was changed.',
       });
+    }
+    if (role === 'requestor') {
+      await withAgent(call, { readOnly: true, quiet: true }, async ({ postoffice }) => checkRestored(postoffice));
     }
     const lost = role === 'server' && force !== true ? wouldBeLost(before, peers.values()) : [];
     if (lost.length > 0) {

@@ -4,7 +4,7 @@ import { heldEditsWords } from '../both/held-edits.ts';
 import { said } from '../bounce-words.ts';
 import { clashWords, duplicateWords } from '../duplicates.ts';
 import { counted } from '../events.ts';
-import type { DirectoryState } from '../directory-state.ts';
+import { askedAgainMs, type DirectoryState } from '../directory-state.ts';
 import { firstWriteWords } from '../held.ts';
 import { waitingWords } from '../waiting-matches.ts';
 import type { Postoffice } from '../postoffice.ts';
@@ -203,6 +203,11 @@ const ADVICE: [AttentionCode, words: string, advice: string][] = [
   ['stale', 'silent beyond the retention', 'gets everything anew when it is back: dirpost sync, there'],
   ['never-heard', 'never heard of', 'there: dirpost check, dirpost sync; then here: dirpost dispatch'],
   ['no-keys', 'no keys of it here', 'take its public file: dirpost peer add FILE'],
+  [
+    'older-keys',
+    'uses keys that it has replaced',
+    'they end when the overlap is over; let it join anew: dirpost requestor remove NAME --keep-entries, dirpost invite NAME',
+  ],
   ['no-list', 'follows no list', 'name it under receivers of a list in the configuration'],
   ['unsent', 'cannot be sent to', 'the transport says why: dirpost queue'],
   ['bounced', 'mails to it came back', 'what the other side said, and what to do: dirpost queue'],
@@ -254,8 +259,10 @@ function showRefused(screen: Screen, { own, directories, server }: Status): void
   for (const { name, read, write } of directories) {
     for (const { dn, code, reason } of read?.refused ?? [])
       lines.push({ where: `read of ${name}`, entry: dn, code, reason });
-    for (const { id, code, reason, againMs } of write?.refused ?? [])
-      lines.push({ where: `write of ${name}`, entry: id, code, reason, againMs: againMs ?? write?.againMs ?? null });
+    for (const one of write?.refused ?? []) {
+      const { id, code, reason } = one;
+      lines.push({ where: `write of ${name}`, entry: id, code, reason, againMs: askedAgainMs(one, write) });
+    }
   }
   for (const { id, code, reason } of own.refused.entries) lines.push({ where: 'server', entry: id, code, reason });
   for (const { id, code, reason } of own.clashes.entries) lines.push({ where: 'server', entry: id, code, reason });

@@ -10,7 +10,7 @@ import {
   shownToDirectories,
   type StoreTx,
 } from '@dirpost/core';
-import { loadDirectoryState } from '../directory-state.ts';
+import { askedAgainMs, loadDirectoryState } from '../directory-state.ts';
 import { mayBeWritten } from '../first-write.ts';
 import type { Postoffice, SubscribingDirectory } from '../postoffice.ts';
 import { type HeldStory, heldStory } from './at-owner.ts';
@@ -111,7 +111,7 @@ async function written(
   if (refused !== undefined) {
     const { code, reason } = refused;
     if (target.directory.writes === 'whole') return { ...about, state: 'refused', code, reason };
-    const againMs = refused.againMs ?? write?.againMs ?? null;
+    const againMs = askedAgainMs(refused, write);
     return { ...about, state: 'refused', code, reason, againMs, mayPass: mayPassByItself(code) };
   }
   if (write?.problem != null) return { ...about, state: 'failed', reason: write.problem };

@@ -108,6 +108,8 @@ function isSame(
 
 /** Who asks again may have got another mailbox meanwhile: there he waits for the answer. */
 async function noteMail({ joining, request, given }: Applying): Promise<void> {
+  // A command may have written beside.
+  await joining.peers.reload();
   const known = joining.peers.get(given.name);
   const { mail } = request;
   if (known !== undefined && mail !== undefined && known.mail !== mail) await joining.peers.save({ ...known, mail });

@@ -10,6 +10,7 @@ import type { PeerKeys, PrivateKeys } from '@dirpost/message';
 import type { Configuration } from '../config/load.ts';
 import { keyFilePath, loadKeys, takeInPlace } from '../keys.ts';
 import { Peers } from '../peers.ts';
+import { saveKnown } from '../save-known.ts';
 import { loadEnrolment } from './enrolment-record.ts';
 import { FolderChanges } from './folder-changes.ts';
 import { Invitations } from './invitations.ts';
@@ -27,8 +28,6 @@ export class Joining {
   configured: { http?: string; mail?: string } = {};
   /** Keys of those that were told that their invitation is late or used: they may collect that answer. */
   readonly applicants = new Map<string, Applicant>();
-  /** When something of that peer could not be read last, and it was told the present keys. */
-  readonly unreadableMs = new Map<string, number>();
   #lookedMs = Date.now();
 
   readonly #keyChanges: FolderChanges;
@@ -82,7 +81,7 @@ export class Joining {
     const known = this.peers.get(peer);
     if (known?.heard === undefined) return false;
     const { heard, ...rest } = known;
-    await this.peers.save(rest);
+    await saveKnown(this.peers, known, rest);
     return heard === this.keys.announced?.serial;
   }
 

@@ -1,7 +1,7 @@
 /**
  * Payloads as bytes, so that core can put what is to be sent into the same store transaction as the data, without
  * knowing the encoding (`message` implements it; format.md, "Payload"). The same message gives the same bytes; at a server,
- * changes that came from their owner go on as he encoded them.
+ * changes that were accepted from their owner may go on as he encoded them.
  */
 import type { Change, MessageHead } from '../change.ts';
 
@@ -14,4 +14,14 @@ export interface Codec {
   head(payload: Uint8Array): MessageHead;
   /** The changes; every whole entry is checked to be canonical, within limits and with a matching id. Throws as `head` does. */
   changes(payload: Uint8Array): Change[];
+  /** At a server that passes on what owners encoded; elsewhere changes are read by `changes`. */
+  readSubmission?(): SubmissionReader;
+}
+
+/** The parts of one submission. */
+export interface SubmissionReader {
+  /** As Codec.changes. */
+  changes(payload: Uint8Array): Change[];
+  /** They are their owner's: only now may what he encoded go on to others. Not called where they were refused. */
+  accepted(): void;
 }

@@ -56,6 +56,8 @@ export interface DirectoryChange {
   place?: Place;
   /** It stood there before dirpost wrote it, outside of the container: it keeps its place, and what the network does not name. */
   adopted?: true;
+  /** A group that stands there without members who were not there. */
+  lackedMembers?: true;
 }
 
 /** Where an entry stands in a directory that is written. */

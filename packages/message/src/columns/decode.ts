@@ -17,6 +17,14 @@ const MAX_KIND = Math.max(...Object.values(kindCodes));
 /** An attribute of a change takes at least so many octets of canonical bytes: name with its length, number of values. */
 const MIN_CELL_BYTES = 3;
 
+/** What every reader allows; few columns need more than one. */
+const STEPS_FOR_EACH_BYTE = 128;
+
+/** `bytes`: of the changes in canonical form. */
+export function budgetFor(bytes: number, stepsForEach: number): Budget {
+  return new Budget(bytes + 1024, bytes * 3 + 65_536, bytes * stepsForEach + 65_536);
+}
+
 /** A part as it was read, before it is put together. */
 export interface DecodedPart {
   numbers: Float64Array;
@@ -33,19 +41,18 @@ export function decodeChanges(
   packed: Uint8Array,
   anchors: readonly AnchorHint[],
   limits: Limits,
+  budget: Budget = budgetFor(limits.maxPartBytes, STEPS_FOR_EACH_BYTE),
 ): Change[] {
-  const size = limits.maxPartBytes;
-  const source = new Source(plain, packed, new Budget(size + 1024, size * 3 + 65_536, size * 128 + 65_536));
-  return assemble(readPart(source, anchors, limits), limits);
+  return assemble(readPart(new Source(plain, packed, budget), anchors, limits), limits);
 }
 
 /** All that stands before the numbers. */
 export function readTop({ plain }: Source, limits: Limits) {
   const count = plain.varint();
   if (count > limits.maxPartChanges) throw overBudget('changes');
-  const owners = readOwners(plain);
+  const owners = readOwners(plain, count);
   const names = readNames(plain);
-  return { count, owners, names, shapes: readShapes(plain, names.length, limits) };
+  return { count, owners, names, shapes: readShapes(plain, count, names.length, limits) };
 }
 
 function readPart(from: Source, anchors: readonly AnchorHint[], limits: Limits): DecodedPart {
@@ -54,6 +61,8 @@ function readPart(from: Source, anchors: readonly AnchorHint[], limits: Limits):
   const numbers = sumSteps(decodeIntegers(count, from));
   const shapeOf = decodeSymbols(count, shapes.length, undefined, from);
   const ownerOf = decodeSymbols(count, owners.length, undefined, from);
+  checkUsed(ownerOf, owners.length, 'an owner without a change');
+  checkUsed(shapeOf, shapes.length, 'a shape that no change has');
   const rows = rowsOfColumns(names.length, shapes, shapeOf, limits);
   const ids = readRawIds(shapes, shapeOf, from);
   const part: DecodedPart = { numbers, owners, ownerOf, shapes, shapeOf, columns: [], ids };
@@ -70,12 +79,26 @@ function readPart(from: Source, anchors: readonly AnchorHint[], limits: Limits):
   return part;
 }
 
-function readOwners(plain: Reader): string[] {
-  return Array.from({ length: plain.count() }, () => {
+function readOwners(plain: Reader, changeCount: number): string[] {
+  const owners = Array.from({ length: atMostOneEach(plain.count(2), changeCount) }, () => {
     const name = plain.sized(255);
     if (name.length === 0 || !isUtf8(name)) throw malformedColumns('an owner without a proper name');
     return Buffer.from(name).toString();
   });
+  if (new Set(owners).size !== owners.length) throw malformedColumns('an owner twice');
+  return owners;
+}
+
+/** Owners and shapes that no change has would be work for every reader, and are bounded by nothing that is true. */
+function atMostOneEach(count: number, changeCount: number): number {
+  if (count > changeCount) throw malformedColumns('more owners or shapes than changes');
+  return count;
+}
+
+function checkUsed(symbols: ArrayLike<number>, count: number, what: string): void {
+  const used = new Uint8Array(count);
+  for (let row = 0; row < symbols.length; row++) used[symbols[row]!] = 1;
+  if (used.includes(0)) throw malformedColumns(what);
 }
 
 function readNames(plain: Reader): string[] {
@@ -92,8 +115,8 @@ function readNames(plain: Reader): string[] {
   return names;
 }
 
-function readShapes(plain: Reader, columnCount: number, limits: Limits): Shape[] {
-  return Array.from({ length: plain.count(2) }, () => {
+function readShapes(plain: Reader, changeCount: number, columnCount: number, limits: Limits): Shape[] {
+  return Array.from({ length: atMostOneEach(plain.count(2), changeCount) }, () => {
     const octet = plain.octet();
     const shape: Shape = { state: octet & 3, idForm: (octet >> 2) & 3, kind: octet >> 4, columns: [] };
     const count = plain.varint();

@@ -12,7 +12,7 @@ import { isNeverWrittenToOthers } from './never-written.ts';
 import type { LdapBase } from './options.ts';
 import type { ReadContext } from './read-whole.ts';
 import type { FoundEntry } from './responses.ts';
-import { INSUFFICIENT_ACCESS_RIGHTS, NO_OPERATION, resultName, SUCCESS } from './results.ts';
+import { INSUFFICIENT_ACCESS_RIGHTS, NO_OPERATION, NO_SUCH_OBJECT, resultName, SUCCESS } from './results.ts';
 import { findEntries, readEntry } from './root-dse.ts';
 import { readSchema } from './schema.ts';
 import { isTrue, UNTOUCHABLE } from './write-entry.ts';
@@ -49,6 +49,7 @@ export async function entryRights(
   const { session, dse, signal } = context;
   const found = await sampleOf(context, base, attributes);
   if (found === null) return null;
+  if ('unknown' in found) return { base: base.dn, may: 'unknown', how: found.unknown, lack: null };
   const schema = await readSchema(session, dse, signal);
   const allowed = schema?.allowedBy((found.attributes.get('objectclass') ?? []).map(String));
   const naming = new Set(parseDn(found.dn)[0]!.map(({ type }) => normalizeType(type)));
@@ -66,11 +67,12 @@ export async function entryRights(
   return { base: base.dn, may: 'no', how: tried, lack: advice(account) };
 }
 
+/** null: there is nobody. */
 async function sampleOf(
   { session, signal }: ReadContext,
   { dn, scope, filter }: LdapBase,
   names: string[],
-): Promise<FoundEntry | null> {
+): Promise<FoundEntry | { unknown: string } | null> {
   const request = {
     base: dn,
     scope,
@@ -78,11 +80,13 @@ async function sampleOf(
     attributes: ['objectClass', ...UNTOUCHABLE, ...names],
     sizeLimit: LOOKED_AT,
   };
-  for await (const { items } of session.search(request, { signal })) {
+  for await (const { items, result } of session.search(request, { signal })) {
     for (const item of items) {
       const isChanged = item.type === 'entry' && !UNTOUCHABLE.some((name) => isTrue(item.attributes.get(name)));
       if (isChanged) return item;
     }
+    if (result === undefined || result.code === SUCCESS || result.code === NO_SUCH_OBJECT) continue;
+    return { unknown: `the server answers ${resultName(result.code)} to a search for one that may be changed` };
   }
   return null;
 }

@@ -8,7 +8,7 @@ import type { LdapTarget } from './options.ts';
 import { pipelined } from './pipelined.ts';
 import type { Modification, Operation } from './requests.ts';
 import type { LdapResult } from './responses.ts';
-import { CONSTRAINT_VIOLATION, INVALID_DN_SYNTAX, NO_SUCH_OBJECT } from './results.ts';
+import { CONSTRAINT_VIOLATION, INVALID_DN_SYNTAX, NO_SUCH_OBJECT, REFERRAL } from './results.ts';
 import { readEntry } from './root-dse.ts';
 import type { Session } from './session.ts';
 
@@ -20,13 +20,16 @@ export function mayLackMembers({ action, kind }: DirectoryChange, operation: Ope
   return membersIn(operation).length > 0;
 }
 
-/** Without the members who are not there; all may have come meanwhile. Throws DirpostError `directory-failed`. */
+/**
+ * Without the members who are not there; all may have come meanwhile. null: nothing is left of it. Throws DirpostError
+ * `directory-failed`.
+ */
 export async function withoutMissing(
   operation: Operation,
   { container, shape }: Pick<LdapTarget, 'container' | 'shape'>,
   session: Session,
   signal: AbortSignal,
-): Promise<{ operation: Operation; missing: string[] }> {
+): Promise<{ operation: Operation | null; missing: string[] }> {
   const members = [...new Set(membersIn(operation).map((value) => Buffer.from(value).toString()))];
   const stands = await pipelined(members, (dn) => isThere(session, dn, signal));
   const missing = members.filter((_, i) => !stands[i]);
@@ -50,7 +53,8 @@ export async function withoutMissing(
     if (change.kind === 'replace') return [{ ...change, values: orNobody(values) }];
     return values.length > 0 ? [{ ...change, values }] : [];
   });
-  return { operation: { ...operation, changes }, missing };
+  // Samba refuses a change of nothing.
+  return { operation: changes.length === 0 ? null : { ...operation, changes }, missing };
 }
 
 /** As it is told: the group stands there, and is to be written again. */
@@ -62,16 +66,20 @@ export function lacksMembers({ id }: DirectoryChange, place: WriteOutcome['place
 export function missingWords(dns: string[]): string {
   const named = dns.slice(0, MOST_NAMED).join('; ');
   const others = dns.length > MOST_NAMED ? ` and ${dns.length - MOST_NAMED} more` : '';
-  return `it stands there without members that do not: ${named}${others}`;
+  return `it is written without these members, who are not there: ${named}${others}`;
 }
 
-/** False also of what is no DN to the server. Throws DirpostError `directory-failed`. */
+/**
+ * False also of what is no DN to the server, or is not on it (RFC 4511 §4.1.10). Of whom it will not tell he is left in: it says
+ * so itself where it does not take him. Throws DirpostError `directory-failed` where it does not answer.
+ */
 export async function isThere(session: Session, dn: string, signal: AbortSignal): Promise<boolean> {
   try {
     return (await readEntry(session, dn, ['1.1'], { signal })) !== null;
   } catch (error) {
-    if (!isDirpostError(error, 'directory-failed') || error.context['code'] !== INVALID_DN_SYNTAX) throw error;
-    return false;
+    const code = isDirpostError(error, 'directory-failed') ? error.context['code'] : undefined;
+    if (typeof code !== 'number') throw error;
+    return code !== INVALID_DN_SYNTAX && code !== REFERRAL;
   }
 }
 

@@ -11,6 +11,8 @@ import type { Session } from './session.ts';
 /** From here on a request counts as large: far below what servers take by default. */
 const LARGE_BYTES = 512 * 1024;
 const TRIES = 2;
+/** A line that carries less is too slow to wait for: 64 kbit/s. */
+const SLOWEST_BYTES_PER_MS = 8;
 
 export function isLarge(operation: Operation): boolean {
   return octetsOf(operation) >= LARGE_BYTES;
@@ -18,13 +20,15 @@ export function isLarge(operation: Operation): boolean {
 
 export class LargeRequests {
   readonly #open: () => Promise<Session>;
+  readonly #operationMs: number;
   readonly #signal: AbortSignal;
   #session: Session | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `open`: another line to a server, logged in. */
-  constructor(open: () => Promise<Session>, signal: AbortSignal) {
+  /** `open`: another line to the server, logged in. `operationMs`: for the server; to bring a request takes more the larger it is. */
+  constructor(open: () => Promise<Session>, operationMs: number, signal: AbortSignal) {
     this.#open = open;
+    this.#operationMs = operationMs;
     this.#signal = signal;
   }
 
@@ -40,15 +44,17 @@ export class LargeRequests {
   }
 
   async #carry(operation: Operation): Promise<LdapResult> {
+    const octets = octetsOf(operation);
+    const timeoutMs = this.#operationMs + octets / SLOWEST_BYTES_PER_MS;
     for (let tried = 1; ; tried++) {
       const session = (this.#session ??= await this.#open());
       try {
-        return await session.request(operation, { signal: this.#signal });
+        return await session.request(operation, { signal: this.#signal, timeoutMs });
       } catch (error) {
         // Slow is not cut; and a server that is gone says so when the next line is opened.
         if (session.ended === null || this.#signal.aborted) throw error;
         this.#session = null;
-        if (tried === TRIES) return tooLarge(octetsOf(operation));
+        if (tried === TRIES) return tooLarge(octets);
       }
     }
   }

@@ -6,18 +6,35 @@
  *   a ─▶ b ─▶ a         a steps aside, b ─▶ a, then a ─▶ b
  */
 import { normalizeDn, parentDn, parseDn, type WriteOutcome } from '@dirpost/core';
+import { pipelined } from './pipelined.ts';
 import type { Operation } from './requests.ts';
 import { ENTRY_ALREADY_EXISTS, resultWord, SUCCESS } from './results.ts';
 import type { Draft, EntryWriter } from './write-entry.ts';
 
 type Rename = Extract<Operation, { type: 'rename' }>;
 
+/**
+ * A run of renames. Groups are changed when all have their names: a server that takes no member who is not there would have them
+ * without those who are renamed after them, and one that renames members in their groups has done so until then.
+ */
+export async function carryOutRenames(writer: EntryWriter, run: Draft[]): Promise<WriteOutcome[]> {
+  const renames = run.map((draft) => (isChangedLater(draft) ? { ...draft, operations: [renameOf(draft)!] } : draft));
+  const tried = await pipelined(renames, (draft) => writer.carryOut(draft));
+  const renamed = await settleRenames(writer, renames, tried);
+  const all = run.map((draft, i) => ({ draft, outcome: renamed[i]! }));
+  return pipelined(all, async ({ draft, outcome }) => {
+    const { place } = outcome;
+    if (outcome.result === 'refused' || place === undefined || !isChangedLater(draft)) return outcome;
+    return { place, ...(await writer.carryOut(await writer.draft({ ...draft.change, place }))) };
+  });
+}
+
+function isChangedLater(draft: Draft): boolean {
+  return draft.change.kind === 'group' && renameOf(draft) !== null && draft.operations.length > 1;
+}
+
 /** `outcomes` of a run of renames, each tried once; gives how they ended. */
-export async function settleRenames(
-  writer: EntryWriter,
-  run: Draft[],
-  outcomes: WriteOutcome[],
-): Promise<WriteOutcome[]> {
+async function settleRenames(writer: EntryWriter, run: Draft[], outcomes: WriteOutcome[]): Promise<WriteOutcome[]> {
   const settled = [...outcomes];
   const drafts = [...run];
   const left = new Set(run.flatMap((draft) => renameOf(draft)?.dn ?? []).map(normalizeDn));

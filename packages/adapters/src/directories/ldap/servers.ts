@@ -26,6 +26,7 @@ export class LdapServers {
   readonly #system: ServersDependencies;
   /** Server as shown → when it last did not answer, ms since 1970. */
   readonly #failed = new Map<string, number>();
+  readonly #serverOf = new WeakMap<Session, LdapServer>();
 
   constructor(options: LdapOptions, dependencies: ServersDependencies = system) {
     this.#options = options;
@@ -38,6 +39,14 @@ export class LdapServers {
    */
   async open(signal: AbortSignal): Promise<Session> {
     return this.#first(signal, (server) => this.openOne(server, signal));
+  }
+
+  /**
+   * Another with the very server of a bound one: what was looked up or made over that one may not be on others yet. Throws
+   * as open.
+   */
+  async openBeside(session: Session, signal: AbortSignal): Promise<Session> {
+    return this.openOne(this.#serverOf.get(session)!, signal);
   }
 
   /** As open, but not bound, and whether a password may be sent over it. */
@@ -69,6 +78,7 @@ export class LdapServers {
   async openOne(server: LdapServer, signal: AbortSignal): Promise<Session> {
     const session = await connectTo(server, this.#options, signal);
     try {
+      this.#serverOf.set(session, server);
       await bind(session, this.#options.bind, { host: server.host, isPrivate: isPrivateTo(server), signal });
       return session;
     } catch (error) {

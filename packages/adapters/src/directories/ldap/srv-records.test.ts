@@ -47,6 +47,17 @@ it('gives what the name server says', async () => {
   expect(found).toMatchObject([{ name: 'dc01.example.org', port: 389, priority: 10, weight: 5 }]);
 });
 
+it('asks the third name server where two say nothing, all within the time', async () => {
+  const silent = [await nameServer(null), await nameServer(null)];
+  const { address } = await nameServer(oneRecord);
+  const found = await lookUpSrv(NAME, {
+    timeoutMs: 1_000,
+    signal: new AbortController().signal,
+    nameServers: [...silent.map((one) => one.address), address],
+  });
+  expect(found).toMatchObject([{ name: 'dc01.example.org' }]);
+});
+
 it('ends after its time where the name server says nothing, and says so', async () => {
   const { address } = await nameServer(null);
   const options = { timeoutMs: 200, signal: new AbortController().signal, nameServers: [address] };

@@ -22,9 +22,7 @@ const TRIES = 2;
 /** Throws DirpostError `interrupted`, and whatever DNS says. */
 export async function lookUpSrv(name: string, { timeoutMs, signal, nameServers }: SrvOptions): Promise<SrvRecord[]> {
   throwIfOver(signal);
-  // RFC 1035 §4.2.1: a question that is lost is asked again.
-  const resolver = new Resolver({ timeout: Math.max(1, Math.ceil(timeoutMs / TRIES)), tries: TRIES });
-  if (nameServers !== undefined) resolver.setServers(nameServers);
+  const resolver = resolverFor(timeoutMs, nameServers);
   const late = AbortSignal.timeout(timeoutMs);
   const over = AbortSignal.any([signal, late]);
   const cancel = () => resolver.cancel();
@@ -38,6 +36,17 @@ export async function lookUpSrv(name: string, { timeoutMs, signal, nameServers }
   } finally {
     over.removeEventListener('abort', cancel);
   }
+}
+
+/** RFC 1035 §4.2.1: a question that is lost is asked again; and each name server gets its turn within the time. */
+function resolverFor(timeoutMs: number, nameServers?: string[]): Resolver {
+  const count = (nameServers ?? new Resolver().getServers()).length;
+  const resolver = new Resolver({
+    timeout: Math.max(1, Math.ceil(timeoutMs / TRIES / Math.max(1, count))),
+    tries: TRIES,
+  });
+  if (nameServers !== undefined) resolver.setServers(nameServers);
+  return resolver;
 }
 
 function throwIfOver(signal: AbortSignal): void {

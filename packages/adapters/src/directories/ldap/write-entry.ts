@@ -34,7 +34,7 @@ export interface WriteContext {
   options: LdapOptions;
   schema: Schema | null;
   signal: AbortSignal;
-  /** Another line, for what may cut it. */
+  /** Another line to the same server, for what may cut it. */
   openAnother?: () => Promise<Session>;
 }
 
@@ -66,7 +66,7 @@ export class EntryWriter {
     this.#options = options;
     this.#target = options.target;
     this.#schema = schema;
-    this.#large = openAnother === undefined ? null : new LargeRequests(openAnother, signal);
+    this.#large = openAnother ? new LargeRequests(openAnother, options.times.operationMs, signal) : null;
   }
 
   close(): void {
@@ -126,11 +126,12 @@ export class EntryWriter {
       if (result.code === NO_SUCH_OBJECT && operation.type === 'delete') continue;
       if (!mayLackMembers(change, operation, result)) return refused(change, result);
       const less = await withoutMissing(operation, this.#target, this.session, this.signal);
+      missing = less.missing;
+      if (less.operation === null) continue;
       const second = await this.#ask(change, less.operation);
       // Active Directory looks at the members first.
       if (second.code === ENTRY_ALREADY_EXISTS && operation.type === 'add') return this.#adopt(change);
       if (second.code !== SUCCESS) return refused(change, second);
-      missing = less.missing;
     }
     if (missing.length > 0) return lacksMembers(change, place ?? undefined, missing);
     return { id: change.id, result: 'written', ...(place !== null && { place }) };
@@ -196,7 +197,10 @@ export class EntryWriter {
     const has = moves ? renamed(found, change.dn) : found.attributes;
     // What the network does not name is its own.
     const present = isAdopted ? new Map([...has].filter(([name]) => attributes.has(name))) : has;
-    const changes = modificationsFor(present, attributes, { policies, rdn: rdnValues(change.dn) });
+    // Its members are left alone only when all have been written.
+    const isOpen = change.lackedMembers === true && policies['member'] !== 'merge';
+    const rules = isOpen ? { ...policies, member: 'force' as const } : policies;
+    const changes = modificationsFor(present, attributes, { policies: rules, rdn: rdnValues(change.dn) });
     if (changes.length > 0 && !allowed.update) return refusal(change, 'notAllowed', 'changing is switched off');
     if (changes.length > 0) operations.push({ type: 'modify', dn: change.dn, changes });
     const place = { dn: change.dn, anchor: this.#anchorOf(found) };

@@ -13,11 +13,12 @@ import type { DirectoryChange, WriteOutcome } from '@dirpost/core';
 import type { LdapOptions } from './options.ts';
 import { isLarge } from './large-requests.ts';
 import { pipelined } from './pipelined.ts';
-import { settleRenames } from './rename-rings.ts';
+import { carryOutRenames } from './rename-rings.ts';
 import { readRootDse, TRANSACTIONS } from './root-dse.ts';
 import { readSchema } from './schema.ts';
 import type { LdapServers } from './servers.ts';
 import { inTransaction } from './transaction.ts';
+import type { Session } from './session.ts';
 import { type Draft, EntryWriter } from './write-entry.ts';
 
 const FIRST_BATCH = 16;
@@ -134,14 +135,20 @@ class Writing {
 
   /** Without transactions a second one would be of no use. Of batches that follow each other each has another. */
   async #line(isWanted: boolean): Promise<Line> {
-    const first = await (this.#lines[0] ??= this.#opened());
+    const first = await (this.#lines[0] ??= this.#opened(() => this.servers.open(this.signal)));
     const isUseful = isWanted && first.offersTransactions && !this.memory.transactionsFailed;
     const at = isUseful ? this.#batches++ % LINES : 0;
-    return at === 0 ? first : (this.#lines[at] ??= this.#opened());
+    if (at === 0) return first;
+    return (this.#lines[at] ??= this.#opened(() => this.#beside(first.writer.session)));
   }
 
-  async #opened(): Promise<Line> {
-    const line = await openLine(this.options, this.servers, this.signal);
+  #beside(session: Session): Promise<Session> {
+    return this.servers.openBeside(session, this.signal);
+  }
+
+  async #opened(open: () => Promise<Session>): Promise<Line> {
+    const session = await open();
+    const line = await openLine(session, this.options, () => this.#beside(session), this.signal);
     this.#open.push(line);
     return line;
   }
@@ -152,18 +159,16 @@ interface Line {
   offersTransactions: boolean;
 }
 
-async function openLine(options: LdapOptions, servers: LdapServers, signal: AbortSignal): Promise<Line> {
-  const session = await servers.open(signal);
+async function openLine(
+  session: Session,
+  options: LdapOptions,
+  openAnother: () => Promise<Session>,
+  signal: AbortSignal,
+): Promise<Line> {
   try {
     const dse = await readRootDse(session, signal);
     const schema = await readSchema(session, dse, signal);
-    const writer = new EntryWriter({
-      session,
-      options,
-      schema,
-      signal,
-      openAnother: () => servers.open(signal),
-    });
+    const writer = new EntryWriter({ session, options, schema, signal, openAnother });
     await writer.requireContainer();
     return { writer, offersTransactions: dse.extensions.has(TRANSACTIONS) };
   } catch (error) {
@@ -200,8 +205,9 @@ async function writeBatch(
     // There are many: their anchors are left open, and learnt in one search (`places`).
     if (isTogether) outcomes.push(...run.map((draft) => draft.outcome ?? done(draft)));
     else {
-      const tried = await pipelined(run, (draft) => writer.carryOut(draft));
-      outcomes.push(...(await writer.withAnchors(await settleRenames(writer, run, tried))));
+      const alone =
+        deed === 'rename' ? carryOutRenames(writer, run) : pipelined(run, (draft) => writer.carryOut(draft));
+      outcomes.push(...(await writer.withAnchors(await alone)));
     }
   }
   return outcomes;

@@ -34,7 +34,7 @@ const busy: Meaning = {
   code: 'locked',
   retry: 'later',
   says: 'Another process is using the store.',
-  hint: 'Wait until the other command has ended.',
+  hint: 'Wait until the other command has ended. If there is none: a network file system without locks is no place for the data folder; put it on a local disk.',
 };
 
 /** Extended codes first, else the primary code counts. */

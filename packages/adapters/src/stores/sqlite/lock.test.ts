@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDirpostError } from '@dirpost/core';
@@ -56,6 +56,28 @@ describe('the lock of a data folder', () => {
       await once(child, 'exit');
     }
     acquireLock(folder).release();
+  });
+
+  it.each([
+    ['a process that is over', `${spawnSync(process.execPath, ['--version']).pid}\n`],
+    ['no process', ''],
+  ])('that cannot be had while lock.pid names %s is not said to be held, but why it may be so', async (_, pid) => {
+    const child = await holder();
+    try {
+      // As on a file system that refuses locks: SQLite says of both that somebody has it.
+      writeFileSync(join(folder, 'lock.pid'), pid);
+      expect(() => acquireLock(folder)).toThrow(
+        expect.objectContaining({
+          code: 'locked',
+          message: expect.stringMatching(/^The data folder .* cannot be locked/),
+          hint: expect.stringMatching(/network file system .* local disk/),
+          context: expect.objectContaining({ isHeldHere: false }),
+        }),
+      );
+    } finally {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
   });
 
   it('a folder that does not exist is not taken for a locked one', () => {

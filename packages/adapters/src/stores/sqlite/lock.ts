@@ -7,6 +7,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { DirpostError, isDirpostError } from '@dirpost/core';
+import { errnoOf } from '../../durable-file.ts';
 import { openError, requireExisting, requireUsable } from './errors.ts';
 
 /** Those that are held: a database that nobody refers to any more would be closed, and its lock free. */
@@ -58,22 +59,42 @@ function openLock(folder: string, pidFile: string): Database.Database {
   }
 }
 
+/**
+ * SQLite calls it busy, too, where the file system refuses locks at all (ENOLCK, ETIMEDOUT, EACCES of fcntl(2)): only the pid
+ * tells which of both it is.
+ */
 function locked(folder: string, pidFile: string, cause: unknown): DirpostError {
   const pid = readPid(pidFile);
-  const who = pid === undefined ? 'Another process' : `The process ${pid}`;
-  return new DirpostError('locked', `${who} is using the data folder ${folder}.`, {
-    retry: 'later',
-    hint: 'Only one agent may work in a data folder. Stop it first, or give the command to the running agent.',
-    context: { folder, pid: pid ?? null },
-    cause,
+  const isHeldHere = pid !== undefined && isAlive(pid);
+  const details = { retry: 'later' as const, context: { folder, pid: pid ?? null, isHeldHere }, cause };
+  if (isHeldHere) {
+    return new DirpostError('locked', `The process ${pid} is using the data folder ${folder}.`, {
+      ...details,
+      hint: 'Only one agent may work in a data folder. Stop it first, or give the command to the running agent.',
+    });
+  }
+  const last =
+    pid === undefined ? 'no process is known that uses it' : `the process ${pid}, which had it last, is not there`;
+  return new DirpostError('locked', `The data folder ${folder} cannot be locked, and ${last}.`, {
+    ...details,
+    hint: 'Has a command just started? Then try again. Else: is the data folder on a network file system without locks, or in use from another machine or container? Put it on a local disk, and use it from one.',
   });
 }
 
 function readPid(pidFile: string): number | undefined {
   try {
     const pid = Number.parseInt(readFileSync(pidFile, 'utf8'), 10);
-    return Number.isSafeInteger(pid) ? pid : undefined;
+    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
   } catch {
     return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // Of another account.
+    return errnoOf(error) === 'EPERM';
   }
 }

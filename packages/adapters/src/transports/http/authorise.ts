@@ -46,6 +46,7 @@ export function authorise(gate: Gate, { method, url, headers }: RequestHead): Au
   const contentRange = one(headers['content-range']);
   const octets = requestOctets({ server: gate.postoffice, method, path: url, contentRange, nonce, bodyHash });
   const statements = statementsIn(one(headers[header.statements]));
+  if (statements === undefined) return badRequest;
   if (!gate.checker.check(postoffice, octets, signature, statements)) return unknownSender;
   const use = gate.nonces.use(postoffice, nonce);
   if (use === 'used') return { status: 401, why: 'replayed' };

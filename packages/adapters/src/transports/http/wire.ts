@@ -21,6 +21,8 @@ export const MAX_FILES_LISTED = 100;
 export const MAX_WAIT_SECONDS = 45;
 /** In one head; as many as stand in the header of a message file. */
 const MAX_KEY_STATEMENTS = 6;
+/** The longest that there is, as in the header of a message file. */
+const MAX_KEY_STATEMENT_BYTES = 400;
 
 /** In small letters, as node hands them over. */
 export const header = {
@@ -42,10 +44,12 @@ export function statementsText(statements: readonly Uint8Array[]): string {
   return statements.map((one) => Buffer.from(one).toString('base64')).join(',');
 }
 
-/** They are untrusted, and unread. */
-export function statementsIn(text: string): Uint8Array[] {
+/** They are untrusted, and unread. Undefined for more, or longer ones, than there may be. */
+export function statementsIn(text: string): Uint8Array[] | undefined {
   if (text === '') return [];
-  return text.split(',', MAX_KEY_STATEMENTS).map((one) => Buffer.from(one, 'base64'));
+  const statements = text.split(',', MAX_KEY_STATEMENTS + 1).map((one) => Buffer.from(one, 'base64'));
+  const isTooLong = statements.some((one) => one.length > MAX_KEY_STATEMENT_BYTES);
+  return statements.length > MAX_KEY_STATEMENTS || isTooLong ? undefined : statements;
 }
 
 const MESSAGE_ID = /^[0-9a-f]{32}$/;
