@@ -6,8 +6,9 @@ import { isDirpostError } from '@dirpost/core';
 import { loadPeer, type Peer, type Peers } from './peers.ts';
 
 /**
- * Replaces `before`, as `peers` has it, by `after`, but for what is an administrator's word; whether it was so. Nothing is saved where it is not known any more, or has
- * other keys by now. Durable when it resolves. Throws as loadPeer does, but for `file-missing`.
+ * Replaces `before`, as `peers` has it, by `after`, but for what is an administrator's word; whether it was so. Nothing is
+ * saved where it is not known any more, or has other keys by now. Durable when it resolves. Throws as loadPeer does, but
+ * for `file-missing`.
  */
 export async function saveKnown(peers: Peers, before: Peer, after: Peer): Promise<boolean> {
   const now = await loadPeer(peers.dataFolder, before.name).catch((error: unknown) => {

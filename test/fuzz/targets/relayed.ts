@@ -1,17 +1,9 @@
 /** What a server passes on as its owner packed it: whatever that is, each receiver can read it, and reads what was accepted. */
 import { strict as assert } from 'node:assert';
-import {
-  type Change,
-  defaultLimits,
-  deriveEntryId,
-  EMPTY_DIGEST,
-  encodeEntry,
-  type Limits,
-  MIB,
-  type Update,
-} from '@dirpost/core';
+import { type Change, defaultLimits, deriveEntryId, encodeEntry, type Limits, MIB } from '@dirpost/core';
 import { createCodec } from '@dirpost/message';
 import { uncompressedForTests } from '../../../packages/message/src/payload.ts';
+import { updateHead } from '../../vectors/heads.ts';
 import { ownWork, type Target } from '../target.ts';
 
 const limits: Limits = { ...defaultLimits, maxPartBytes: MIB };
@@ -19,38 +11,6 @@ const codec = createCodec(limits);
 const ANCHOR = { owner: 'oslo', space: 'uid', attribute: 'uid' };
 /** So many are kept. */
 const CHANGES = 70;
-
-const head: Update = {
-  kind: 'update',
-  incarnation: '3.9f86d081884c7d65',
-  for: '0.0011223344556677',
-  number: 7,
-  answers: 12,
-  receipt: {
-    accepted: { seq: 41, digest: 'ab'.repeat(16) },
-    newest: 12,
-    stamp: `0.0011223344556677#${'cd'.repeat(16)}`,
-    wantFull: false,
-    missingOf: 0,
-    missing: [],
-    refusedCount: 0,
-    refused: [],
-    heldCount: 0,
-    clashes: { left: 0, kept: 0, named: [] },
-  },
-  mode: 'delta',
-  part: 0,
-  parts: 1,
-  removals: 0,
-  total: 0,
-  list: 'all',
-  base: { seq: 100, digest: EMPTY_DIGEST },
-  to: { seq: 200, digest: '01'.repeat(16) },
-  cursor: Buffer.from('cookie'),
-  differing: null,
-  confirmed: [],
-  anchors: [],
-};
 
 /** So alike that they are kept even as they stand before they are compressed. */
 function people(): Change[] {
@@ -68,7 +28,9 @@ function people(): Change[] {
 }
 
 function seeds(): Uint8Array[] {
-  const payloads = [[], [ANCHOR]].map((anchors) => createCodec(limits).encode({ ...head, anchors }, people()));
+  const payloads = [[], [ANCHOR]].map((anchors) =>
+    createCodec(limits).encode(updateHead('delta', { anchors }), people()),
+  );
   return payloads.flatMap((payload) => [payload, uncompressedForTests(payload, limits)]);
 }
 

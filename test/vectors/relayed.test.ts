@@ -1,44 +1,15 @@
 /** What a server passes on as its owner packed it: whatever that owner made of it, everybody else can read it. */
 import { isDeepStrictEqual } from 'node:util';
 import { brotliCompressSync, brotliDecompressSync } from 'node:zlib';
-import { type Change, defaultLimits, deriveEntryId, encodeEntry, type Limits, type MessageHead } from '@dirpost/core';
+import { type Change, defaultLimits, deriveEntryId, encodeEntry, type Limits } from '@dirpost/core';
 import { expect, it } from 'vitest';
-import { Octets, Reader } from './columns/octets.ts';
-import { createCodec } from './payload.ts';
+import { Octets, Reader } from '../../packages/message/src/columns/octets.ts';
+import { createCodec } from '../../packages/message/src/payload.ts';
+import { updateHead } from './heads.ts';
 
 const limits: Limits = { ...defaultLimits, maxPartBytes: 256 * 1024, maxPartChanges: 2_000 };
 const plainCodec = createCodec(limits);
-const HEAD: MessageHead = {
-  kind: 'update',
-  incarnation: '3.9f86d081884c7d65',
-  for: '0.0011223344556677',
-  number: 7,
-  answers: 12,
-  receipt: {
-    accepted: { seq: 41, digest: 'ab'.repeat(16) },
-    newest: 12,
-    stamp: `0.0011223344556677#${'cd'.repeat(16)}`,
-    wantFull: false,
-    missingOf: 0,
-    missing: [],
-    refusedCount: 0,
-    refused: [],
-    heldCount: 0,
-    clashes: { left: 0, kept: 0, named: [] },
-  },
-  mode: 'delta',
-  part: 0,
-  parts: 1,
-  removals: 0,
-  total: 0,
-  list: 'all',
-  base: { seq: 100, digest: '00'.repeat(16) },
-  to: { seq: 200, digest: '01'.repeat(16) },
-  cursor: Buffer.from('cookie'),
-  differing: null,
-  confirmed: [],
-  anchors: [],
-};
+const HEAD = updateHead('delta', { anchors: [] });
 
 function people(count: number): Change[] {
   return Array.from({ length: count }, (_, i) => {
