@@ -28,6 +28,7 @@ async function make(): Promise<void> {
     entryPoints: {
       program: 'packages/agent/src/cli/program.ts',
       worker: 'packages/adapters/src/stores/sqlite/worker.ts',
+      'encoding-worker': 'packages/message/src/encoding-worker.ts',
     },
     outdir: bundle,
     bundle: true,

@@ -3,7 +3,7 @@
  * files in hand", "what all have posted is bounded together", "all strangers together may enrol only so often") and, for what
  * is handed out, test/contract/http-ways.test.ts. Here: what a postoffice does with what has arrived.
  */
-import { copyFile, readFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Transport } from '@dirpost/core';
 import { dispatch, loadConfiguration, openAgent } from 'dirpost';
@@ -64,5 +64,28 @@ describe('a peer that never stops sending', () => {
     expect(essence(await hq.status())).not.toEqual(before);
     await oslo.must('dispatch');
     expect((await oslo.json<object[]>('entries', '(title=Harbour master)')).length).toBeGreaterThan(0);
+  });
+});
+
+describe('somebody who knows the name of a peer', () => {
+  it('by 300 files with false signatures of it keeps nothing from it, is never answered, and fills no log', async () => {
+    const network = await freshNetwork();
+    const { hq, oslo } = network;
+    const genuine = await readFile(await exchange(network));
+    for (let i = 0; i < 300; i++) {
+      const forged = Buffer.from(genuine);
+      forged.writeUInt32BE(i, forged.length - 8);
+      await writeFile(join(hq.inbox, `${i.toString(16).padStart(32, '0')}.dpm`), forged);
+    }
+    const staff = smallStaff('oslo');
+    staff.people[0]!.title = 'Harbour master';
+    await oslo.writePeople(staff);
+    await oslo.must('sync', '--wait', '0');
+    const { out } = await hq.run('dispatch');
+    expect(out.match(/was not taken/g)).toHaveLength(20);
+    expect(out).toMatch(/280 more message files were not taken/);
+    expect((await hq.status()).corrupt).toBe(300);
+    expect(await oslo.waiting()).toHaveLength(1);
+    expect((await hq.json<object[]>('entries', '(title=Harbour master)')).length).toBeGreaterThan(0);
   });
 });

@@ -183,8 +183,9 @@ it('an announcement that comes late, or once more, changes nothing', async () =>
   await cycle([hq, oslo, bergen]);
   const before = await knownAt(oslo, 'hq');
   expect(before).toMatchObject({ fingerprint });
-  await cp(join(root, 'first.dpm'), join(oslo.inbox, 'again.dpm'));
+  await cp(join(root, 'first.dpm'), first!);
   await oslo.must('dispatch');
+  expect(await oslo.waiting()).toEqual([]);
   expect(await knownAt(oslo, 'hq')).toEqual(before);
   await expectInStep(hq, oslo, bergen);
 });

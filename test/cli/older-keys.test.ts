@@ -1,6 +1,6 @@
 /** A branch that goes on with keys that it has replaced, being restored from before its roll-over. */
 import { cp, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Status } from '../../packages/agent/src/status.ts';
 import { cycle, type Office } from '../demo/office.ts';
@@ -42,10 +42,30 @@ it('a message file by the keys before a roll-over that comes late warns of nothi
   await expectInStep(hq, oslo, bergen);
   await oslo.must('keys', 'roll');
   await expectInStep(hq, oslo, bergen);
-  await cp(join(root, 'late.dpm'), join(hq.inbox, 'late.dpm'));
+  await cp(join(root, 'late.dpm'), late!);
   await cycle([hq, oslo, bergen]);
+  expect(await hq.waiting()).toEqual([]);
   await expectInStep(hq, oslo, bergen);
   expect(await attentionTo(hq, 'oslo')).toEqual([]);
+});
+
+it('a message file by the newest keys that comes once more takes the warning from nobody', async () => {
+  const { root, hq, oslo, bergen } = await withRecoveryKey();
+  await cp(oslo.data, join(root, 'backup'), { recursive: true });
+  await oslo.must('keys', 'roll');
+  await oslo.must('sync', '--wait', '0');
+  const newest = await hq.waiting();
+  expect(newest.length).toBeGreaterThan(0);
+  for (const file of newest) await cp(file, join(root, basename(file)));
+  await expectInStep(hq, oslo, bergen);
+  await rm(oslo.data, { recursive: true });
+  await cp(join(root, 'backup'), oslo.data, { recursive: true });
+  for (let i = 0; i < 3; i++) await cycle([hq, oslo, bergen]);
+  expect(await attentionTo(hq, 'oslo')).toEqual(['older-keys']);
+  for (const file of newest) await cp(join(root, basename(file)), file);
+  await hq.must('dispatch');
+  expect(await hq.waiting()).toEqual([]);
+  expect(await attentionTo(hq, 'oslo')).toEqual(['older-keys']);
 });
 
 it('a branch that was restored does not roll over before the server has answered', async () => {

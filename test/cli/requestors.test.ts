@@ -3,6 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { contentFaults, readLdif } from '../demo/contents.ts';
+import type { Status as FullStatus } from '../../packages/agent/src/status.ts';
 import { cycle, type Office } from '../demo/office.ts';
 import { asks, expectInStep, freshBranches, joined, lineFor, makeBranch, makeServer, rosterOf } from './branches.ts';
 import { smallStaff } from './network.ts';
@@ -121,11 +122,14 @@ describe('a requestor that is removed', () => {
     const file = join(hq.root, 'oslo.json');
     await withoutHolds(hq, bergen);
     await oslo.must('peer', 'export', '--out', file);
+    const { incarnation } = (await hq.json<FullStatus>('status')).server!;
     await hq.must('requestor', 'remove', 'oslo', '--withdraw-entries');
     await hq.must('peer', 'add', file, '--yes');
     await cycle([hq, oslo, bergen]);
     await cycle([hq, oslo, bergen]);
     await expectInStep(hq, oslo, bergen);
+    // What it knows of the lists, and the server has forgotten, is no sign of a server that was restored.
+    expect((await hq.json<FullStatus>('status')).server).toMatchObject({ incarnation });
     expect(await seenBy(bergen)).toEqual(['hq', 'oslo']);
   });
 });

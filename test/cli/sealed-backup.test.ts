@@ -250,6 +250,7 @@ describe('restoring a sealed backup', () => {
       ['cut in a chunk', (path) => truncate(path, octets.length - 1_000)],
       ['without its last chunk', (path) => truncate(path, octets.length - (octets.length % 65_552))],
       ['altered', (path) => writeFile(path, Buffer.from(octets).fill(7, octets.length / 2, octets.length / 2 + 3))],
+      ['with little more than its header', (path) => truncate(path, 20_000)],
       ['an LDIF file', (path) => writeFile(path, 'dn: o=x\n')],
       ['empty', (path) => writeFile(path, '')],
     ];
@@ -312,6 +313,19 @@ describe('restoring a sealed backup', () => {
     expect((await readdir(hq.data)).sort()).toEqual(before);
     expect(await readFile(join(hq.data, 'keys.json'))).toEqual(keys);
     expect((await hq.status()).server).toBeDefined();
+  });
+
+  it('for a key of the other sort, and a folder, are told apart from a wrong key', async () => {
+    const { root, hq, paper } = await withRecoveryKey();
+    const passphrase = await passphraseFile(root);
+    await hq.must('backup', join(root, 'a'), '--passphrase-file', passphrase);
+    await hq.must('backup', join(root, 'b'));
+    const byKey = await hq.run('restore', join(root, 'a'), '--recovery-key-file', paper, '--replace');
+    expect(byKey).toMatchObject({ code: 2, err: expect.stringContaining('is sealed by a passphrase; no recovery key') });
+    const byPassphrase = await hq.run('restore', join(root, 'b'), '--passphrase-file', passphrase, '--replace');
+    expect(byPassphrase).toMatchObject({ code: 2, err: expect.stringContaining('no passphrase opens it') });
+    const folder = await hq.run('restore', root, '--passphrase-file', passphrase, '--replace');
+    expect(folder).toMatchObject({ code: 2, err: expect.stringMatching(/is a folder.*\n.*by hand/) });
   });
 
   it('asks nobody where nobody is', async () => {

@@ -1,5 +1,5 @@
 /** What the server of transport http does with requests that it must not, or cannot, do: strangers, forgers, floods, nonsense. */
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HttpServerTransport } from '@dirpost/adapters';
 import { isDirpostError } from '@dirpost/core';
@@ -371,7 +371,12 @@ it('nothing waits any more for a postoffice that was removed', async () => {
   for (const to of ['oslo', 'bergen']) {
     await transport.deliver({ id: 'a'.repeat(32), from: 'hq', to, bytes: Buffer.from(to) }, never());
   }
+  // What it had begun to post.
+  await mkdir(join(folder, 'uploads', 'oslo'), { recursive: true });
+  await writeFile(join(folder, 'uploads', 'oslo', `${'b'.repeat(32)}-100000.part`), 'slice');
   await transport.forget('oslo');
-  expect(await readdir(join(folder, 'mailboxes', 'oslo'))).toEqual([]);
+  await transport.forget('oslo');
+  expect(await readdir(join(folder, 'uploads'))).toEqual([]);
+  expect(await readdir(join(folder, 'mailboxes'))).toEqual(['bergen']);
   expect(await readdir(join(folder, 'mailboxes', 'bergen'))).toHaveLength(1);
 });

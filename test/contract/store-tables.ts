@@ -317,7 +317,8 @@ function placedContract(store: StoreOf): void {
       expect(await tx.refusedPlaced('people', 9)).toEqual([neverTaken]);
       expect(await tx.countPlaced('people')).toEqual({ placed: 3, refused: 1 });
     });
-    const moved = { ...stands(2), place: { dn: 'cn=Elsewhere', anchor: 'a2' }, refused: { code: 'x', reason: 'y' } };
+    const lacking = { refused: { code: 'x', reason: 'y' }, lacksMembers: true as const };
+    const moved: Placed = { ...stands(2), place: { dn: 'cn=Elsewhere', anchor: 'a2' }, ...lacking };
     await write(store(), (tx) => tx.putPlaced('people', [moved, { ...neverTaken, refused: null }]));
     await read(store(), async (tx) => {
       expect(await tx.placedById('people', [moved.id])).toEqual([moved]);

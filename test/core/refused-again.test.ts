@@ -140,3 +140,59 @@ it('a group that lacks members is asked for, but nobody looks at everything for 
   const asked = (await office.write()).map(({ dn }) => dn);
   expect(asked).toEqual([`cn=bo,ou=oslo,${CONTAINER}`, team]);
 });
+
+it('a group that lacks members does so until it is written with all, whatever else is said of it meanwhile', async () => {
+  const team = normalizeDn(`cn=team,ou=oslo,${CONTAINER}`);
+  const lacked = async (title: string) => {
+    await office.put(entryOf('team', { members: ['anna'], title }));
+    const change = (await office.write()).find(({ dn }) => normalizeDn(dn) === team)!;
+    return change.lackedMembers === true;
+  };
+  office.tree.refusing.set(team, MEMBERS_MISSING);
+  expect(await lacked('one')).toBe(false);
+  office.tree.refusing.set(team, 'objectClassViolation');
+  expect([await lacked('two'), await lacked('three')]).toEqual([true, true]);
+  office.tree.refusing.clear();
+  expect([await lacked('four'), await lacked('five')]).toEqual([true, false]);
+});
+
+it('a container that is refused waits, and so does what belongs in it; nobody looks at everything meanwhile', async () => {
+  const lima = `ou=lima,${CONTAINER}`;
+  const cy = { owner: 'lima' };
+  office.tree.refusing.set(normalizeDn(lima), 'insufficientAccessRights');
+  await office.put(entryOf('cy', cy));
+  await office.write();
+  await office.write(undefined, { again: true, dueBy: office.nowMs });
+  const changed = async (title: string) => {
+    await office.put(entryOf('bo', { title }));
+    return (await office.write()).map(({ dn }) => dn);
+  };
+  expect(await changed('one')).toEqual([`cn=bo,ou=oslo,${CONTAINER}`]);
+  // Behind the back of those who note what changed: who looks at everything, would see it.
+  await office.store.transaction(async (tx) => {
+    const [row] = await tx.entriesById('replica', [idOf('anna')]);
+    const bytes = encodeEntry(entryOf('anna', { title: 'Unseen' }));
+    await tx.putEntries('replica', [{ ...row!, bytes, hash: Buffer.from(entryHash(bytes)) }]);
+  });
+  expect(await changed('two')).toEqual([`cn=bo,ou=oslo,${CONTAINER}`]);
+  office.nowMs = await dueMs();
+  expect((await ticked()).toSorted()).toEqual([`cn=anna,ou=oslo,${CONTAINER}`, `cn=cy,${lima}`, lima]);
+  office.nowMs = await dueMs();
+  office.tree.refusing.clear();
+  expect(await ticked()).toEqual([lima, `cn=cy,${lima}`]);
+  expect(await dueMs()).toBeNull();
+});
+
+it('a removal that is refused is asked for when it is due, and not with other changes', async () => {
+  await office.write();
+  office.tree.refusing.set(ANNA, 'insufficientAccessRights');
+  await office.remove('anna');
+  await office.write();
+  await office.put(entryOf('bo', { title: 'one' }));
+  expect((await office.write()).map(({ dn }) => dn)).toEqual([`cn=bo,ou=oslo,${CONTAINER}`]);
+  expect(await waits(3)).toEqual([5, 10, 20]);
+  office.tree.refusing.clear();
+  office.nowMs = await dueMs();
+  expect((await ticked()).map(normalizeDn)).toEqual([ANNA]);
+  expect(await office.plan({ again: true })).toEqual([]);
+});

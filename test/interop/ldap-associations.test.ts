@@ -83,6 +83,61 @@ describeSlapd('entries and who they are, on slapd', () => {
     expect((await uuids()).length).toBe(7);
   });
 
+  it('who was taken for another is himself by unlink, which says first that it is a removal and a new entry', async () => {
+    offices = await ldapOffices(source, target);
+    await ldapCycle(offices);
+    const before = await uuids();
+    const [dn, gone] = [`cn=p4,${PEOPLE}`, before.find((one) => one.includes('cn=p4,'))!];
+    // Somebody else, who got the mail address of the one before him.
+    await source.modify(`dn: ${dn}\nchangetype: delete\n`);
+    await source.modify(ldif([personLdif('p4')]));
+    await ldapCycle(offices);
+    expect(await readOf(offices.oslo)).toMatchObject({ added: 0, removed: 0, recognised: 1 });
+    const own = await offices.oslo.run('unlink', 'people', `cn=p3,${PEOPLE}`);
+    expect(own).toMatchObject({ code: 2, err: expect.stringMatching(/its own key makes it/) });
+    const asked = await offices.oslo.run('unlink', 'people', dn);
+    expect(asked).toMatchObject({ code: 2, err: expect.stringMatching(/leaves the network.*--as-new/s) });
+    await ldapCycle(offices);
+    expect(await uuids()).toEqual(before);
+    await offices.oslo.must('unlink', 'people', dn, '--as-new');
+    await offices.oslo.must('link', 'people', dn);
+    await ldapCycle(offices);
+    expect(await uuids()).toEqual(before);
+    await offices.oslo.must('unlink', 'people', dn, '--as-new');
+    await ldapCycle(offices);
+    expect(await readOf(offices.oslo)).toMatchObject({ added: 1, removed: 1, recognised: 0 });
+    const after = await uuids();
+    expect(after.filter((one) => before.includes(one))).toEqual(before.filter((one) => one !== gone));
+    expect(after).toHaveLength(before.length);
+    await ldapCycle(offices);
+    expect(await uuids()).toEqual(after);
+    expect(await readOf(offices.oslo)).toMatchObject({ added: 0, removed: 0, recognised: 0 });
+    const made = await offices.hq.run('unlink', 'network', `cn=p3,${HERE}`);
+    expect(made).toMatchObject({ code: 2, err: expect.stringMatching(/what dirpost made/) });
+  });
+
+  it('that was reloaded and then gets another name in the configuration is the same, once that is said', async () => {
+    offices = await ldapOffices(source, target);
+    await ldapCycle(offices);
+    const before = await uuids();
+    await reloaded(source);
+    await ldapCycle(offices);
+    const { oslo } = offices;
+    await setDirectories(oslo, [{ ...(await publishing(oslo, source)), name: 'staff' }]);
+    const { out } = await oslo.run('sync', '--wait', '0');
+    expect(out).toMatch(/staff: read 9 entries; 0 new, 0 changed, 0 removed, 9 refused/);
+    expect(out).toMatch(/Was the directory only given another name/);
+    await oslo.must('directory', 'remove', 'people', '--keep');
+    expect((await oslo.must('sync', '--wait', '0')).out).toMatch(
+      /staff: read 9 entries; 0 new, 0 changed, 0 removed, 0 r/,
+    );
+    await ldapCycle(offices);
+    expect(await uuids()).toEqual(before);
+    await source.modify(`dn: cn=p4,${PEOPLE}\nchangetype: delete\n`);
+    await ldapCycle(offices);
+    expect(await uuids()).toEqual(before.filter((one) => !one.includes('cn=p4,')));
+  });
+
   it('more of them than the limits wait for an approval, and one who may be two is told', async () => {
     offices = await ldapOffices(source, target);
     await source.modify(ldif(range(20).map((i) => personLdif(`more${i}`))));

@@ -81,6 +81,51 @@ describeSlapd('changes in slapd', () => {
     });
   }
 
+  it.each([
+    ['syncrepl', ['syncprov']],
+    ['modify-timestamp', []],
+  ] as const)('take along whom a container of any class takes along, by %s', async (method, overlays) => {
+    const slapd = await start({ overlays: [...overlays] });
+    const kinds: [rdn: string, lines: string][] = [
+      ['dc=branch', 'objectClass: domain\ndc: branch'],
+      ['cn=crew', 'objectClass: applicationProcess\ncn: crew'],
+      ['l=Oslo', 'objectClass: locality\nl: Oslo'],
+    ];
+    for (const [rdn, lines] of kinds) {
+      await slapd.modify(`dn: ${rdn},${PEOPLE}\n${lines}\n`);
+      await slapd.modify(personLdif(`in ${rdn}`.replace('=', ' '), '', `${rdn},${PEOPLE}`));
+    }
+    const directory = open(slapd);
+    expect((await directory.facts(never)).method).toBe(method);
+    const mirror = new Mirror(directory, 'entryuuid');
+    await mirror.read();
+    for (const [rdn] of kinds) {
+      await slapd.modify(move(`${rdn},${PEOPLE}`, OTHERS));
+      await mirror.read();
+      expect(mirror.names).not.toContain(`in ${rdn}`.replace('=', ' '));
+    }
+    expect(mirror.names).toEqual(NAMES);
+  });
+
+  it.each([
+    ['syncrepl', ['syncprov']],
+    ['modify-timestamp', []],
+  ] as const)('where what stands above the base gets another name remove nobody, by %s', async (_, overlays) => {
+    const slapd = await start({ overlays: [...overlays] });
+    const mirror = new Mirror(open(slapd, { bases: bases('(objectClass=person)', SALES) }), 'entryuuid');
+    await mirror.read();
+    expect(mirror.names).toEqual(['fay']);
+    const { bookmark } = mirror;
+    await slapd.modify(`dn: ${PEOPLE}\nchangetype: modrdn\nnewrdn: ou=staff\ndeleteoldrdn: 1\n`);
+    const away = await mirror.read();
+    expect(away.certificate.complete).toBe(false);
+    expect(away.certificate.remarks.join()).toContain(SALES);
+    mirror.bookmark = bookmark;
+    await slapd.modify(`dn: ou=staff,${SUFFIX}\nchangetype: modrdn\nnewrdn: ou=people\ndeleteoldrdn: 1\n`);
+    expect((await mirror.read()).certificate).toMatchObject({ complete: true });
+    expect(mirror.names).toEqual(['fay']);
+  });
+
   it('by times give whole only who changed, and begin anew with another server', async () => {
     const slapd = await start({ overlays: [] });
     const mirror = new Mirror(open(slapd), 'entryuuid');

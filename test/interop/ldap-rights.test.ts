@@ -148,6 +148,7 @@ describe389('the right to write into 389-DS', () => {
   it('of a container that is still to be made is given by what can be pasted', async () => {
     const { writing } = await facts(`ou=new,${SUFFIX}`);
     await ds389.modify(`${writing!.lack!.mend[0]!.lines.join('\n')}\n`);
+    expect(await facts(`ou=new,${SUFFIX}`)).toMatchObject({ container: 'there', writing: { may: 'yes', lack: null } });
     const there = openDirectory(ds389, {
       bases: [],
       bind: simple(ds389.reader),

@@ -180,6 +180,23 @@ describeSamba('a directory on Samba AD', () => {
     expect(textOf(entryNamed(after, 'p6'), 'title')).toBe('adopted');
   });
 
+  it('moves who goes to those who left, beside one of his name under the beginning of his entry id', async () => {
+    const [office, leavers] = [`OU=lima,${NETWORK}`, `OU=left,${SUFFIX}`];
+    const directory = open({ target: targetIn(NETWORK, { shape: 'ad-contact', removal: { moveTo: leavers } }) });
+    const [bo, cy] = [contact('bo', {}, office), contact('cy', {}, office)];
+    await samba.modify(`dn: ${leavers}\nobjectClass: organizationalUnit\nou: left\n`);
+    const made = await writeAll(directory, [container(NETWORK, 'network'), container(office, 'lima'), bo, cy]);
+    expect(counted(made)).toEqual({ written: 4 });
+    expect(await writeAll(directory, [removal(bo, made[2]!.place!)])).toEqual([{ id: bo.id, result: 'written' }]);
+    const takes = { ...bo, id: cy.id, place: made[3]!.place! };
+    const [taken] = await writeAll(directory, [takes]);
+    expect(counted(await writeAll(directory, [removal(takes, taken!.place!)]))).toEqual({ written: 1 });
+    const left = await read({ bases: [sub(leavers)], attributes: ['cn'] });
+    const second = `bo ${Buffer.from(cy.id).toString('hex').slice(0, 8)}`;
+    expect(left.entries.map(({ dn }) => dn).toSorted()).toEqual([`CN=${second},${leavers}`, `CN=bo,${leavers}`]);
+    expect((await read({ bases: [sub(office)] })).entries).toEqual([]);
+  });
+
   it('never gets what lets somebody in, and keeps its own accounts untouched', async () => {
     const users = `CN=Users,${SUFFIX}`;
     const directory = open({ target: targetIn(users, { shape: 'ad-contact', makeContainer: false }) });

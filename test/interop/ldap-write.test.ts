@@ -114,6 +114,19 @@ describeSlapd('a directory that is written on slapd', () => {
     for (const i of range(20)) if (i !== 3) expect(csn(`p${i}`)).toBe(csn(`p${i}`, before));
   });
 
+  it('says where an entry stands of which a new name was taken and a new value was not: it is removed there', async () => {
+    const directory = open();
+    await writeAll(directory, [base[0]!, person('anna')]);
+    // As after a transaction: what it keeps for life is not known yet.
+    const renamed = { ...person('anna marie', { mail: 'not–ascii@example.com' }), id: idOf('anna') };
+    const place = { dn: `cn=anna,${NETWORK}`, anchor: '' };
+    const [refused] = await writeAll(directory, [{ ...renamed, place }]);
+    expect(refused).toMatchObject({ result: 'refused', code: 'invalidAttributeSyntax', place: { dn: renamed.dn } });
+    const [gone] = await writeAll(directory, [removal(renamed, refused!.place!)]);
+    expect(gone).toMatchObject({ result: 'written' });
+    expect((await stands()).entries).toEqual([]);
+  });
+
   it('is renamed and moved, not made anew, also together with other changes', async () => {
     const directory = open();
     const changes = [person('anna', { title: 'first' }), person('bo'), person('cy')];

@@ -5,7 +5,9 @@
  *   <data>/peers/      public keys of others    <data>/lock.db    one agent per data folder
  */
 import { randomBytes } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import {
   acquireLock,
@@ -65,6 +67,7 @@ const SEALING_SHARE = 1 / 2_048;
 /** A head may be as large (the bucket digests of an exchange have 16 KiB): no way is believed to take less. */
 const SMALLEST_PAYLOAD_BYTES = 32 * 1_024;
 const UPKEEP_AFTER_MS = 600_000;
+const MOST_ENCODING_THREADS = 4;
 
 export interface Agent {
   postoffice: Postoffice;
@@ -79,6 +82,15 @@ export interface OpenOptions {
   readOnly?: boolean;
   /** This server has moved away: it only tells so. */
   isAnswering?: boolean;
+}
+
+const STORE_LOST =
+  'the store was gone, and goes on empty: the others may take this postoffice for an old copy of itself. Better now: restore a backup, or without one: dirpost repair --new-store';
+
+/** A postoffice that worked before has a spool, and had a store with something in it. */
+function isStoreLost(dataFolder: string): boolean {
+  const size = statSync(join(dataFolder, 'store.db'), { throwIfNoEntry: false })?.size ?? 0;
+  return size === 0 && existsSync(join(dataFolder, 'spool'));
 }
 
 /** Throws DirpostError `locked`, `not-initialized` and what keys, peers and store have to say. */
@@ -101,7 +113,9 @@ export async function openAgent(configuration: Configuration, options: OpenOptio
     lock?.release();
   };
   try {
+    const isLost = !readOnly && isStoreLost(dataFolder);
     store = await openSqliteStore({ path: join(dataFolder, 'store.db'), readOnly });
+    if (isLost) tell({ time: 'T0', level: 'warning', text: STORE_LOST });
     const joining = await Joining.open(dataFolder, keys, store);
     const isServer = configuration.role === 'server';
     joining.configured = configuredAt(configuration);
@@ -163,7 +177,7 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
   const [memory, ownEnd] = connectMemoryTransports({ maxMessageBytes: limits.maxMessageBytes });
   const waysTo = (peer: string) => (peer === name ? [memory] : transports.to(peer));
   const workshop = {
-    codec: createCodec(limits, { relays: configuration.role === 'server' }),
+    codec: createCodec(limits, { relays: configuration.role === 'server', threads: encodingThreads() }),
     clock,
     random: randomBytes,
     limits,
@@ -237,6 +251,12 @@ function build(configuration: Configuration, opened: Opened): Postoffice {
 export function largestPayloadTo(peer: string, ways: Transport[], maxMessageBytes: number): number {
   const fileBytes = Math.min(maxMessageBytes, ...ways.map((way) => largestTo(way, peer)));
   return Math.max(SMALLEST_PAYLOAD_BYTES, Math.floor(fileBytes * (1 - SEALING_SHARE)) - SEALING_BYTES);
+}
+
+/** Each needs memory for a part. With one processor they would only take turns. */
+function encodingThreads(): number {
+  const processors = availableParallelism();
+  return processors === 1 ? 0 : Math.min(processors, MOST_ENCODING_THREADS);
 }
 
 type Workshop = Pick<ServerContext, 'codec' | 'clock' | 'random' | 'limits' | 'maxPayloadBytes'>;

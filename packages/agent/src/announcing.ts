@@ -151,17 +151,22 @@ export async function receiveAnnouncement(
 /** Of one that may go on with keys that it has replaced. */
 async function noteAge(postoffice: Postoffice, before: Peer, { signing, serial }: Announced): Promise<void> {
   if (before.signing.indexOf(signing) > 0 && serial > (before.serial ?? 0)) await noteGoneBack(postoffice, before);
-  else await noteSigner(postoffice, before, signing);
+  else await noteSigner(postoffice, before, { signing, isNews: serial > (before.serial ?? 0) });
 }
 
-/** Who signed with an older key may not know of the newer one, being restored: it is told what was heard of it. */
+/**
+ * Who signed with an older key may not know of the newer one, being restored: it is told what was heard of it. `isNews`: the
+ * message was no repeat, and of no life that is over.
+ */
 export async function answerOlderKey(
   postoffice: Postoffice,
   { envelope: { from }, signedBy: { signing } }: OpenedMessage,
+  isNews: boolean,
 ): Promise<void> {
   const { joining, store } = postoffice;
   const peer = joining?.peers.get(from);
-  if (joining === undefined || peer === undefined || !(await noteSigner(postoffice, peer, signing))) return;
+  if (joining === undefined || peer === undefined) return;
+  if (!(await noteSigner(postoffice, peer, { signing, isNews }))) return;
   const state = await stateOf(postoffice, joining);
   await store.transaction((tx) => put(tx, postoffice, from, { ...state, heard: peer.serial ?? 0, asks: true }));
 }

@@ -172,6 +172,11 @@ export class Bounces {
     if (failed.length < before.failed.length) await this.#save(peer, { ...before, failed });
   }
 
+  /** Of one who is no peer any more. */
+  async forget(peer: PostofficeName): Promise<void> {
+    await this.#inTurn(() => this.#save(peer, NONE));
+  }
+
   /** Upkeep: what is so old that it says nothing any more. */
   async forgetOld(): Promise<void> {
     await this.#inTurn(() => this.#forgetOld());

@@ -46,6 +46,8 @@ import { writeDirectories } from './write.ts';
 import { learnAnchors } from './write-differences.ts';
 
 const LARGE_PAYLOAD_BYTES = 256 * 1024;
+/** One by one, of message files that one dispatch could not take: more are counted. Each has its note in the spool. */
+const MAX_TOLD = 20;
 /** Of collecting and processing in one dispatch: whoever never stops sending does not keep it from all else that is due. */
 const MAX_ROUNDS = 50;
 
@@ -91,6 +93,7 @@ export async function dispatch(postoffice: Postoffice, options: DispatchOptions)
     await learnAnchors(postoffice, signal);
     if (left > 0) break;
   }
+  tellMoreSetAside(postoffice, total.corrupt - MAX_TOLD);
   await postoffice.upkeep.run(postoffice);
   return total;
 }
@@ -153,18 +156,26 @@ async function processIncoming(
       }
       total.corrupt++;
       if (error.code === 'message-decrypt') await answerUnreadable(postoffice, String(error.context['from']));
-      await setAside(postoffice, name, error);
+      await setAside(postoffice, name, error, total.corrupt <= MAX_TOLD);
     }
   }
   return left;
 }
 
 /** Design rule 6: what cannot be opened is reported and kept. */
-async function setAside(postoffice: Postoffice, name: string, error: DirpostError): Promise<void> {
+async function setAside(postoffice: Postoffice, name: string, error: DirpostError, isTold: boolean): Promise<void> {
   const note = { atMs: postoffice.clock.now(), transport: 'incoming', code: error.code, reason: error.message };
   const kept = await postoffice.spool.move('incoming', name, 'corrupt', note);
+  if (!isTold) return;
   const text = `a message file was not taken, and is kept as corrupt/${kept}: ${error.message}`;
   postoffice.tell({ time: 'T3', level: 'error', text, details: { code: error.code, file: kept } });
+}
+
+/** Whoever sends what nobody can take fills no log. */
+function tellMoreSetAside({ tell }: Postoffice, count: number): void {
+  if (count <= 0) return;
+  const text = `${counted(count, 'more message file')} ${count === 1 ? 'was' : 'were'} not taken, and kept in corrupt: dirpost queue`;
+  tell({ time: 'T3', level: 'error', text, details: { count } });
 }
 
 async function processFile(postoffice: Postoffice, name: string, total: Dispatched): Promise<void> {
@@ -187,14 +198,14 @@ async function processFile(postoffice: Postoffice, name: string, total: Dispatch
     const outcome = await dispatchUpdate(postoffice, { from, head, payload, payloadHash });
     total.updates.push(outcome);
     verdict = outcome.verdict;
-    await answerOlderKey(postoffice, opened);
+    await answerOlderKey(postoffice, opened, verdict === 'applied');
   } else if (server === null) {
     throw notFor(opened, 'this postoffice is not a directory server');
   } else if (head.kind === 'exchange') {
     const arrival = { from, head: head satisfies Exchange, payload, payloadHash };
     verdict = (await processExchangeFile(postoffice, server, arrival)).verdict;
     await announceWhereDue(postoffice, from);
-    await answerOlderKey(postoffice, opened);
+    await answerOlderKey(postoffice, opened, verdict === 'processed');
   } else {
     const arrival = { from, head: head satisfies Verification, payload, payloadHash };
     verdict = (await processVerificationFile(postoffice, server, arrival)).verdict;

@@ -9,10 +9,11 @@
  * announcing.ts tells them.
  */
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fileError, readBounded, type Secret, writeDurably } from '@dirpost/adapters';
-import { DirpostError, type PostofficeName } from '@dirpost/core';
+import { DirpostError, isDirpostError, type PostofficeName } from '@dirpost/core';
 import {
   type AnnouncedKeys,
   derivedSecret,
@@ -204,6 +205,9 @@ export function takeInPlace(held: PrivateKeys, keys: PrivateKeys): void {
   Object.assign(held, keys);
 }
 
+const KEYS_LOST =
+  'Restore a backup. Without one: a server takes new keys by its recovery key (dirpost keys replace), a branch is invited again.';
+
 /**
  * Throws DirpostError `not-initialized`, `file-denied` where others could read them, `config-invalid` where they are damaged
  * or not opened by their passphrase, and as the passphrase is read.
@@ -213,7 +217,9 @@ export async function loadKeys(dataFolder: string): Promise<PrivateKeys> {
   const mode = await modeOf(path);
   if (mode === undefined) {
     const [aside] = await keptAsideIn(dataFolder);
-    const other = 'Make them with `dirpost init`; or is `data` in the configuration another folder?';
+    const other = existsSync(join(dataFolder, 'store.db'))
+      ? KEYS_LOST
+      : 'Make them with `dirpost init`; or is `data` in the configuration another folder?';
     throw new DirpostError('not-initialized', `There are no keys in ${path}.`, {
       retry: 'operator',
       hint:
@@ -231,7 +237,17 @@ export async function loadKeys(dataFolder: string): Promise<PrivateKeys> {
   }
   const text = (await readBounded(path, MAX_KEY_FILE_BYTES)).toString('utf8');
   const sealed = readSealedKeys(text);
-  return parsePrivateKeys(sealed === null ? text : await openKeys(sealed, path));
+  const plain = sealed === null ? text : await openKeys(sealed, path);
+  try {
+    return parsePrivateKeys(plain);
+  } catch (cause) {
+    if (!isDirpostError(cause, 'config-invalid')) throw cause;
+    throw new DirpostError('config-invalid', `${path} is damaged. ${cause.message}`, {
+      retry: 'operator',
+      hint: KEYS_LOST,
+      cause,
+    });
+  }
 }
 
 export async function haveKeys(dataFolder: string): Promise<boolean> {

@@ -4,7 +4,7 @@
  *
  *   signed by an older key ──▶ told what was heard of it (at most hourly: it may only have come late)
  *   announces by an older key what is newer than all that was heard ──▶ noted: a warning, and in the status
- *   signs with the newest key again, or has joined anew ──▶ forgotten
+ *   signs what is new with the newest key again, or has joined anew ──▶ forgotten
  */
 import { DirpostError, loadOwn, type PostofficeName, type StoreTx } from '@dirpost/core';
 import type { Postoffice } from './postoffice.ts';
@@ -20,13 +20,20 @@ interface OlderKeys {
   besides: string | null;
 }
 
-/** Whether the peer has to be told what was heard of it, for it signed with a key that it has replaced. */
-export async function noteSigner({ store, clock }: Postoffice, peer: Peer, signing: string): Promise<boolean> {
+/**
+ * Whether the peer has to be told what was heard of it, for it signed with a key that it has replaced. `isNews`: nothing
+ * that was heard before; what comes late or once more, by a key that was the newest then, tells nothing of today.
+ */
+export async function noteSigner(
+  { store, clock }: Postoffice,
+  peer: Peer,
+  { signing, isNews }: { signing: string; isNews: boolean },
+): Promise<boolean> {
   const place = peer.signing.indexOf(signing);
   if (place < 0) return false;
   const known = await store.read((tx) => tx.getDocument<OlderKeys>(documentOf(peer.name)));
   if (place === 0) {
-    if (known != null) await store.transaction((tx) => tx.removeDocument(documentOf(peer.name)));
+    if (known != null && isNews) await store.transaction((tx) => tx.removeDocument(documentOf(peer.name)));
     return false;
   }
   const nowMs = clock.now();
@@ -65,6 +72,11 @@ export async function goesOnWithOlder(
 ): Promise<boolean> {
   const known = await tx.getDocument<OlderKeys>(documentOf(name));
   return fingerprint !== null && known?.besides === fingerprint;
+}
+
+/** Of one who is no requestor any more. */
+export async function forgetSigner(tx: StoreTx, name: PostofficeName): Promise<void> {
+  await tx.removeDocument(documentOf(name));
 }
 
 /** Throws DirpostError `wrong-use` where the keys here may be older than those that the server follows. */

@@ -102,7 +102,7 @@ export async function settleRemoved(
       else settled.withdrawn = await withdrawDirectory(tx, name, isRead ? 'kept' : undefined);
       // One of the same name may be used in the other direction, and has associations of its own.
       const associations = !isRead && !isAmong(subscribing, name);
-      if (!isRead) await forgetRead(tx, name, { associations });
+      if (!isRead) await forgetRead(tx, name, { associations, aliases: how !== 'keep' });
       if (written !== null) await forgetWritings(tx, name, { associations });
       await forgetState(tx, name, { read: published !== null, write: written !== null });
     },

@@ -27,9 +27,14 @@ import { VERSION } from './version.ts';
 /** A message file needs some time on its way. */
 const OVERDUE_AFTER_MS = 10 * 60_000;
 
+/** From so many messages of an older copy on, of which the last is no older than that, it counts as running. */
+const OLDER_COPY_MESSAGES = 3;
+const OLDER_COPY_MS = 3 * 86_400_000;
+
 /** What an administrator should do something about. */
 export type AttentionCode =
   | 'stopped'
+  | 'not-joined'
   | 'held'
   | 'overdue'
   | 'stale'
@@ -37,6 +42,7 @@ export type AttentionCode =
   | 'suspended'
   | 'no-keys'
   | 'older-keys'
+  | 'older-copy'
   | 'no-list'
   | 'unsent'
   | 'uncollected'
@@ -54,6 +60,8 @@ export interface RequestorStatus {
   hasKeys: boolean;
   /** It goes on with keys that it has replaced. */
   olderKeys: boolean;
+  /** When something came last of another copy of it, which still runs; null: none does, as far as can be seen. */
+  olderCopyMs: number | null;
   /** By this server's administrator: nothing of it is taken, nothing is sent to it. */
   suspended: boolean;
   incarnation: string | null;
@@ -175,6 +183,7 @@ function neverHeard(about: About): Unjudged {
     ...about,
     heard: false,
     incarnation: null,
+    olderCopyMs: null,
     lastHeardMs: null,
     lastVerifiedMs: null,
     acceptedSeq: 0,
@@ -218,6 +227,7 @@ function heardOf(
     ...about,
     heard: true,
     incarnation: record.incarnation,
+    olderCopyMs: olderCopyMs(record, nowMs),
     lastHeardMs,
     lastVerifiedMs: record.lastVerifiedMs,
     acceptedSeq: record.accepted.seq,
@@ -245,6 +255,13 @@ function heardOf(
   };
 }
 
+/** Fewer messages may have been under way when the present life began; and a copy that was switched off is forgotten. */
+function olderCopyMs({ olderCopy, incarnation }: RequestorRecord, nowMs: number): number | null {
+  if (olderCopy === undefined || olderCopy.besides !== incarnation) return null;
+  const goesOn = olderCopy.messages >= OLDER_COPY_MESSAGES && nowMs - olderCopy.lastMs < OLDER_COPY_MS;
+  return goesOn ? olderCopy.lastMs : null;
+}
+
 function attentionOf(one: Unjudged): AttentionCode[] {
   if (one.suspended) return ['suspended'];
   const codes: [AttentionCode, boolean][] = [
@@ -255,6 +272,7 @@ function attentionOf(one: Unjudged): AttentionCode[] {
     ['never-heard', !one.heard && one.hasKeys],
     ['no-keys', !one.hasKeys],
     ['older-keys', one.olderKeys],
+    ['older-copy', one.olderCopyMs !== null],
     ['no-list', one.list === null],
     ['unsent', one.unsent.attempts > 0],
     ['bounced', one.bounced !== null],

@@ -75,7 +75,10 @@ export interface Restored {
 
 type Trust = Pick<Restored, 'peers' | 'isCompared' | 'invitations' | 'voidsInvitations'>;
 
-/** Whether a passphrase opens it. Throws DirpostError `store-damaged` for what is no sealed backup, and as files are read. */
+/**
+ * Whether a passphrase opens it. Throws DirpostError `store-damaged` for what is no sealed backup, `wrong-use` for a folder,
+ * and as files are read.
+ */
 export async function needsPassphrase(file: string): Promise<boolean> {
   let start: Buffer;
   try {
@@ -87,7 +90,11 @@ export async function needsPassphrase(file: string): Promise<boolean> {
       await handle.close();
     }
   } catch (error) {
-    throw fileError(error, `read ${file}`);
+    if (errnoOf(error) !== 'EISDIR') throw fileError(error, `read ${file}`);
+    throw new DirpostError('wrong-use', `${file} is a folder, and no sealed backup.`, {
+      hint: 'What dirpost backup --plain has made is copied back by hand: see "Backup and restore" in docs/operating.md.',
+      cause: error,
+    });
   }
   try {
     return asksForPassphrase(start);
@@ -120,10 +127,10 @@ export async function restore(file: string, key: AgeKey, options: RestoreOptions
 
 async function* opened(file: string, key: AgeKey, signal: AbortSignal): AsyncGenerator<Buffer> {
   let isOpen = false;
+  const source = createReadStream(file, { highWaterMark: 1024 * 1024 });
   try {
-    for await (const piece of openAge(createReadStream(file, { highWaterMark: 1024 * 1024 }), key)) {
+    for await (const piece of openAge(source, key, () => (isOpen = true))) {
       signal.throwIfAborted();
-      isOpen = true;
       yield piece;
     }
   } catch (cause) {

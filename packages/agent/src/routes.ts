@@ -65,6 +65,16 @@ export class Routes {
     await this.#store.transaction((tx) => tx.putDocument(ROUTES, arrivals));
   }
 
+  /** Of one who is no peer any more. */
+  async forget(peer: PostofficeName): Promise<void> {
+    this.#taken.delete(peer);
+    const { [peer]: known, ...others } = await this.#loadArrivals();
+    if (known === undefined) return;
+    this.#arrivals = others;
+    const isLast = Object.keys(others).length === 0;
+    await this.#store.transaction((tx) => (isLast ? tx.removeDocument(ROUTES) : tx.putDocument(ROUTES, others)));
+  }
+
   /** A message file went that way: the name of the transport that was used before, or that is preferred; null: no news. */
   taken(peer: PostofficeName, transport: string): string | null {
     const before = this.#taken.get(peer) ?? this.#waysTo(peer)[0]?.name ?? transport;

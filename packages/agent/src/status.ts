@@ -27,6 +27,7 @@ import { type CountedDuplicates, loadCountedDuplicates } from './duplicates.ts';
 import { countOpenConflicts } from './both/conflicts.ts';
 import { type HeldEdits, heldEdits } from './both/held-edits.ts';
 import { type FirstWrite, waitingFirstWrites } from './first-write.ts';
+import { describeEnrolment, loadEnrolment } from './joining/enrolment-record.ts';
 import { knownRequestors } from './known-requestors.ts';
 import type { Postoffice } from './postoffice.ts';
 import { type RemovedDirectory, removedDirectories } from './removed-directories.ts';
@@ -41,6 +42,8 @@ export interface Status {
   /** When this was gathered: ages are seen from here. */
   nowMs: number;
   own: OwnRecord;
+  /** What is to be said while joining by an invitation is not finished; null: it is, or was not needed. */
+  joining: string | null;
   /** Edits among what is published and in the replica; its counts of entries include them. */
   edits: { published: number; replica: number };
   directories: DirectoryState[];
@@ -104,12 +107,14 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
     const bounced = bouncedOf(bounces.get(postoffice.requestor.server));
     const uncollected = uncollectedFrom(postoffice.inbound, await loadUncollected(tx));
     const carriage = { unsent, bounced, uncollected };
+    const enrolment = await loadEnrolment(tx);
     return {
       postoffice: postoffice.name,
       role: server === null ? 'requestor' : 'server',
       version: VERSION,
       nowMs,
       own,
+      joining: describeEnrolment(enrolment),
       edits: { published: await tx.countEdits('published'), replica: await tx.countEdits('replica') },
       directories,
       ...carriage,
@@ -131,6 +136,7 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
         {
           removed,
           conflicts,
+          isRefused: enrolment?.state === 'refused',
         },
       ),
     };
@@ -148,7 +154,7 @@ function ownAttention(
   held: number,
   { unsent, bounced, uncollected }: Pick<Status, 'unsent' | 'bounced' | 'uncollected'>,
   directories: DirectoryState[],
-  { removed, conflicts }: { removed: RemovedDirectory[]; conflicts: number },
+  { removed, conflicts, isRefused }: { removed: RemovedDirectory[]; conflicts: number; isRefused: boolean },
 ): AttentionCode[] {
   const refused =
     own.refused.count +
@@ -156,6 +162,7 @@ function ownAttention(
     directories.reduce((sum, { read, write }) => sum + (read?.refusedCount ?? 0) + (write?.refusedCount ?? 0), 0);
   const codes: [AttentionCode, boolean][] = [
     ['stopped', own.stopped !== null],
+    ['not-joined', isRefused],
     ['held', held > 0],
     ['unsent', unsent.attempts > 0],
     ['uncollected', uncollected.length > 0],

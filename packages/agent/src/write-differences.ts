@@ -67,7 +67,7 @@ export async function writeDifferences(
 
 /** One plan, carried out. */
 async function writePlan(
-  { store, clock }: Postoffice,
+  { store, clock, tell }: Postoffice,
   { directory, options, shape = '' }: SubscribingDirectory,
   { signal, progress, again, dueBy }: WriteDifferences,
 ): Promise<Recording> {
@@ -94,6 +94,11 @@ async function writePlan(
     await record.end();
   }
   await store.transaction((tx) => carriedOut(tx, name));
+  // Else it would be lost among all those who belong below it.
+  for (const { dn, code = 'refused', reason = '' } of record.refusedContainers) {
+    const text = `${name}: ${dn} could not be made (${code}${reason && `: ${reason}`}); what belongs below it waits until it is`;
+    tell({ time: 'T3', level: 'warning', text, details: { directory: name, code } });
+  }
   return record;
 }
 
@@ -104,6 +109,7 @@ class Recording {
   moved = false;
   /** A group was written without members who are not there. */
   lackMembers = false;
+  refusedContainers: { dn: string; code?: string; reason?: string }[] = [];
   #changes: PlannedChange[] = [];
   #outcomes: WriteOutcome[] = [];
   #recording: Promise<void> = Promise.resolve();
@@ -119,6 +125,10 @@ class Recording {
     this.#changes.push({ ...change, attributes: NO_ATTRIBUTES });
     this.#outcomes.push(outcome);
     if (outcome.result === 'written') this.written++;
+    if (change.kind === 'container' && outcome.result === 'refused') {
+      const { code, reason } = outcome;
+      this.refusedContainers.push({ dn: change.dn, ...(code && { code }), ...(reason && { reason }) });
+    }
     this.lackMembers ||= outcome.code === MEMBERS_MISSING;
     this.moved ||= outcome.place !== undefined && !isSamePlace(outcome.place, change.place);
     if (this.#changes.length >= RECORDED) await this.#flush();

@@ -10,10 +10,11 @@ import { changedAttributes } from './changed-attributes.ts';
 import { editRefusal, nameRefusedEdits, reviewEdits, targetsOf } from './edit-permission.ts';
 import { isEdit } from './edits.ts';
 import { patchMayHaveEffect } from './effects.ts';
-import { CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
+import { attributeSpans, CanonicalWriter, entryHash, ownerOf, patchEntry } from './entry.ts';
 import { DirpostError } from './errors.ts';
 import { beginHolding, effectsOver, heldRows, holdOrShow, listable, shownBytes, showHeld } from './holds.ts';
 import { IdSet } from './id-set.ts';
+import type { Limits } from './limits.ts';
 import type { ListNumbering } from './list-numbering.ts';
 import { type PublishJudge, publishJudge } from './permission.ts';
 import { flag, type RequestorRecord, type ServerContext, type ServerRecord, unflag } from './records.ts';
@@ -188,7 +189,19 @@ function patched(work: Acceptance, row: EntryRow | undefined, change: Change): U
       `${work.record.name} changed entry ${change.number}, which is not known here.`,
     );
   }
-  return patchEntry(row.bytes!, change.bytes, work.writer);
+  const bytes = patchEntry(row.bytes!, change.bytes, work.writer);
+  if (isTooLarge(bytes, work.context.limits)) {
+    throw new DirpostError('limit-exceeded', `${work.record.name} made an entry larger than entries may be.`);
+  }
+  return bytes;
+}
+
+/** Each change is within the limits, and many together need not be. Nobody would take what is sent of such an entry. */
+function isTooLarge(bytes: Uint8Array, { maxEntryBytes, maxAttributes }: Limits): boolean {
+  if (bytes.length > maxEntryBytes) return true;
+  let count = 0;
+  for (const _ of attributeSpans(bytes)) count++;
+  return count > maxAttributes;
 }
 
 function remove(work: Acceptance, row: EntryRow, placed: Placed): void {

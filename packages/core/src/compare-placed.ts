@@ -8,7 +8,8 @@ import { editNumbers } from './fold.ts';
 import { heldRows } from './holds.ts';
 import { IdSet } from './id-set.ts';
 import type { PlanChangesOptions } from './plan-changes.ts';
-import { isAskedAgain } from './refused-again.ts';
+import { type Asking, isAskedAgain } from './refused-again.ts';
+import { ownersWithout } from './refused-containers.ts';
 import type { Place } from './seams/directory.ts';
 import type { EntryRow, Placed, Store, StoreTx } from './seams/store.ts';
 
@@ -44,22 +45,28 @@ export interface Compared {
 /** `lookAtGroups`: a member may have come or moved, so that a group that is as it was may have to be written. */
 export async function compare(
   store: Store,
-  { name, again, dueBy }: PlanChangesOptions,
+  options: PlanChangesOptions,
   { seal, lookAtGroups }: { seal: Seal; lookAtGroups: boolean },
 ): Promise<Compared> {
+  const { name, again, dueBy } = options;
   const compared: Compared = { numbers: [], fresh: [], ids: new IdSet(), owners: new Set() };
   const { edits, targets } = await store.read(editNumbers);
   for (let after = 0; ; ) {
     const from = after;
-    const { rows, placed } = await store.read(async (tx) => {
+    const { rows, placed, without } = await store.read(async (tx) => {
       const batch = await tx.scanHashes('replica', from, BATCH);
-      const ids = batch.map(({ id }) => id);
-      return { rows: batch, placed: await tx.placedById(name, ids) };
+      const stands = await tx.placedById(
+        name,
+        batch.map(({ id }) => id),
+      );
+      const owners = batch.map(({ owner }) => owner);
+      return { rows: batch, placed: stands, without: await ownersWithout(tx, options, owners, stands) };
     });
     if (rows.length === 0) break;
     await dropClaims(store, name, placed);
     for (const [i, row] of rows.entries()) {
-      if (!edits.has(row.number)) compareRow(compared, row, placed[i], { seal, lookAtGroups, again, dueBy });
+      const asking = { again, dueBy, lacksContainer: without.has(row.owner) };
+      if (!edits.has(row.number)) compareRow(compared, row, placed[i], { seal, lookAtGroups, ...asking });
     }
     after = rows.at(-1)!.number;
   }
@@ -76,12 +83,7 @@ export function compareRow(
   compared: Compared,
   { number, id, owner, hash }: Pick<EntryRow, 'number' | 'id' | 'owner' | 'hash'>,
   stands: Placed | undefined,
-  {
-    seal,
-    lookAtGroups,
-    again,
-    dueBy,
-  }: { seal: Seal; lookAtGroups: boolean; again: boolean; dueBy: number | undefined },
+  { seal, lookAtGroups, ...asking }: Asking & { seal: Seal; lookAtGroups: boolean },
 ): void {
   compared.ids.add(id);
   compared.owners.add(owner);
@@ -91,7 +93,7 @@ export function compareRow(
   }
   const isGroup = stands.hash !== null && stands.hash.length > HASH_BYTES;
   const isSame = stands.hash !== null && seal(hash).equals(stands.hash.subarray(0, HASH_BYTES));
-  const isAsked = stands.refused !== null && isAskedAgain(stands.refused, { again, dueBy });
+  const isAsked = stands.refused !== null && isAskedAgain(stands.refused, asking);
   if (!isSame || (isGroup && lookAtGroups) || isAsked) compared.numbers.push(number);
 }
 

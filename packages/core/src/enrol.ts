@@ -3,7 +3,7 @@
  * elsewhere (agent, joining/); here stand the rules of the exchange: a requestor that lost everything and joins anew is told the
  * stamp that its first submission replaces (rule 5), so nothing of it is taken for old and nothing in flight wins.
  */
-import type { PostofficeName } from './change.ts';
+import type { AnchorHint, PostofficeName } from './change.ts';
 import { reviewEdits } from './edit-permission.ts';
 import { type ChangedEntry, UniqueValues } from './claims.ts';
 import { EMPTY_DIGEST } from './digest.ts';
@@ -11,7 +11,17 @@ import { listable, noHolding } from './holds.ts';
 import type { Incarnation, Stamp } from './incarnation.ts';
 import { listFor } from './list.ts';
 import { ListNumbering } from './list-numbering.ts';
-import { findRequestor, historyScope, loadServer, saveRequestor, saveServer, type ServerContext } from './records.ts';
+import {
+  ANCHORS_DOCUMENT,
+  findRequestor,
+  historyScope,
+  loadList,
+  loadServer,
+  saveRequestor,
+  saveServer,
+  sentScope,
+  type ServerContext,
+} from './records.ts';
 import { forgetReport } from './refused-elsewhere.ts';
 import { loadOwn, type RequestorContext, saveOwn, takeNewIncarnation } from './requestor-record.ts';
 import type { EntryRow, StoreTx } from './seams/store.ts';
@@ -48,6 +58,23 @@ export async function dropWaiting(tx: StoreTx, name: PostofficeName): Promise<vo
   await tx.removeParts(name, 'exchange');
   const record = await findRequestor(tx, name);
   if (record !== undefined) await saveRequestor(tx, { ...record, outstanding: null });
+}
+
+/**
+ * At the server, of one who is no requestor any more: what it had of the lists proves nothing from now on. Should it come back
+ * with the store that it has, a repair tells it what it lacks.
+ */
+export async function forgetSent(tx: StoreTx, context: ServerContext, name: PostofficeName): Promise<void> {
+  const record = await findRequestor(tx, name);
+  if (record === undefined) return;
+  const { seq } = await loadServer(tx);
+  const floors: Record<string, number> = {};
+  for (const { definition } of context.lists) {
+    const { identity } = await loadList(tx, definition.name);
+    await tx.clearCheckpoints(sentScope(name, identity));
+    floors[identity] = seq + 1;
+  }
+  await saveRequestor(tx, { ...record, floors });
 }
 
 /**
@@ -109,7 +136,8 @@ export async function withdrawOwner(
   const record = await findRequestor(tx, name);
   if (record === undefined || withdrawn === 0) return withdrawn;
   await tx.clearCheckpoints(historyScope(name));
-  const empty = { live: 0, members: 0, holding: noHolding() };
+  if (which === 'all') await forgetAnchors(tx, name);
+  const empty = { live: 0, members: 0, anchors: [], holding: noHolding() };
   await saveRequestor(tx, {
     ...record,
     ...(which === 'all' ? empty : { live: record.live - withdrawn }),
@@ -120,4 +148,12 @@ export async function withdrawOwner(
     confirmedUnder: which === 'all' ? server.incarnation : record.confirmedUnder,
   });
   return withdrawn;
+}
+
+/** Of entries that nobody has any more; whoever submits others names them again. */
+async function forgetAnchors(tx: StoreTx, name: PostofficeName): Promise<void> {
+  const all = (await tx.getDocument<AnchorHint[]>(ANCHORS_DOCUMENT)) ?? [];
+  const others = all.filter(({ owner }) => owner !== name);
+  if (others.length > 0) await tx.putDocument(ANCHORS_DOCUMENT, others);
+  else await tx.removeDocument(ANCHORS_DOCUMENT);
 }

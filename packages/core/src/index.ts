@@ -1,4 +1,5 @@
 /** @dirpost/core: entries, digests, lists, the server's and the requestor's decisions, and the seams; no I/O of its own. */
+export * from './apart.ts';
 export * from './change.ts';
 export * from './digest.ts';
 export * from './dn.ts';

@@ -4,11 +4,12 @@
  * final heads at the end.
  */
 import type { Change, MessageHead, PostofficeName } from './change.ts';
-import { DirpostError } from './errors.ts';
+import { DirpostError, isDirpostError } from './errors.ts';
+import { heardLater } from './heard-later.ts';
 import type { Incarnation } from './incarnation.ts';
 import type { Limits } from './limits.ts';
 import type { Clock, Random } from './seams/clock.ts';
-import type { Codec } from './seams/codec.ts';
+import type { BesideEncoder, Codec } from './seams/codec.ts';
 import type { Outgoing, OutgoingSummary, StoreTx } from './seams/store.ts';
 import type { SharedDelta } from './shared-delta.ts';
 
@@ -60,12 +61,14 @@ export async function composeParts(
   let last: Uint8Array | undefined;
   const ids: string[] = [];
   const introducing: Set<PostofficeName>[] = [];
-  const put = async (changes: Change[]): Promise<void> => {
+  const headBefore = (part: number, changes: Change[], owners: ReadonlySet<PostofficeName>) =>
+    headOf(part, { parts: part + 1, total: changes.length, removals: removalsIn(changes) }, owners);
+  const put = async (changes: Change[], ahead?: Ahead): Promise<void> => {
     const owners = introducedBy(changes);
-    const own = { parts: ids.length + 1, total: changes.length, removals: removalsIn(changes) };
-    const head = headOf(ids.length, own, owners);
-    const payload = shop.codec.encode(head, changes);
-    if (payload.length > shop.maxPayloadBytes(envelope.to) && changes.length > 1) {
+    const head = headBefore(ids.length, changes, owners);
+    const encode = async () => ahead?.payload(ids.length, head) ?? shop.codec.encode(head, changes);
+    const payload = await encodedWithin(shop, envelope.to, changes, encode);
+    if (payload === null) {
       const half = changes.length >> 1;
       await put(changes.slice(0, half));
       return put(changes.slice(half));
@@ -79,12 +82,67 @@ export async function composeParts(
     totals.total += changes.length;
     totals.removals += removalsIn(changes);
   };
-  for await (const changes of cutParts(batches, shop.limits)) await put(changes);
+  const headFor = (part: number, changes: Change[]) => headBefore(part, changes, introducedBy(changes));
+  const cut = cutParts(batches, shop.limits);
+  for await (const { changes, ahead } of encodeAhead(shop.codec, cut, headFor)) await put(changes, ahead);
   if (ids.length === 0) await put([]);
   totals.parts = ids.length;
   if (ids.length === 1) onlyPart(last!);
   else await giveFinalHeads(tx, shop, envelope, ids, (part) => headOf(part, totals, introducing[part]!));
   return totals;
+}
+
+/** null: it has to be cut, because the ways take less, or there are more attributes than a part may have. */
+async function encodedWithin(
+  { maxPayloadBytes }: Workshop,
+  to: PostofficeName,
+  changes: Change[],
+  encode: () => Promise<Uint8Array>,
+): Promise<Uint8Array | null> {
+  if (changes.length < 2) return encode();
+  try {
+    const payload = await encode();
+    return payload.length > maxPayloadBytes(to) ? null : payload;
+  } catch (error) {
+    if (!isDirpostError(error, 'limit-exceeded')) throw error;
+    return null;
+  }
+}
+
+interface Ahead {
+  /** Under the head of that part. Throws as Codec.encode. */
+  payload(part: number, head: MessageHead): Promise<Uint8Array>;
+}
+
+/** In their order. Several parts are encoded while others are read and put, where the codec can; only one never is. */
+async function* encodeAhead(
+  codec: Codec,
+  parts: AsyncIterable<Change[]>,
+  headFor: (part: number, changes: Change[]) => MessageHead,
+): AsyncGenerator<{ changes: Change[]; ahead?: Ahead }> {
+  const { beside } = codec;
+  const begun: { changes: Change[]; ahead: Ahead }[] = [];
+  let count = 0;
+  const begin = (encoder: BesideEncoder, changes: Change[]) => {
+    const assumed = count++;
+    const encoded = heardLater(encoder.encode(headFor(assumed, changes), changes));
+    // A part before it may have been too large, and have become two.
+    const payload = async (part: number, head: MessageHead) =>
+      part === assumed ? encoded : codec.replaceHead(await encoded, head);
+    begun.push({ changes, ahead: { payload } });
+  };
+  let first: Change[] | undefined;
+  for await (const changes of parts) {
+    if (beside === undefined) yield { changes };
+    else if (first === undefined) first = changes;
+    else {
+      if (count === 0) begin(beside, first);
+      begin(beside, changes);
+      if (begun.length > beside.parts) yield begun.shift()!;
+    }
+  }
+  if (count === 0 && first !== undefined) yield { changes: first };
+  yield* begun;
 }
 
 /** As composeParts, for changes that others get, too: encoded once where they fit into one part. `anchors`: all that heads may name. */

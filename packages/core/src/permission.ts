@@ -4,7 +4,8 @@
  * owner's digest, never altered (design section 4).
  */
 import type { PostofficeName } from './change.ts';
-import { attributeValues, type EntryKind, kindOf } from './entry.ts';
+import { comparedAttributes, comparedValues } from './compared-values.ts';
+import { type EntryKind, kindOf } from './entry.ts';
 
 export interface PublishRule {
   /** Absent: all. */
@@ -41,7 +42,7 @@ export function publishJudge(owner: PostofficeName, rules: PublishRules): Publis
       return { code: 'too-many-entries', reason: `${owner} may publish at most ${rule.maxEntries} entries` };
     }
     if (kind === 'edit' || (rule.mailDomains === undefined && foreign.size === 0)) return null;
-    for (const mail of attributeValues(bytes, 'mail')) {
+    for (const mail of mailOf(bytes)) {
       const domain = domainOf(mail);
       const allowed = rule.mailDomains === undefined ? !foreign.has(domain) : rule.mailDomains.includes(domain);
       if (!allowed) return { code: 'mail-domain-not-allowed', reason: `${owner} may not publish mail in ${domain}` };
@@ -50,9 +51,24 @@ export function publishJudge(owner: PostofficeName, rules: PublishRules): Publis
   };
 }
 
+const MAIL = new Set(comparedAttributes(['mail']));
+
+/** Under each of its names and with any options, which whoever searches for mail finds, too. */
+function mailOf(bytes: Uint8Array): Uint8Array[] {
+  const found = comparedValues(bytes, MAIL).filter(({ description }) => !isProxyAddresses(description));
+  return found.map(({ value }) => value);
+}
+
+/** Addresses of all sorts, old ones among them: whose they are the values that must be unique tell. */
+function isProxyAddresses(description: string): boolean {
+  return description === 'proxyaddresses' || description.startsWith('proxyaddresses;');
+}
+
+/** Of what LDAP and mail servers take for the same: in lower case, without spaces around it and a dot at its end. */
 function domainOf(mail: Uint8Array): string {
   const text = Buffer.from(mail).toString('utf8');
-  return text.slice(text.lastIndexOf('@') + 1).toLowerCase();
+  const domain = text.slice(text.lastIndexOf('@') + 1).toLowerCase();
+  return domain.trim().replace(/\.$/, '');
 }
 
 /** The fingerprint of what decides about an owner's entries, so that a changed rule is noticed. */

@@ -32,7 +32,8 @@ import { loadTargetLinks, NO_LINKS, type TargetLinks, unlinkGone } from './match
 import { associateEntries, associateRows, containersOf, type SubscribingOptions, writtenAttributes } from './plan.ts';
 import { loadPlanned, membersMoved, type PlannedState, rememberPlanned } from './planned-state.ts';
 import type { DirectoryChange } from './seams/directory.ts';
-import { isAskedAgain, MEMBERS_MISSING } from './refused-again.ts';
+import { type Asking, isAskedAgain } from './refused-again.ts';
+import { ownersWithout } from './refused-containers.ts';
 import type { EntryRow, Placed, RefusedPlaced, Store, StoreTx } from './seams/store.ts';
 
 const BATCH = 1_000;
@@ -327,6 +328,9 @@ async function changesOf(
   const associations = await tx.associationsById(options.name, ids);
   const placed = await tx.placedById(options.name, ids);
   const places = await knownPlaces(tx, options.name, placed);
+  const asking = { again: options.again, dueBy: options.dueBy };
+  const owners = rows.map(({ owner }) => owner);
+  const without = await ownersWithout(tx, options, owners, placed);
   const changes: PlannedChange[] = [];
   const begun: Placed[] = [];
   for (const [i, row] of rows.entries()) {
@@ -338,7 +342,7 @@ async function changesOf(
     const attributes = await writtenAttributes(tx, options, entry, dn);
     const own = seal(entryHash(bytes));
     const hash = entry.kind === 'group' ? Buffer.concat([own, seal(membersHash(attributes, dn))]) : own;
-    if (standsAsIs(placed[i], hash, options)) continue;
+    if (standsAsIs(placed[i], hash, { ...asking, lacksContainer: without.has(row.owner) })) continue;
     const place = wasWritten(placed[i]) || placed[i]?.place?.dn !== dn ? places[i] : null;
     const adopted = options.links?.isAdopted(row.id) === true && ({ adopted: true } as const);
     changes.push({
@@ -351,7 +355,7 @@ async function changesOf(
       ...refusedBefore(placed[i], hash),
       ...(place && { place }),
       ...adopted,
-      ...(placed[i]?.refused?.code === MEMBERS_MISSING && { lackedMembers: true }),
+      ...(placed[i]?.lacksMembers === true && { lackedMembers: true }),
     });
     begun.push({ refused: null, ...placed[i], id: row.id, place: places[i] ?? { dn, anchor: '' }, hash });
   }
@@ -374,13 +378,9 @@ async function beginWriting(tx: StoreTx, directory: string, stands: Placed[]): P
 }
 
 /** Nothing is to be asked: it was written so, or refused so. */
-function standsAsIs(
-  stands: Placed | undefined,
-  hash: Buffer,
-  options: Pick<PlanChangesOptions, 'again' | 'dueBy'>,
-): boolean {
+function standsAsIs(stands: Placed | undefined, hash: Buffer, asking: Asking): boolean {
   if (stands?.hash == null || !hash.equals(stands.hash)) return false;
-  return stands.refused === null || !isAskedAgain(stands.refused, options);
+  return stands.refused === null || !isAskedAgain(stands.refused, asking);
 }
 
 function refusedBefore(stands: Placed | undefined, hash: Buffer): Pick<PlannedChange, 'refusedBefore'> {

@@ -8,6 +8,7 @@ import { type Attributes, decodeEntry, deriveEntryId, type Entry } from './entry
 import { editNumbers, foldedRows } from './fold.ts';
 import { DN_ATTRIBUTE, MEMBER_ATTRIBUTE } from './mapping.ts';
 import type { TargetLinks } from './match-targets.ts';
+import { normalValue, ruleOf } from './matching.ts';
 import type { DirectoryChange } from './seams/directory.ts';
 import type { Association, EntryRow, Store, StoreTx } from './seams/store.ts';
 
@@ -83,7 +84,7 @@ export async function associateEntries(
     const dn = isPlain ? plain : distinguished(plain, id);
     const normalizedDn = isPlain ? normalized[i]! : normalizeDn(dn);
     given.set(normalizedDn, id);
-    if (known[i]?.normalizedDn === normalizedDn) return known[i].dn;
+    if (known[i]?.normalizedDn === normalizedDn && isSpeltAlike(known[i].dn, dn)) return known[i].dn;
     news.push({ id: entry.id, dn, normalizedDn });
     return dn;
   });
@@ -137,6 +138,13 @@ function wantedDn(entry: Entry, options: SubscribingOptions): string {
   const isNamed = options.rdn === undefined && sourceDn !== null && isDn(sourceDn);
   const rdn = isNamed ? rdnOf(sourceDn) : `${options.rdn ?? 'cn'}=${escapeDnValue(shortName(nameOf(entry)))}`;
   return `${rdn},ou=${escapeDnValue(entry.owner)},${options.container}`;
+}
+
+/** Of two DNs that name the same entry: with the same capital letters and spaces in its own name. */
+function isSpeltAlike(a: string, b: string): boolean {
+  if (rdnOf(a) === rdnOf(b)) return true;
+  const [own, other] = [parseDn(a)[0]!, parseDn(b)[0]!];
+  return own.every(({ value }) => other.some((one) => Buffer.compare(one.value, value) === 0));
 }
 
 function isDn(text: string): boolean {
@@ -252,9 +260,17 @@ export async function writtenAttributes(
     const name = type.toLowerCase();
     const octets = Buffer.from(value);
     const present = attributes.get(name) ?? [];
-    if (!present.some((one) => Buffer.compare(one, octets) === 0)) attributes.set(name, [...present, octets]);
+    if (!hasValue(name, present, octets)) attributes.set(name, [...present, octets]);
   }
   return attributes;
+}
+
+/** However it is spelt: no server takes a value twice. */
+function hasValue(attribute: string, values: Uint8Array[], value: Uint8Array): boolean {
+  if (values.some((one) => Buffer.compare(one, value) === 0)) return true;
+  const rule = ruleOf(attribute);
+  const normal = normalValue(rule, value);
+  return normal !== undefined && values.some((one) => normalValue(rule, one) === normal);
 }
 
 /** Names of what writtenAttributes gives of an entry. */

@@ -254,6 +254,10 @@ class ReadPublishing {
     ) as EntryRow[];
     if (taken.length === 0) return;
     await countTakenOver(tx, taken, this.#read.context.clock.now());
+    for (const from of new Set(taken.map(({ note }) => keptFrom(note)!))) {
+      const ids = taken.filter(({ note }) => keptFrom(note) === from).map(({ id }) => id);
+      await this.#read.aliases.takeOver(tx, from, ids);
+    }
     for (const row of taken) row.note = this.#directory;
     await tx.putEntries('published', taken);
   }

@@ -11,6 +11,7 @@
  * another's entry.
  */
 import { hash as oneShotHash } from 'node:crypto';
+import { loadApart } from './apart.ts';
 import { comparedAttributes, comparedHash, type ComparedValue, comparedValues } from './compared-values.ts';
 import { encodeEntry, decodeEntry, entryHash, kindOf } from './entry.ts';
 import { safelyNormalized } from './follow-members.ts';
@@ -46,7 +47,8 @@ export async function recognise(tx: StoreTx, recognising: Recognising): Promise<
   if (match.length === 0 || missing.length === 0) return [];
   const came = await newcomers(tx, recognising);
   if (came.length === 0) return [];
-  const work: Comparing = { ...recognising, came, settledMissing: new Set(), settledCame: new Set() };
+  const isApart = await loadApart(tx, recognising.directory);
+  const work: Comparing = { ...recognising, came, isApart, settledMissing: new Set(), settledCame: new Set() };
   const recognised: EntryRow[] = [];
   const attributes = match.map((name) => comparedAttributes([name])[0]!);
   for (const [i, attribute] of attributes.entries()) {
@@ -63,6 +65,7 @@ interface Comparing extends Recognising {
   /** Recognised, or ambiguous. */
   settledMissing: Set<number>;
   settledCame: Set<number>;
+  isApart: (key: Uint8Array, id: Uint8Array) => boolean;
 }
 
 interface Pair {
@@ -164,7 +167,7 @@ async function groupsByDn(tx: StoreTx, work: Comparing): Promise<Pair[]> {
 
 /** `earlier`: none of these may tell them apart. */
 async function takePairs(tx: StoreTx, work: Comparing, pairs: Pair[], earlier: string[]): Promise<EntryRow[]> {
-  const { directory, tally, settledMissing, settledCame } = work;
+  const { directory, tally, settledMissing, settledCame, isApart } = work;
   const taken: EntryRow[] = [];
   for (let from = 0; from < pairs.length; from += BATCH) {
     const batch = pairs.slice(from, from + BATCH);
@@ -177,6 +180,7 @@ async function takePairs(tx: StoreTx, work: Comparing, pairs: Pair[], earlier: s
     for (const [i, { number, position }] of batch.entries()) {
       const row = rows[i]!;
       const [staged] = await tx.stagedEntries(directory, position - 1, 1);
+      if (isApart(staged!.id, row.id)) continue;
       if (earlier.some((attribute) => tellsApart(attribute, row.bytes!, staged!.bytes))) continue;
       aliases.push({ key: staged!.id, id: row.id });
       const bytes = encodeEntry({ ...decodeEntry(staged!.bytes), id: row.id });

@@ -7,7 +7,7 @@ import { normalizeDn, parentDn } from './dn.ts';
 import { recordAdopted } from './match-targets.ts';
 import type { PlannedChange } from './plan-changes.ts';
 import { containerId } from './plan.ts';
-import { refusedNow } from './refused-again.ts';
+import { lacksMembersNow, refusedNow } from './refused-again.ts';
 import type { WriteOutcome } from './seams/directory.ts';
 import type { Placed, StoreTx } from './seams/store.ts';
 
@@ -29,7 +29,8 @@ export async function recordOutcomes(
     const { result, place, code = 'refused', reason = '' } = outcomes[i]!;
     if (result === 'refused') {
       const refused = refusedNow(change.refusedBefore, code, reason, nowMs);
-      const row: Placed = { id: change.id, place: place ?? change.place ?? null, hash: change.hash, refused };
+      const lacks = lacksMembersNow(change, code);
+      const row: Placed = { id: change.id, place: place ?? change.place ?? null, hash: change.hash, refused, ...lacks };
       (change.action === 'remove' ? stayed : rows).push(row);
     } else if (change.action === 'remove') {
       gone.push(change.id);

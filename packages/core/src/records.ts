@@ -85,6 +85,11 @@ export interface RequestorRecord {
   /** Incarnation of the server under which its submission matched (rule 9). */
   confirmedUnder: Incarnation | null;
   anchors: AnchorHint[];
+  /**
+   * Messages of an older copy since the present incarnation began (rule 7); absent: none. A few were under way when it began;
+   * more come from a copy that still runs, which is not told so where the present one takes all that is sent to both.
+   */
+  olderCopy?: { besides: Incarnation; messages: number; lastMs: number };
   firstHeardMs: number;
   lastHeardMs: number;
   lastVerifiedMs: number | null;
@@ -141,6 +146,14 @@ export async function saveServer(tx: StoreTx, record: ServerRecord): Promise<voi
 export async function findRequestor(tx: StoreTx, name: PostofficeName): Promise<RequestorRecord | undefined> {
   const record = await tx.getDocument<RequestorRecord>(requestorDocument(name));
   return record === undefined ? undefined : present(record);
+}
+
+/** An exchange of it came, and was answered with the word that it is superseded. */
+export function noteOlderCopy(record: RequestorRecord, nowMs: number): void {
+  const besides = record.incarnation!;
+  const before = record.olderCopy?.besides === besides ? record.olderCopy.messages : 0;
+  record.counts.superseded++;
+  record.olderCopy = { besides, messages: before + 1, lastMs: nowMs };
 }
 
 /** As this version writes it: an older one knew no limits on effects. */

@@ -5,11 +5,14 @@
  *   may pass by itself ─▶ with each write that has something to do ┐
  *   refused ──────────▶ after 5 minutes, 10, 20 … at most a day ───┴─▶ another answer, or the entry changed: from the beginning
  */
-import type { WriteOutcome } from './seams/directory.ts';
-import type { RefusedPlaced } from './seams/store.ts';
+import type { DirectoryChange, WriteOutcome } from './seams/directory.ts';
+import type { Placed, RefusedPlaced } from './seams/store.ts';
 
 /** A group is refused so that was written, but for members that are not there: it is written again until they are. */
 export const MEMBERS_MISSING = 'membersMissing';
+
+/** What it belongs below does not stand there. */
+export const NOTHING_ABOVE = 'noSuchObject';
 
 /** Codes of refusals that another change, or time, may mend: they are tried at each write. */
 const PASSING = new Set([
@@ -18,7 +21,7 @@ const PASSING = new Set([
   'timeLimitExceeded',
   'operationsError',
   'entryAlreadyExists',
-  'noSuchObject',
+  NOTHING_ABOVE,
   // In a tree whose upper entry goes before the lower ones.
   'notAllowedOnNonLeaf',
   MEMBERS_MISSING,
@@ -29,6 +32,11 @@ export function standsWritten({ result, code }: WriteOutcome): boolean {
   return result === 'written' || code === MEMBERS_MISSING;
 }
 
+/** Who is not there stays lacking until the group is written with all: a refusal for another reason says nothing of it. */
+export function lacksMembersNow({ lackedMembers }: DirectoryChange, code: string): Pick<Placed, 'lacksMembers'> {
+  return lackedMembers === true || code === MEMBERS_MISSING ? { lacksMembers: true } : {};
+}
+
 export function mayPassByItself(code: string): boolean {
   return PASSING.has(code);
 }
@@ -37,9 +45,16 @@ export function mayPassByItself(code: string): boolean {
 const FIRST_AGAIN_MS = 5 * 60_000;
 const LAST_AGAIN_MS = 24 * 60 * 60_000;
 
-/** Whether it is asked for, although nothing about it changed. `again` and `dueBy` as in PlanChangesOptions. */
-export function isAskedAgain(refused: RefusedPlaced, { again, dueBy }: { again: boolean; dueBy?: number }): boolean {
-  if (PASSING.has(refused.code)) return true;
+/** `again` and `dueBy` as in PlanChangesOptions. `lacksContainer`: that in which it belongs is refused, and is not asked for now. */
+export interface Asking {
+  again: boolean;
+  dueBy?: number | undefined;
+  lacksContainer?: boolean;
+}
+
+/** Whether it is asked for, although nothing about it changed. */
+export function isAskedAgain(refused: RefusedPlaced, { again, dueBy, lacksContainer = false }: Asking): boolean {
+  if (PASSING.has(refused.code) && !(lacksContainer && refused.code === NOTHING_ABOVE)) return true;
   return again && (dueBy === undefined || isDue(refused, dueBy));
 }
 

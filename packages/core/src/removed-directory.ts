@@ -9,6 +9,7 @@
  *
  * Each of them is done in one transaction, and may be done again.
  */
+import { forgetApart } from './apart.ts';
 import { disapproveDirectory } from './approve.ts';
 import { CONTAINER } from './compare-placed.ts';
 import { DigestSum } from './digest.ts';
@@ -110,11 +111,19 @@ export function isContainer({ place }: Pick<Placed, 'place'>): boolean {
   return place?.anchor === CONTAINER;
 }
 
-/** What reads of it remember. `associations`: they too; not where a directory of the same name is still written. */
-export async function forgetRead(tx: StoreTx, directory: string, { associations = true } = {}): Promise<void> {
+/**
+ * What reads of it remember. `associations`: they too; not where a directory of the same name is still written. `aliases`: they too;
+ * not where its entries are kept, since these may be taken over under the keys that they have now.
+ */
+export async function forgetRead(
+  tx: StoreTx,
+  directory: string,
+  { associations = true, aliases = true } = {},
+): Promise<void> {
   await saveReadBase(tx, directory, null);
   await tx.clearStaged(directory);
-  await tx.clearAliases(directory);
+  if (aliases) await tx.clearAliases(directory);
+  await forgetApart(tx, directory);
   if (associations) await tx.clearAssociations(directory);
 }
 

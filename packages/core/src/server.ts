@@ -24,6 +24,7 @@ import {
   historyScope,
   loadRequestor,
   loadServer,
+  noteOlderCopy,
   type RequestorRecord,
   saveRequestor,
   saveServer,
@@ -35,6 +36,9 @@ import { refusedElsewhere, takeReport } from './refused-elsewhere.ts';
 import type { Codec } from './seams/codec.ts';
 import type { StagedPart, Store, StoreTx } from './seams/store.ts';
 import { noteVerified, overtaking } from './verified.ts';
+
+/** Of one owner. They stand in the head of every message that introduces entries of his, and only the first is used by readers. */
+const MAX_ANCHORS = 8;
 
 /** An opened message file of a requestor. */
 export interface Arrival<Head> {
@@ -102,7 +106,7 @@ async function exchangeIn(
   const restored = await noticeRestoredServer(tx, context, server, record, stated, arrival.head.heard);
   const cursor = overtaking(server, record, arrival.head, stated) ?? stated;
   const verdict = judge(record, arrival);
-  const parts = verdict === 'process' ? await gatherParts(tx, arrival) : null;
+  const parts = verdict === 'process' ? await gatherParts(tx, arrival, context.limits.maxParts) : null;
   // The head of the first part speaks for all: it alone carries the bucket digests.
   const exchange =
     parts?.complete === true && parts.first !== null ? (context.codec.head(parts.first) as Exchange) : arrival.head;
@@ -194,10 +198,13 @@ interface Gathered {
   first: Uint8Array | null;
 }
 
-async function gatherParts(tx: StoreTx, { from, head, payload }: Arrival<Exchange>): Promise<Gathered> {
+/** `most`: parts kept of one sender. Numbers that fall would heap them up: then only this exchange is kept. */
+async function gatherParts(tx: StoreTx, { from, head, payload }: Arrival<Exchange>, most: number): Promise<Gathered> {
   if (head.parts === 1) return { complete: true, repeated: false, forked: false, missing: [], first: null };
   const staged = await tx.parts(from, 'exchange');
-  if (staged.some((part) => part.incarnation !== head.incarnation)) await tx.removeParts(from, 'exchange');
+  const isTooMany = staged.length >= most && staged.some(({ number }) => number > head.number);
+  const isOfAnother = staged.some((part) => part.incarnation !== head.incarnation);
+  if (isTooMany || isOfAnother) await tx.removeParts(from, 'exchange');
   else if (staged.some((part) => part.number < head.number)) await tx.removeParts(from, 'exchange', head.number);
   const before = await tx.partPayload(from, 'exchange', head.incarnation, head.number, head.part);
   const part: StagedPart = { ...head, from, kind: 'exchange', payload };
@@ -223,7 +230,7 @@ async function answerVerdict(
   const { counts } = answering.record;
   if (verdict === 'repeat') counts.repeats++;
   if (verdict === 'rolled-back') counts.rollbacks++;
-  if (verdict === 'superseded') counts.superseded++;
+  if (verdict === 'superseded') noteOlderCopy(answering.record, answering.context.clock.now());
   const answer = await answerWithoutData(answering, verdict === 'repeat' ? 'receipt' : verdict);
   return { verdict, accepted: 0, answer };
 }
@@ -349,7 +356,7 @@ function confirm(server: ServerRecord, record: RequestorRecord, { heard, submiss
 }
 
 async function rememberAnchors(tx: StoreTx, record: RequestorRecord, anchors: AnchorHint[]): Promise<void> {
-  const own = anchors.filter((anchor) => anchor.owner === record.name);
+  const own = anchors.filter((anchor) => anchor.owner === record.name).slice(0, MAX_ANCHORS);
   // An exchange names anchors only where it introduces entries.
   if (own.length === 0 || JSON.stringify(own) === JSON.stringify(record.anchors)) return;
   record.anchors = own;

@@ -21,6 +21,8 @@ const LINE_COLUMNS = 64;
 /** Of a stanza's first line: VCHARs between single spaces. */
 const STANZA = /^->(?: [!-~]+)+$/;
 const NO_SALT = Buffer.alloc(0);
+/** Of a header: room for a few recipients of any kind. Each stanza costs a reader one try for each of its keys. */
+export const MAX_AGE_HEADER_BYTES = 16 * 1024;
 
 export function encryptAgeFile(plain: Uint8Array, recipients: readonly X25519Recipient[]): Buffer {
   if (recipients.length === 0) throw new Error('an age file needs a recipient');
@@ -77,12 +79,12 @@ export interface ParsedHeader {
   end: number;
 }
 
-/** Throws for a header that is malformed, or does not end in `file`. */
+/** Throws for a header that is malformed or too long, or does not end in `file`. */
 export function parseHeader(file: Buffer): ParsedHeader {
   let at = 0;
   const line = (): string => {
-    const end = file.indexOf(0x0a, at);
-    if (end < 0) throw new Error('the header ends early');
+    const end = file.subarray(0, MAX_AGE_HEADER_BYTES).indexOf(0x0a, at);
+    if (end < 0) throw new Error('the header ends early, or is too long');
     const text = file.toString('latin1', at, end);
     at = end + 1;
     return text;

@@ -12,6 +12,7 @@ import {
   FILE_KEY_BYTES,
   formatStanza,
   headerMac,
+  MAX_AGE_HEADER_BYTES,
   NONCE_BYTES,
   parseHeader,
   payloadKey,
@@ -25,8 +26,6 @@ export type AgeLock = { passphrase: string } | { recipients: readonly X25519Reci
 export type AgeKey = { passphrase: string } | { identities: readonly X25519Identity[] };
 
 const SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES;
-/** A header of a few recipients has some hundred octets. */
-const MAX_HEADER_BYTES = 16 * 1024;
 const CIPHER = 'chacha20-poly1305';
 const SCRYPT_SALT_BYTES = 16;
 const SCRYPT_LABEL = 'age-encryption.org/v1/scrypt';
@@ -57,8 +56,15 @@ export function asksForPassphrase(start: Uint8Array): boolean {
   return parseHeader(Buffer.from(start)).stanzas.some(({ args }) => args[0] === 'scrypt');
 }
 
-/** Nothing is given out that was not authenticated; that the file is whole is known only at its end. */
-export async function* openAge(sealed: AsyncIterable<Uint8Array>, key: AgeKey): AsyncGenerator<Buffer> {
+/**
+ * Nothing is given out that was not authenticated; that the file is whole is known only at its end. `onKey` is called when
+ * the key has opened the header: what fails from then on is the file, not the key.
+ */
+export async function* openAge(
+  sealed: AsyncIterable<Uint8Array>,
+  key: AgeKey,
+  onKey?: () => void,
+): AsyncGenerator<Buffer> {
   const source = sealed[Symbol.asyncIterator]();
   let start: Buffer = Buffer.alloc(0);
   const more = async (): Promise<void> => {
@@ -67,12 +73,13 @@ export async function* openAge(sealed: AsyncIterable<Uint8Array>, key: AgeKey): 
     start = Buffer.concat([start, next.value]);
   };
   while (!hasHeader(start)) {
-    if (start.length > MAX_HEADER_BYTES) throw new Error('the header is too long');
+    if (start.length > MAX_AGE_HEADER_BYTES) throw new Error('the header is too long');
     await more();
   }
   const { stanzas, authenticated, mac, end } = parseHeader(start);
   const fileKey = fileKeyOf(stanzas, key);
   if (!timingSafeEqual(mac, headerMac(fileKey, authenticated))) throw new Error('the MAC of the header does not match');
+  onKey?.();
   while (start.length < end + NONCE_BYTES) await more();
   const payload = payloadKey(fileKey, start.subarray(end, end + NONCE_BYTES));
   const rest = start.subarray(end + NONCE_BYTES);

@@ -14,7 +14,7 @@ export function tooNew(what: string): DirpostError {
   });
 }
 
-function malformed(what: string): DirpostError {
+export function malformed(what: string): DirpostError {
   return new DirpostError('message-payload', `The head of the payload lacks ${what}, or holds it in a wrong form.`);
 }
 

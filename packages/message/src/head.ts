@@ -27,7 +27,7 @@ import {
   type UpdateMode,
   type Verification,
 } from '@dirpost/core';
-import { asCount, asText, DIGEST_BYTES, Fields, tooNew } from './fields.ts';
+import { asCount, asText, DIGEST_BYTES, Fields, malformed, tooNew } from './fields.ts';
 import { packIncarnation } from './header.ts';
 import { pack, unpack } from './scan.ts';
 
@@ -166,8 +166,7 @@ function readExchange(fields: Fields): Exchange {
     kind: 'exchange',
     incarnation: fields.incarnation(),
     number: fields.count(),
-    part: fields.count(),
-    parts: fields.count(),
+    ...readPlace(fields),
     cursor: fields.bytesOrNull(),
     heard: fields.orNull(readHeard),
     partsHeld: fields.orNull(readPartsHeld),
@@ -196,8 +195,7 @@ function readUpdateFields(fields: Fields): Update {
     answers: fields.count(),
     receipt: readReceipt(fields),
     mode: fields.oneOf(modes),
-    part: fields.count(),
-    parts: fields.count(),
+    ...readPlace(fields),
     removals: fields.count(),
     total: fields.count(),
     list: fields.text(),
@@ -208,6 +206,16 @@ function readUpdateFields(fields: Fields): Update {
     confirmed: fields.values((value) => asText(value)),
     anchors: fields.list(readAnchor),
   };
+}
+
+/** Lists as long as `parts` are made of it. */
+function readPlace(fields: Fields): { part: number; parts: number } {
+  const place = { part: fields.count(), parts: fields.count() };
+  if (place.parts > fields.limits.maxParts) {
+    throw new DirpostError('limit-exceeded', `A message of more than ${fields.limits.maxParts} parts.`);
+  }
+  if (place.part >= place.parts) throw malformed('a part that is among its parts');
+  return place;
 }
 
 function readVerification(fields: Fields): Verification {

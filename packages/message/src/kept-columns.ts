@@ -19,13 +19,20 @@ const LEAST_NOTED = 64;
 /** Of people the columns take a tenth of the canonical bytes. */
 const LEAST_RATIO = 4;
 
-export interface Columnist {
-  encode(changes: Change[], anchors: AnchorHint[]): Buffer;
-  /** `columns`: encoded here, of the same changes in the same order, under other numbers; undefined: encode them anew. */
-  renumber(columns: Buffer, changes: Change[]): Buffer | undefined;
-  /** `columns`: the same, of a foreign encoder; undefined where they cost others more than those encoded here would. */
-  passOn(columns: Buffer, changes: Change[], anchors: AnchorHint[]): Buffer | undefined;
+/** Columns that are to be made. */
+export interface ColumnTask {
+  /**
+   * `renumber`: `columns` were encoded here, of the same changes in the same order, under other numbers. `passOn`: the same, of a
+   * foreign encoder. `encode`: there are none.
+   */
+  make: 'encode' | 'renumber' | 'passOn';
+  columns: Buffer | null;
+  changes: Change[];
+  anchors: AnchorHint[];
 }
+
+/** Undefined: to be encoded anew; what is passed on, where it costs others more than what is encoded here would. */
+export type Columnist = (task: ColumnTask) => Buffer | undefined;
 
 interface Kept {
   columns: Buffer;
@@ -50,9 +57,29 @@ export class KeptColumns {
   }
 
   get(changes: Change[], anchors: AnchorHint[]): Buffer {
-    if (changes.length === 0 || !this.#hasRoomFor(changes)) return this.#columnist.encode(changes, anchors);
+    const getting = this.#getting(changes, anchors);
+    let step = getting.next();
+    while (step.done !== true) step = getting.next(this.#columnist(step.value));
+    return step.value;
+  }
+
+  /** As `get`, made elsewhere. */
+  async getBeside(
+    changes: Change[],
+    anchors: AnchorHint[],
+    make: (task: ColumnTask) => Promise<Buffer | undefined>,
+  ): Promise<Buffer> {
+    const getting = this.#getting(changes, anchors);
+    let step = getting.next();
+    while (step.done !== true) step = getting.next(await make(step.value));
+    return step.value;
+  }
+
+  *#getting(changes: Change[], anchors: AnchorHint[]): Generator<ColumnTask, Buffer, Buffer | undefined> {
+    const anew: ColumnTask = { make: 'encode', columns: null, changes, anchors };
+    if (changes.length === 0 || !this.#hasRoomFor(changes)) return (yield anew)!;
     const key = contentHash(changes, anchors);
-    const columns = this.#among(key, changes, anchors) ?? this.#columnist.encode(changes, anchors);
+    const columns = (yield* this.#among(key, changes, anchors)) ?? (yield anew)!;
     this.#put(key, keptOf(changes, columns, false));
     return columns;
   }
@@ -73,15 +100,19 @@ export class KeptColumns {
     return changes.length <= this.#mostBytes / BYTES_FOR_EACH;
   }
 
-  #among(key: string, changes: Change[], anchors: AnchorHint[]): Buffer | undefined {
+  *#among(
+    key: string,
+    changes: Change[],
+    anchors: AnchorHint[],
+  ): Generator<ColumnTask, Buffer | undefined, Buffer | undefined> {
     const kept = this.#kept.get(key);
     if (kept === undefined) return undefined;
     if (kept.isForeign) {
-      const columns = this.#columnist.passOn(kept.columns, changes, anchors);
+      const columns = yield { make: 'passOn', columns: kept.columns, changes, anchors };
       return columns !== undefined && isShort(columns, changes) ? columns : undefined;
     }
     const isSame = changes.every(({ number }, row) => number === kept.numbers[row]);
-    return isSame ? kept.columns : this.#columnist.renumber(kept.columns, changes);
+    return isSame ? kept.columns : yield { make: 'renumber', columns: kept.columns, changes, anchors };
   }
 
   #put(key: string, kept: Kept): void {

@@ -121,7 +121,7 @@ export function authenticationKeyObject(signing: string): KeyObject {
 }
 
 export function parsePrivateKeys(json: string): PrivateKeys {
-  const fields = parseObject(json, 'key file');
+  const fields = parseObject(json, 'key file is not a JSON object');
   const { signing, identities } = fields;
   if (!isBase64(signing)) throw invalid('The key file lacks the signing key.');
   signingKeyObject(signing);
@@ -169,7 +169,7 @@ export function derivedSecret({ signing, secrets }: PrivateKeys, purpose: string
 }
 
 export function parsePublicKeys(json: string): PublicKeys {
-  const { signing, recipient } = parseObject(json, 'public keys');
+  const { signing, recipient } = parseObject(json, 'public keys are not a JSON object');
   if (!isBase64(signing)) throw invalid('The public keys lack the signing key.');
   rawSigningKey(signing);
   if (typeof recipient !== 'string' || !/^age1[a-z0-9]{20,4000}$/.test(recipient)) {
@@ -182,14 +182,14 @@ export function formatPublicKeys(keys: PublicKeys): string {
   return `${JSON.stringify({ signing: keys.signing, recipient: keys.recipient }, null, 2)}\n`;
 }
 
-function parseObject(json: string, what: string): Record<string, unknown> {
+function parseObject(json: string, problem: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(json);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch {
     // Falls to the error below: the parser's message could quote key material.
   }
-  throw invalid(`The ${what} are not a JSON object.`);
+  throw invalid(`The ${problem}.`);
 }
 
 /** The 32 octets. Throws DirpostError `config-invalid`. */

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { DirpostError, type Limits } from '@dirpost/core';
-import { decryptAgeFile } from './age-file.ts';
+import { decryptAgeFile, parseHeader } from './age-file.ts';
 import { Authenticator, type Senders, type SignedBy } from './authentication.ts';
 import { cut, type EnrolmentMark, type Envelope, MESSAGE_ID_BYTES, type Pieces } from './header.ts';
 import {
@@ -144,6 +144,8 @@ async function decrypt({ header, body }: Pieces, identities: string[], parsed: P
   try {
     const native = parsed.identities(identities);
     if (native !== null) return decryptAgeFile(body, native);
+    // The library reads a header of any length.
+    parseHeader(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
     const { Decrypter } = await import('age-encryption');
     const decrypter = new Decrypter();
     for (const identity of identities) decrypter.addIdentity(identity);

@@ -11,6 +11,7 @@
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import {
   type AnchorHint,
+  type BesideEncoder,
   type Change,
   type Codec,
   DirpostError,
@@ -24,8 +25,9 @@ import { encodeChanges } from './columns/encode.ts';
 import { Octets, Reader, type Streams } from './columns/octets.ts';
 import { passOn } from './columns/pass-on.ts';
 import { renumber } from './columns/renumber.ts';
+import { EncodingThreads } from './encoding-threads.ts';
 import { decodeHead, encodeHead } from './head.ts';
-import { KeptColumns, type Noted, sizeOf } from './kept-columns.ts';
+import { type ColumnTask, KeptColumns, type Noted, sizeOf } from './kept-columns.ts';
 
 const VERSION = 1;
 /** Columns of small change sets. */
@@ -39,17 +41,12 @@ export interface CodecOptions {
    * came, and encoding it again would cost several times what decoding does.
    */
   relays?: boolean;
+  /** Parts of large messages are encoded by so many threads at once; 0: one after another, by whoever asks. */
+  threads?: number;
 }
 
-export function createCodec(limits: Limits, { relays = false }: CodecOptions = {}): Codec {
-  const kept = new KeptColumns(relays ? RELAYED_BYTES : KEPT_BYTES, {
-    encode: (changes, anchors) => encodeColumns(changes, anchors, limits),
-    renumber: (columns, changes) => {
-      const { plain, packed } = opened(columns, limits);
-      return closedWithin(renumber(plain, packed, changes, limits), limits);
-    },
-    passOn: (columns, changes, anchors) => passedOn(columns, changes, anchors, limits),
-  });
+export function createCodec(limits: Limits, { relays = false, threads = 0 }: CodecOptions = {}): Codec {
+  const kept = new KeptColumns(relays ? RELAYED_BYTES : KEPT_BYTES, (task) => makeColumns(task, limits));
   const read = (payload: Uint8Array) => {
     const { head, columns } = cut(payload, limits);
     const anchors = anchorsOf(decodeHead(head, limits));
@@ -72,8 +69,39 @@ export function createCodec(limits: Limits, { relays = false }: CodecOptions = {
       return decodeHead(cut(payload, limits).head, limits);
     },
     changes: (payload) => read(payload).changes,
+    ...(threads > 0 ? { beside: encoderBeside(kept, limits, threads) } : {}),
     ...(relays ? { readSubmission: () => submissionReader(kept, read) } : {}),
   };
+}
+
+function encoderBeside(kept: KeptColumns, limits: Limits, threads: number): BesideEncoder {
+  const pool = new EncodingThreads({ threads, limits });
+  const make = async (task: ColumnTask): Promise<Buffer | undefined> => {
+    const answer = await pool.make(task);
+    if ('failed' in answer) return makeColumns(task, limits);
+    return answer.columns === null ? undefined : Buffer.from(answer.columns.buffer);
+  };
+  return {
+    parts: threads,
+    async encode(head, changes) {
+      const columns = await kept.getBeside(changes, anchorsOf(head), make);
+      return join(encodeHeadWithin(head, limits), columns);
+    },
+  };
+}
+
+/** Throws DirpostError `limit-exceeded` and `wrong-use`. */
+export function makeColumns({ make, columns, changes, anchors }: ColumnTask, limits: Limits): Buffer | undefined {
+  switch (make) {
+    case 'encode':
+      return encodeColumns(changes, anchors, limits);
+    case 'renumber': {
+      const { plain, packed } = opened(columns!, limits);
+      return closedWithin(renumber(plain, packed, changes, limits), limits);
+    }
+    case 'passOn':
+      return passedOn(columns!, changes, anchors, limits);
+  }
 }
 
 function submissionReader(

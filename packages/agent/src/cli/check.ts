@@ -105,7 +105,9 @@ async function wholeStore({ dataFolder }: Configuration): Promise<Finding[]> {
     if (faults.length === 0) return [{ what, result: 'ok', text: 'read to its end, no fault found' }];
     const mend =
       'Stop dirpost, keep a copy of the data folder, check the disk, and restore a backup: dirpost restore FILE --replace';
-    return faults.slice(0, 5).map((text): Finding => ({ what, result: 'fault', text, mend }));
+    // SQLite puts several faults into one.
+    const lines = faults.flatMap((text) => text.split('\n')).filter((line) => line !== '' && !line.startsWith('***'));
+    return lines.slice(0, 5).map((text): Finding => ({ what, result: 'fault', text, mend }));
   });
 }
 

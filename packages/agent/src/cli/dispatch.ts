@@ -1,4 +1,5 @@
 /** `dirpost dispatch`: take and process what has arrived, and send what is due. */
+import { loadOwn } from '@dirpost/core';
 import { addSubmission, answerWhatIsDue, dispatchAll } from '../cycle.ts';
 import { addSent } from '../dispatch.ts';
 import { counted } from '../events.ts';
@@ -17,14 +18,18 @@ export async function dispatchCommand(call: Invocation, { again = false }: { aga
     addSent(result.sent, sent);
     addSubmission(result.sent, await answerWhatIsDue(postoffice, options));
     const held = await postoffice.store.read((tx) => heldHere(tx, postoffice));
-    screen.data({ ...result, held });
+    const { stopped } = await postoffice.store.read(loadOwn);
+    screen.data({ ...result, held, stopped });
     const { collected, corrupt, unwritten } = result;
     screen.line(
       `${counted(collected, 'message file')} collected, ${result.sent.messages} sent (${bytes(result.sent.bytes)}).`,
     );
     if (corrupt > 0) screen.line(`${counted(corrupt, 'message file')} could not be taken; see: dirpost queue`);
     for (const line of heldLines(held)) screen.line(line);
-    if (corrupt > 0 || unwritten > 0 || result.sent.failed > 0) return EXIT.failed;
+    if (stopped !== null) {
+      screen.line('This postoffice has stopped; what is meant for it was left to its other copy. See: dirpost status');
+    }
+    if (stopped !== null || corrupt > 0 || unwritten > 0 || result.sent.failed > 0) return EXIT.failed;
     return isHeld(held) ? EXIT.held : EXIT.done;
   });
 }

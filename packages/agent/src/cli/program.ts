@@ -250,12 +250,13 @@ function addRepair(program: Command, run: Run): void {
     .argument('<dn>', 'DN of the entry there')
     .description('forget which entry of the network an entry of a directory is')
     .option('--entry <id>', 'where it may be several: the entry of the network that it is not')
+    .option('--as-new', 'of an entry that is published: it leaves the network, and comes as a new one')
     .action(run(async () => (await import('./unlink.ts')).unlinkCommand, always));
   program
     .command('link')
     .argument('<directory>', 'name of a directory in the configuration')
     .argument('<dn>', 'DN of the entry there')
-    .description('take back what unlink said: an entry that was there before may be one of the network again')
+    .description('take back what unlink said: these two may be the same entry again')
     .action(run(async () => (await import('./unlink.ts')).linkCommand, always));
   const directory = program.command('directory').description('directories of this postoffice');
   directory

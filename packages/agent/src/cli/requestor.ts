@@ -1,10 +1,12 @@
 /** `dirpost requestor`: who belongs to this directory server; to suspend one, to let it come back, to part from it. */
-import { DirpostError, dropWaiting, findRequestor, isMailAddress, withdrawOwner } from '@dirpost/core';
+import { DirpostError, dropWaiting, findRequestor, forgetSent, isMailAddress, withdrawOwner } from '@dirpost/core';
 import { counted } from '../events.ts';
 import { describePublish, requireJoining } from '../joining/enrol.ts';
 import { type RefusedSender, refusedSenders } from '../joining/refused-senders.ts';
 import { roster, type RosterLine } from '../joining/roster.ts';
+import { forgetSigner } from '../older-keys.ts';
 import { loadPeers, savePeer } from '../peers.ts';
+import { forgetUnreadable } from '../unreadable.ts';
 import { configurationOf, EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { time } from './screen.ts';
 
@@ -37,7 +39,7 @@ function show({ screen }: Invocation, lines: RosterLine[], refused: RefusedSende
   ]);
   if (refused.length === 0) return;
   screen.line();
-  screen.line('Refused, and never answered. The names are what the messages say of themselves.');
+  screen.line('Refused. The names are what the messages say of themselves.');
   screen.table(refused, [
     { title: 'name', value: (sender) => sender.name },
     { title: 'messages', value: (sender) => sender.count, align: 'right' },
@@ -141,10 +143,15 @@ export async function requestorRemove(call: Invocation, name: string, options: R
     const withdrawn = await store.transaction(
       async (tx) => {
         await dropWaiting(tx, name);
+        await forgetSent(tx, server, name);
+        await forgetSigner(tx, name);
+        await forgetUnreadable(tx, name);
         return withdrawOwner(tx, server, name, withdrawEntries ? 'all' : 'refused');
       },
       { large: true },
     );
+    await postoffice.routes.forget(name);
+    await postoffice.bounces?.forget(name);
     await transports.forget(name);
     const kept = withdrawEntries ? 0 : (record?.live ?? 0) - withdrawn;
     call.screen.data({ requestor: name, kept, withdrawn });

@@ -56,7 +56,9 @@ export async function restoreCommand(
 }
 
 async function keyFor(call: Invocation, path: string, options: RestoreCommandOptions): Promise<AgeKey> {
-  if (await needsPassphrase(path)) {
+  const isByPassphrase = await needsPassphrase(path);
+  refuseOtherSort(options, isByPassphrase);
+  if (isByPassphrase) {
     const source = { file: options.passphraseFile, command: options.passphraseCommand, env: PASSPHRASE_ENV };
     const hint = `Give it by --passphrase-file, --passphrase-command or $${PASSPHRASE_ENV}.`;
     return { passphrase: await secretFor(call, 'the passphrase of the backup', source, hint) };
@@ -66,6 +68,21 @@ async function keyFor(call: Invocation, path: string, options: RestoreCommandOpt
   const hint = `It is on paper, where the server was made. Give it by --recovery-key-file FILE or $${RECOVERY_KEY_ENV}; where the backup was sealed for another age recipient: --identity FILE.`;
   const typed = await secretFor(call, 'the recovery key of the server', source, hint);
   return { identities: [recoveryIdentity(parseRecoveryKey(typed))] };
+}
+
+/** Who gave a passphrase must not be asked for the recovery key as if he had given nothing. */
+function refuseOtherSort(options: RestoreCommandOptions, isByPassphrase: boolean): void {
+  const passphrase = options.passphraseFile ?? options.passphraseCommand;
+  const key = options.recoveryKeyFile ?? options.identity;
+  const [right, wrong] = isByPassphrase ? [passphrase, key] : [key, passphrase];
+  if (wrong === undefined || right !== undefined) return;
+  throw new DirpostError(
+    'wrong-use',
+    isByPassphrase
+      ? 'This backup is sealed by a passphrase; no recovery key or identity opens it.'
+      : 'This backup is sealed for the recovery key of the server, or for an age identity; no passphrase opens it.',
+    { hint: `Give ${isByPassphrase ? '--passphrase-file' : '--recovery-key-file or --identity'} instead.` },
+  );
 }
 
 /** As age-keygen writes them: a line each, and comments. */

@@ -39,7 +39,7 @@ function entriesAndEdits(all: number, edits: number): string {
 }
 
 function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
-  const { own, edits, role, corrupt, held, firstWrites, unsent, bounced, uncollected } = status;
+  const { own, joining, edits, role, corrupt, held, firstWrites, unsent, bounced, uncollected } = status;
   screen.line(
     `${postoffice.name}: ${role === 'server' ? 'directory server' : `requestor of ${postoffice.requestor.server}`}`,
   );
@@ -55,6 +55,7 @@ function showOwn(screen: Screen, postoffice: Postoffice, status: Status): void {
     ['last verification', time(own.verifiedMs)],
     ['incarnation', own.incarnation],
   ]);
+  if (joining !== null) screen.line(`  ${joining}`);
   if (own.unanswered > 0) screen.line(`  Without an answer so far: ${counted(own.unanswered, 'exchange')}.`);
   if (own.request !== 'changes') screen.line('  The replica differs from the server; the next sync repairs it.');
   if (own.stopped !== null) {
@@ -208,6 +209,11 @@ const ADVICE: [AttentionCode, words: string, advice: string][] = [
     'uses keys that it has replaced',
     'they end when the overlap is over; let it join anew: dirpost requestor remove NAME --keep-entries, dirpost invite NAME',
   ],
+  [
+    'older-copy',
+    'an older copy of it still sends',
+    'find it and switch it off; where it is the one to keep, there: dirpost recover --only-copy',
+  ],
   ['no-list', 'follows no list', 'name it under receivers of a list in the configuration'],
   ['unsent', 'cannot be sent to', 'the transport says why: dirpost queue'],
   ['bounced', 'mails to it came back', 'what the other side said, and what to do: dirpost queue'],
@@ -233,6 +239,7 @@ function showAttention(screen: Screen, requestors: RequestorStatus[], nowMs: num
 function named(one: RequestorStatus, code: AttentionCode, nowMs: number): string {
   if (code === 'overdue') return `${one.name} (${elapsed(one.overdueMs!)})`;
   if (code === 'stale') return `${one.name} (${elapsed(nowMs - one.lastHeardMs!)})`;
+  if (code === 'older-copy') return `${one.name} (last ${elapsed(nowMs - one.olderCopyMs!)} ago)`;
   if (code === 'held') return `${one.name} (${one.heldHere + one.heldThere})`;
   if (code === 'duplicates') return `${one.name} (${one.clashes.left + one.clashes.kept})`;
   if (code === 'refused') return `${one.name} (${one.flaggedCount + one.refusedCount})`;

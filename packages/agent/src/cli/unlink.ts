@@ -1,42 +1,100 @@
 /**
  * `dirpost unlink` forgets which entry of the network an entry of a directory is; one that was there before dirpost wrote it is never
- * taken for that entry again, until `dirpost link` takes it back. Only an administrator does either.
+ * taken for that entry again, until `dirpost link` takes it back. Only an administrator does either. Of an entry that is published
+ * there is something to forget only where it was taken for one that had another key; that costs the others a removal and
+ * a new entry, and so has to be said (`--as-new`).
  */
-import { DirpostError, type Link, linkAgain, normalizeDn, unlink } from '@dirpost/core';
+import {
+  bringTogether,
+  DirpostError,
+  type Link,
+  linkAgain,
+  normalizeDn,
+  type PublishedAt,
+  publishedAt,
+  setApart,
+  type StoreTx,
+  unlink,
+} from '@dirpost/core';
 import type { Postoffice } from '../postoffice.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+
+interface UnlinkOptions {
+  entry?: string;
+  asNew?: boolean;
+}
 
 export async function unlinkCommand(
   call: Invocation,
   directory: string,
   dn: string,
-  { entry }: { entry?: string } = {},
+  { entry, asNew = false }: UnlinkOptions = {},
 ): Promise<ExitCode> {
   const only = entry === undefined ? null : idFrom(entry);
   return withAgent(call, {}, async ({ postoffice }) => {
     requireDirectory(postoffice, directory);
-    const link = await postoffice.store.transaction((tx) => unlink(tx, directory, dn, only));
+    const { store } = postoffice;
+    const link = await store.transaction((tx) => unlink(tx, directory, dn, only));
     if (link !== null) return tellUnlinked(call, directory, link);
-    const association = await postoffice.store.transaction(async (tx) => {
-      const [found] = await tx.associationsByDn(directory, [normalizeDn(dn)]);
-      if (found !== undefined) await tx.removeAssociations(directory, [found.id]);
-      return found;
-    });
-    if (association === undefined) {
-      throw new DirpostError('wrong-use', `No entry of the network is linked to ${dn} in ${directory}.`);
-    }
-    const id = Buffer.from(association.id).toString('hex');
+    const published = await store.read((tx) => publishedAt(tx, directory, dn));
+    if (published !== null) return unlinkPublished(call, postoffice, directory, { ...published, asNew });
+    const association = await store.transaction((tx) => forgetWrittenAt(tx, postoffice, directory, dn));
+    const id = hex(association.id);
     call.screen.data({ directory, dn: association.dn, id });
     call.screen.line(`${association.dn} in ${directory} is no longer linked to entry ${id}.`);
     return EXIT.done;
   });
 }
 
+async function unlinkPublished(
+  { screen }: Invocation,
+  { store }: Postoffice,
+  directory: string,
+  { row, dn, key, asNew }: PublishedAt & { asNew: boolean },
+): Promise<ExitCode> {
+  const id = hex(row.id);
+  if (key === null) {
+    const why = `${dn} is published from ${directory} as entry ${id}, which its own key makes it: there is nothing to unlink.`;
+    throw new DirpostError('wrong-use', why, {
+      hint: 'To take it out of the network leave it out of what is read there: filter, or exclude.',
+    });
+  }
+  if (!asNew) {
+    const why = `${dn} was taken for entry ${id}, which had another key in ${directory}, and is published as that. Unlinked, that entry leaves the network, and this one comes as a new one, for everybody.`;
+    throw new DirpostError('wrong-use', `${why} Nothing was done.`, {
+      hint: `If that is meant: dirpost unlink ${directory} "${dn}" --as-new`,
+    });
+  }
+  await store.transaction((tx) => setApart(tx, directory, { key, id: row.id, dn }));
+  screen.data({ directory, dn, id, asNew });
+  screen.line(`${dn} in ${directory} is not entry ${id}.`);
+  screen.line('With the next sync that entry leaves the network, and this one comes as a new one, within the limits.');
+  screen.line(`  Look first: dirpost preview. Until then this takes it back: dirpost link ${directory} "${dn}"`);
+  return EXIT.done;
+}
+
+/** What dirpost wrote itself. Throws DirpostError `wrong-use` where that is nothing, or has no use. */
+async function forgetWrittenAt(tx: StoreTx, { subscribing }: Postoffice, directory: string, dn: string) {
+  const [found] = await tx.associationsByDn(directory, [normalizeDn(dn)]);
+  if (found === undefined)
+    throw new DirpostError('wrong-use', `No entry of the network is linked to ${dn} in ${directory}.`);
+  const target = subscribing.find((one) => one.directory.name === directory);
+  // Groups name him by it, and the next change would write him there again.
+  if (target?.directory.writes === 'changes') {
+    const why = `${found.dn} in ${directory} is what dirpost made for entry ${hex(found.id)}: there is nothing to unlink.`;
+    throw new DirpostError('wrong-use', why, {
+      hint: 'Only what was there before can be unlinked (adopt). What was made goes when its owner removes it, or with dirpost directory remove --withdraw.',
+    });
+  }
+  await tx.removeAssociations(directory, [found.id]);
+  return found;
+}
+
 /** What waits is looked at anew. */
 const NEXT = 'It is looked at anew with the next write: dirpost dispatch --again';
 
 function tellUnlinked({ screen }: Invocation, directory: string, { id, dn, state }: Link): ExitCode {
-  const entry = Buffer.from(id).toString('hex');
+  const entry = hex(id);
   screen.data({ directory, dn, id: entry });
   screen.line(
     state === 'adopted'
@@ -50,13 +108,23 @@ function tellUnlinked({ screen }: Invocation, directory: string, { id, dn, state
 export async function linkCommand(call: Invocation, directory: string, dn: string): Promise<ExitCode> {
   return withAgent(call, {}, async ({ postoffice }) => {
     requireDirectory(postoffice, directory);
-    const links = await postoffice.store.transaction((tx) => linkAgain(tx, directory, dn));
-    const [link] = links;
-    if (link === undefined) throw new DirpostError('wrong-use', `Nothing was unlinked from ${dn} in ${directory}.`);
-    const ids = links.map((one) => Buffer.from(one.id).toString('hex'));
-    call.screen.data({ directory, dn: link.dn, ids });
+    const { links, back } = await postoffice.store.transaction(async (tx) => ({
+      links: await linkAgain(tx, directory, dn),
+      back: await bringTogether(tx, directory, dn),
+    }));
+    if (links.length + back.length === 0)
+      throw new DirpostError('wrong-use', `Nothing was unlinked from ${dn} in ${directory}.`);
+    const ids = [...links.map(({ id }) => id), ...back].map(hex);
+    call.screen.data({ directory, dn: links[0]?.dn ?? dn, ids });
+    if (back.length > 0) {
+      call.screen.line(
+        `${dn} in ${directory} may be entry ${back.map(hex).join(', ')} again, as long as that is published.`,
+      );
+      call.screen.line('It is looked at with the next sync.');
+    }
+    if (links.length === 0) return EXIT.done;
     call.screen.line(
-      `${link.dn} in ${directory} may be entry ${ids.join(', ')} again, as long as that has no entry of its own there.`,
+      `${links[0]!.dn} in ${directory} may be entry ${links.map(({ id }) => hex(id)).join(', ')} again, as long as that has no entry of its own there.`,
     );
     call.screen.line(NEXT);
     return EXIT.done;
@@ -75,4 +143,8 @@ function requireDirectory({ publishing, subscribing }: Postoffice, directory: st
       hint: `There are: ${names.join(', ')}`,
     });
   }
+}
+
+function hex(id: Uint8Array): string {
+  return Buffer.from(id).toString('hex');
 }

@@ -33,7 +33,7 @@ import type { Postoffice } from '../postoffice.ts';
 import { requireJoining } from './enrol.ts';
 import { type GivenInvitation, MAX_WRONG_PROOFS, stateOf } from './invitations.ts';
 import type { Joining } from './joining.ts';
-import { forgetRefused, refuseSender } from './refused-senders.ts';
+import { countRefused, forgetRefused, refuseSender } from './refused-senders.ts';
 
 type Inviter = Postoffice & { joining?: Joining };
 
@@ -212,6 +212,7 @@ async function refuse(applying: Applying, result: 'late' | 'used'): Promise<void
   const print = fingerprint({ signing, recipient });
   const text = `${name} wanted to join (fingerprint ${print}); refused: ${why}`;
   postoffice.tell({ time: 'T2', level: 'warning', text, details: { name, fingerprint: print } });
+  await postoffice.store.transaction((tx) => countRefused(tx, name, why, postoffice.clock.now()));
   const told = request.mail === undefined ? {} : { mail: request.mail };
   joining.noteApplicant(name, { signing: [signing], recipients: [recipient], ...told });
   const answer = await postoffice.store.read((tx) => compose(tx, applying, result));

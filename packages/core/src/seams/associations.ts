@@ -37,6 +37,8 @@ export interface AssociationsTx {
   /** By entry id. */
   removeAliases(directory: string, ids: Uint8Array[]): Promise<void>;
   countAliases(directory: string): Promise<number>;
+  /** Those that have any; ascending. */
+  aliasDirectories(): Promise<string[]>;
   clearAliases(directory: string): Promise<void>;
 
   /** '' is nobody's. */

@@ -14,8 +14,18 @@ export interface Codec {
   head(payload: Uint8Array): MessageHead;
   /** The changes; every whole entry is checked to be canonical, within limits and with a matching id. Throws as `head` does. */
   changes(payload: Uint8Array): Change[];
+  /** Absent where nothing else can be done meanwhile. */
+  beside?: BesideEncoder;
   /** At a server that passes on what owners encoded; elsewhere changes are read by `changes`. */
   readSubmission?(): SubmissionReader;
+}
+
+/** Encodes several parts at once, while other work goes on. It touches neither files nor lines, so that a transaction may wait for it. */
+export interface BesideEncoder {
+  /** So many at once. */
+  readonly parts: number;
+  /** The same octets as Codec.encode gives. Throws as that, and `interrupted` where the means are lost half-way. */
+  encode(head: MessageHead, changes: Change[]): Promise<Uint8Array>;
 }
 
 /** The parts of one submission. */

@@ -151,6 +151,8 @@ export interface Placed {
   hash: Uint8Array | null;
   /** Why the directory did not take it the last time; null: it did. */
   refused: RefusedPlaced | null;
+  /** A group that stands there without members who were not there, whatever was said of it since. */
+  lacksMembers?: true;
 }
 
 export interface RefusedPlaced {

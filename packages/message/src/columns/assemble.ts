@@ -59,13 +59,14 @@ function totalBytes(part: DecodedPart, cells: Cells[], owners: Buffer[], limits:
       total += ID_BYTES + owners[part.ownerOf[row]!]!.length + 1;
   }
   for (const { column, nameBytes } of cells) {
-    total += column.rows.length * nameBytes + columnBytes(column, limits);
-    if (total > limits.maxPartBytes) throw overBudget('bytes');
+    total += column.rows.length * nameBytes;
+    total += columnBytes(column, limits, limits.maxPartBytes - total);
   }
   return total;
 }
 
-function columnBytes(column: Column, limits: Limits): number {
+/** Cells may share their values: so each is counted before it is compared, and above `most` octets nothing is looked at. */
+function columnBytes(column: Column, limits: Limits, most: number): number {
   const { firsts, values } = column;
   const { bytes, starts, ends } = values;
   let total = 0;
@@ -78,6 +79,7 @@ function columnBytes(column: Column, limits: Limits): number {
       const length = ends[value]! - starts[value]!;
       if (length > limits.maxValueBytes) throw overBudget('bytes');
       total += varintBytes(length) + length;
+      if (total > most) throw overBudget('bytes');
       if (
         value + 1 < end &&
         compareValues(bytes, starts[value]!, ends[value]!, bytes, starts[value + 1]!, ends[value + 1]!) >= 0
@@ -86,6 +88,7 @@ function columnBytes(column: Column, limits: Limits): number {
       }
     }
   }
+  if (total > most) throw overBudget('bytes');
   return total;
 }
 

@@ -9,7 +9,7 @@ import { wellKnownNames } from './names.ts';
 import { Budget, malformedColumns, overBudget, type Reader, Source } from './octets.ts';
 import type { RowIds } from './references.ts';
 import { decodeSymbols } from './symbols.ts';
-import { type Column, ID_BYTES, ID_DERIVED, ID_NONE, ID_RAW, type Shape, states } from './table.ts';
+import { type Column, ID_BYTES, ID_DERIVED, ID_NONE, ID_RAW, MAX_COLUMNS, type Shape, states } from './table.ts';
 
 const REMOVED = states.indexOf('removed');
 const WHOLE = states.indexOf('whole');
@@ -102,7 +102,9 @@ function checkUsed(symbols: ArrayLike<number>, count: number, what: string): voi
 }
 
 function readNames(plain: Reader): string[] {
-  const names = Array.from({ length: plain.count() }, () => {
+  const count = plain.count();
+  if (count > MAX_COLUMNS) throw overBudget('attributes');
+  const names = Array.from({ length: count }, () => {
     const number = plain.varint();
     const name = number === 0 ? Buffer.from(plain.sized(255)).toString('latin1') : wellKnownNames[number - 1];
     // RFC 4512 §2.5, in lower case.
@@ -184,8 +186,9 @@ function readRawIds(shapes: Shape[], shapeOf: Float64Array, from: Source): RowId
 function deriveIds(part: DecodedPart, anchors: readonly AnchorHint[]): void {
   const { shapes, shapeOf, ownerOf, ids, columns } = part;
   const hints = derivers(part.owners, anchors);
+  const named = new Map(columns.map((column) => [column.name, column]));
   for (const attribute of new Set(hints.map((hint) => hint?.attribute))) {
-    const column = columns.find(({ name }) => name === attribute);
+    const column = attribute === undefined ? undefined : named.get(attribute);
     if (column === undefined) continue;
     const { bytes, starts, ends } = column.values;
     for (let cell = 0; cell < column.rows.length; cell++) {

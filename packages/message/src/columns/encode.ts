@@ -10,7 +10,7 @@ import { wellKnownNames } from './names.ts';
 import { type Octets, Streams } from './octets.ts';
 import type { RowIds } from './references.ts';
 import { encodeSymbols } from './symbols.ts';
-import { type Column, ID_BYTES, ID_DERIVED, ID_NONE, ID_RAW, type Shape, tabulate, type Table } from './table.ts';
+import { type Column, ID_BYTES, ID_DERIVED, ID_NONE, ID_RAW, MAX_COLUMNS, type Shape, tabulate, type Table } from './table.ts';
 
 const nameNumbers = new Map(wellKnownNames.map((name, i) => [name, i + 1]));
 
@@ -20,6 +20,9 @@ export function encodeChanges(changes: Change[], anchors: readonly AnchorHint[],
   }
   const out = new Streams();
   const table = tabulate(changes);
+  if (table.columns.length > MAX_COLUMNS) {
+    throw new DirpostError('limit-exceeded', `A part would have more than ${MAX_COLUMNS} attributes.`);
+  }
   const order = orderColumns(table.columns);
   const columns = order.map((index) => table.columns[index]!);
   const place = new Map(order.map((index, at) => [index, at]));

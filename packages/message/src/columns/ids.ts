@@ -48,8 +48,10 @@ export function derivers(
   owners: string[],
   anchors: readonly AnchorHint[],
 ): ({ deriver: IdDeriver; attribute: string } | undefined)[] {
+  const first = new Map<string, AnchorHint>();
+  for (const hint of anchors) if (!first.has(hint.owner)) first.set(hint.owner, hint);
   return owners.map((owner) => {
-    const hint = anchors.find((one) => one.owner === owner);
+    const hint = first.get(owner);
     return hint === undefined ? undefined : { deriver: new IdDeriver(owner, hint.space), attribute: hint.attribute };
   });
 }

@@ -90,7 +90,7 @@ function readRun(bytes: Uint8Array, start: number, end: number): { value: number
 }
 
 export function unmaskDigits(masks: Values, symbols: Float64Array, from: Source): Values {
-  const marks = countMarks(masks);
+  const marks = countMarks(masks, from);
   let total = 0;
   for (let i = 0; i < symbols.length; i++) total += marks[symbols[i]!]!;
   from.budget.bytes(total);
@@ -109,7 +109,7 @@ export function unmaskDigits(masks: Values, symbols: Float64Array, from: Source)
 }
 
 export function unmaskNumbers(masks: Values, symbols: Float64Array, from: Source): Values {
-  const columns = readNumberColumns(countMarks(masks), symbols, from);
+  const columns = readNumberColumns(countMarks(masks, from), symbols, from);
   const next = new Uint32Array(columns.length);
   const into = new ValueWriter(from.budget, symbols.length + 1);
   for (let i = 0; i < symbols.length; i++) {
@@ -154,8 +154,12 @@ function writeDecimal(value: number, out: Octets): void {
   out.length += digits;
 }
 
-function countMarks(masks: Values): Uint32Array {
+/** Masks may come through a dictionary, and be the same long one many times. */
+function countMarks(masks: Values, from: Source): Uint32Array {
   const marks = new Uint32Array(masks.count);
+  let octets = 0;
+  for (let i = 0; i < masks.count; i++) octets += masks.ends[i]! - masks.starts[i]!;
+  from.budget.steps(octets);
   for (let i = 0; i < masks.count; i++) {
     for (let at = masks.starts[i]!; at < masks.ends[i]!; at++) if (masks.bytes[at] === MARK) marks[i]!++;
   }

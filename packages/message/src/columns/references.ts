@@ -75,20 +75,30 @@ export function decodeReferences(cells: number, ids: RowIds, from: Source): { fi
     for (let left = others[cell]!; left > 0; left--, nextRest++) {
       into.push(rest.bytes, rest.starts[nextRest]!, rest.ends[nextRest]!);
     }
-    if (named[cell]! > 0) sortCell(into, firsts[cell]!);
+    if (named[cell]! > 0) mergeCell(into, firsts[cell]!, named[cell]!);
   }
   firsts[cells] = into.count;
   return { firsts, values: into.finish() };
 }
 
-function sortCell(into: ValueWriter, first: number): void {
+/**
+ * The first values are those that rows name, in any order; the further ones are in order, or it is refused when the cell is put
+ * together. So only as many as there are rows are ever sorted.
+ */
+function mergeCell(into: ValueWriter, first: number, named: number): void {
   const { bytes } = into.octets;
   const { starts, ends, count } = into.list;
-  const order = Array.from({ length: count - first }, (_, i) => [starts[first + i]!, ends[first + i]!] as const);
-  order.sort((a, b) => compareValues(bytes, a[0], a[1], bytes, b[0], b[1]));
-  for (const [i, [start, end]] of order.entries()) {
-    starts[first + i] = start;
-    ends[first + i] = end;
+  const sorted = Array.from({ length: named }, (_, i) => [starts[first + i]!, ends[first + i]!] as const);
+  sorted.sort((a, b) => compareValues(bytes, a[0], a[1], bytes, b[0], b[1]));
+  let next = 0;
+  let further = first + named;
+  for (let at = first; at < count && next < named; at++) {
+    const [start, end] = sorted[next]!;
+    const isNext = further === count || compareValues(bytes, start, end, bytes, starts[further]!, ends[further]!) <= 0;
+    if (isNext) next++;
+    starts[at] = isNext ? start : starts[further]!;
+    ends[at] = isNext ? end : ends[further]!;
+    if (!isNext) further++;
   }
 }
 

@@ -5,6 +5,8 @@ import { Interner, NumberList, ValueList, type Values } from './values.ts';
 
 export const states: ChangeState[] = ['whole', 'part', 'removed'];
 export const ID_BYTES = 16;
+/** Attributes of a part: each costs a reader about a kilobyte, however short it is. Writers cut where there are more. */
+export const MAX_COLUMNS = 4_096;
 
 /** How the receiver gets the id of a row. */
 export const ID_NONE = 0;

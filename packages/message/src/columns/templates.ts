@@ -24,6 +24,8 @@ const PART_LITERAL = 1;
 const PART_REFERENCE = 2;
 const MAX_PARTS = 16;
 const MAX_LITERAL_BYTES = 1024;
+/** Folding one takes as long as walking so many rows. */
+const STEPS_FOR_EACH_OCTET = 4;
 
 export function isReference(part: TemplatePart): part is Reference {
   return part !== 'hole' && !(part instanceof Uint8Array);
@@ -104,6 +106,8 @@ export class RowLookup {
     const index = this.valueIndex(part.column, cell);
     if (index < 0) return false;
     const { bytes, starts, ends } = this.columns[part.column]!.values;
+    // The whole value is walked, however little of it is taken.
+    this.source?.budget.steps(STEPS_FOR_EACH_OCTET * (1 + ends[index]! - starts[index]!));
     appendTransformed(out, bytes, starts[index]!, ends[index]!, part.transform, part.take);
     return true;
   }

@@ -1,4 +1,5 @@
 /** What an administrator pastes on the server, so that an account may do what dirpost needs. */
+import { containersOf } from '@dirpost/core';
 
 export interface Lack {
   /** A sentence. */
@@ -18,6 +19,13 @@ export type Advice = (account: string) => Lack;
 
 /** The number and kind of the database differ from server to server. */
 const DATABASE = 'olcDatabase={1}mdb,cn=config';
+
+export function maybeLacksSyncprov(suffix: string): Advice {
+  return (account) => ({
+    ...lacksSyncprov(suffix)(account),
+    what: `Where the account may read contextCSN and still sees none: the database ${suffix} has no overlay syncprov. (Look first: it must not be there twice.)`,
+  });
+}
 
 export function lacksSyncprov(suffix: string): Advice {
   return () => ({
@@ -54,9 +62,10 @@ export function lacksSyncprov(suffix: string): Advice {
   });
 }
 
+/** Which of the two it is cannot be seen: what is pasted for the other one could be there twice. */
 export function lacksContextCsn(suffix: string): Advice {
   return (account) => ({
-    what: `${account} may not read contextCSN of ${suffix}: whether the server keeps it cannot be seen.`,
+    what: `${account} sees no contextCSN of ${suffix}: it may not read it, or the overlay syncprov is not there, which writes it.`,
     mend: accessLines(`to dn.base="${suffix}" attrs=entry,objectClass,contextCSN by ${who(account)} read by * break`),
   });
 }
@@ -124,6 +133,11 @@ export function lacksReplicationRight(namingContext: string): Advice {
 
 export function inDomain(...lines: string[]): Mending[] {
   return [{ where: 'a command line of an administrator of the domain', lines }];
+}
+
+/** `namingContexts`: what the server has. */
+export function isNotHere(namingContexts: string[], base: string): Advice {
+  return () => ({ what: `${base} is not on this server, which has ${namingContexts.join(', ')}.`, mend: [] });
 }
 
 /** No server says which of these it is. */
@@ -196,11 +210,21 @@ function writingOpenLdap(account: string, container: string, parent: string | nu
   ];
 }
 
-/** A rule for what is not there yet stands at what is above it. */
+/** What is not there yet is made with its rule: of a rule above it for this one entry the server does not tell. */
 function writing389(account: string, container: string, parent: string | null): Mending {
-  const target = parent === null ? '' : `(target="ldap:///${container}")`;
-  const aci = `aci: ${target}(targetattr="*")(version 3.0; acl "dirpost writes"; allow (all) userdn="ldap:///${account}";)`;
-  return { where: 'ldapmodify', lines: [`dn: ${parent ?? container}`, 'changetype: modify', 'add: aci', aci] };
+  const aci = `aci: (targetattr="*")(version 3.0; acl "dirpost writes"; allow (all) userdn="ldap:///${account}";)`;
+  if (parent === null) {
+    return { where: 'ldapmodify', lines: [`dn: ${container}`, 'changetype: modify', 'add: aci', aci] };
+  }
+  const [made] = containersOf({ name: '', container, dn: 'container', publishing: [] }, new Set());
+  const has = [...made!.attributes].map(([name, [value]]) => ldifLine(name, Buffer.from(value!).toString()));
+  return { where: 'ldapmodify', lines: [ldifLine('dn', container), 'changetype: add', ...has, aci] };
+}
+
+/** RFC 2849: what is not plain ASCII goes as base64. */
+function ldifLine(name: string, value: string): string {
+  const isPlain = /^[\x21-\x39\x3b\x3d-\x7e][\x20-\x7e]*$/.test(value);
+  return isPlain ? `${name}: ${value}` : `${name}:: ${Buffer.from(value).toString('base64')}`;
 }
 
 const MADE_FIRST = 'Make it, give its rights, and say `makeContainer: false`';

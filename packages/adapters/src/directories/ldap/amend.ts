@@ -4,6 +4,7 @@
  * are taken away by name and not replaced.
  */
 import { normalizeType, parseDn } from '@dirpost/core';
+import { underAskedNames } from './asked-names.ts';
 import { isNeverWrittenToOthers } from './never-written.ts';
 import type { LdapOptions } from './options.ts';
 import type { Modification } from './requests.ts';
@@ -81,6 +82,7 @@ async function findEntry({ session, options, signal }: AmendContext, amendment: 
   const { dn, isEntry, changes } = amendment;
   const attributes = [options.anchor, ...UNTOUCHABLE, ...changes.map(({ attribute }) => attribute)];
   const found = await readEntry(session, dn, attributes, { signal });
+  if (found !== null) underAskedNames(attributes, found.attributes);
   const anchor = found?.attributes.get(options.anchor)?.[0];
   return anchor !== undefined && isEntry(anchor) ? found : null;
 }

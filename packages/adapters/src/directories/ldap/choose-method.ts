@@ -10,6 +10,7 @@ import {
   lacksReading,
   lacksReplicationRight,
   lacksSyncprov,
+  maybeLacksSyncprov,
 } from './advice.ts';
 import { derivedAttributes } from './derived-attributes.ts';
 import { invocationIdOf, namingContextsOf, seesDeleted } from './domain-controller.ts';
@@ -96,12 +97,10 @@ async function proveSyncrepl({ session, dse, options, signal }: ReadContext): Pr
     if (entry?.attributes.has('contextcsn')) continue;
     const why = `contextCSN of ${suffix} is not there, or this account may not read it`;
     // Some database does it, maybe this one.
-    return { fits: false, why, advice: [lacksContextCsn(suffix), lacksSyncprov(suffix)] };
+    return { fits: false, why, advice: [lacksContextCsn(suffix), maybeLacksSyncprov(suffix)] };
   }
-  return {
-    fits: true,
-    why: `${dse.vendor} offers content synchronization, and ${suffixes.join(', ')} keeps contextCSN`,
-  };
+  const kept = suffixes.length === 0 ? '' : `, and ${suffixes.join(', ')} keeps contextCSN`;
+  return { fits: true, why: `${dse.vendor} offers content synchronization${kept}` };
 }
 
 async function proveUsn(context: ReadContext): Promise<Proof> {

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createConnection, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
-import { DirpostError, type ErrorDetails } from '@dirpost/core';
+import { DirpostError, type ErrorDetails, isDirpostError } from '@dirpost/core';
 import { fileError } from '../../durable-file.ts';
 import type { LdapOptions, LdapServer } from './options.ts';
 import { resultName, SUCCESS } from './results.ts';
@@ -104,8 +104,13 @@ async function startTls(
     await session.secure(upgrade);
   } catch (error) {
     session.close();
-    throw error;
+    throw isDirpostError(error, 'directory-failed') && error.hint === undefined ? withHint(error, wrongTls) : error;
   }
+}
+
+function withHint(cause: DirpostError, hint: string): DirpostError {
+  const { code, message, retry, context } = cause;
+  return new DirpostError(code, message, { retry, hint, context, cause });
 }
 
 /** The socket, once `event` came; destroyed where something else does. */

@@ -3,7 +3,7 @@
  * container was moved or renamed.
  */
 import { isWithin } from '@dirpost/core';
-import { CONTAINERS } from './changed-containers.ts';
+import { CONTAINERS, isSameDn } from './changed-containers.ts';
 import { showDeleted } from './controls.ts';
 import type { LdapBase } from './options.ts';
 import { type ReadContext, searchPages } from './read-whole.ts';
@@ -65,7 +65,8 @@ export async function wasContainerMoved(context: ReadContext, namingContext: str
   const base: LdapBase = { dn: namingContext, scope: 'sub', filter };
   const request = { base: base.dn, scope: base.scope, filter, attributes: ['replPropertyMetaData'] };
   for await (const { items, result } of searchPages(context, request)) {
-    for (const item of items) if (item.type === 'entry' && wasRenamed(item, usn)) return true;
+    const others = items.filter((item) => item.type === 'entry').filter(({ dn }) => !isSameDn(dn, namingContext));
+    if (others.some((item) => wasRenamed(item, usn))) return true;
     if (result !== undefined) context.notes.ended(base, context.session.server, result);
   }
   return false;

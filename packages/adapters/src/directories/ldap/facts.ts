@@ -1,6 +1,6 @@
 /** What `dirpost check` tells of an LDAP directory: who and what is at the other end, and what is lacking there. */
 import { parentDn } from '@dirpost/core';
-import { type Advice, cutsAnswers, type Lack, lacksIndex, lacksReading, seesNothing } from './advice.ts';
+import { type Advice, cutsAnswers, isNotHere, type Lack, lacksIndex, lacksReading, seesNothing } from './advice.ts';
 import { whoBinds } from './bind.ts';
 import type { Chosen } from './choose-method.ts';
 import { escapedOctets, namingContextsOf } from './domain-controller.ts';
@@ -67,7 +67,10 @@ export async function ldapFacts(
     if (isReadable === false) lacks.push(lacksReading(dse.kind, base.dn, [options.anchor]));
     if (isReadable !== null) continue;
     const needed = [...askedAttributes(options), timeAttributes(dse).changed];
-    lacks.push(seesNothing(dse.kind, base.dn, needed));
+    const { namingContexts } = dse;
+    const isElsewhere =
+      namingContexts.length > 0 && !namingContexts.includes('') && namingContextsOf(dse, [base]) === null;
+    lacks.push(isElsewhere ? isNotHere(namingContexts, base.dn) : seesNothing(dse.kind, base.dn, needed));
     isBlind = true;
   }
   // Who sees nothing cannot be told what a better method lacks.

@@ -1,21 +1,31 @@
 /**
  * T3: requests that may be too large for the server. It does not say so, it cuts the line (OpenLDAP `sockbuf_max_incoming_auth`,
  * 389-DS `nsslapd-maxbersize`, Active Directory `MaxReceiveBuffer`), and would do it each time: nothing behind such an entry would
- * ever be written. So large requests go over a line of their own, one by one; what cuts it twice is refused, and stops no other.
+ * ever be written. So large requests go over a line of their own, one by one; what cuts it twice is refused, and stops no other. But
+ * a group with very many members comes in parts then (split-members.ts), each half as large as what was cut; how large that was is
+ * remembered for the next ones.
  */
 import type { Operation } from './requests.ts';
 import type { LdapResult } from './responses.ts';
-import { ADMIN_LIMIT_EXCEEDED } from './results.ts';
+import { ADMIN_LIMIT_EXCEEDED, SUCCESS } from './results.ts';
 import type { Session } from './session.ts';
+import { splitMembers } from './split-members.ts';
 
 /** From here on a request counts as large: far below what servers take by default. */
 const LARGE_BYTES = 512 * 1024;
 const TRIES = 2;
+/** No server takes less; what is cut at it has another reason. */
+const SMALLEST_PART_BYTES = 16 * 1024;
 /** A line that carries less is too slow to wait for: 64 kbit/s. */
 const SLOWEST_BYTES_PER_MS = 8;
 
 export function isLarge(operation: Operation): boolean {
   return octetsOf(operation) >= LARGE_BYTES;
+}
+
+export interface CarriedResult extends LdapResult {
+  /** A part of it took effect before the one that was refused. */
+  isPartly?: true;
 }
 
 export class LargeRequests {
@@ -24,6 +34,8 @@ export class LargeRequests {
   readonly #signal: AbortSignal;
   #session: Session | null = null;
   #last: Promise<unknown> = Promise.resolve();
+  /** Octets of the smallest request at which the server cut the line. */
+  #cutAt = Infinity;
 
   /** `open`: another line to the server, logged in. `operationMs`: for the server; to bring a request takes more the larger it is. */
   constructor(open: () => Promise<Session>, operationMs: number, signal: AbortSignal) {
@@ -33,14 +45,31 @@ export class LargeRequests {
   }
 
   /** `adminLimitExceeded` where the server cuts the line at it. Throws DirpostError `directory-failed`, as where it does not answer. */
-  request(operation: Operation): Promise<LdapResult> {
-    const result = this.#last.then(() => this.#carry(operation));
+  request(operation: Operation): Promise<CarriedResult> {
+    const result = this.#last.then(() => this.#carryOrSplit(operation));
     this.#last = result.catch(() => {});
     return result;
   }
 
   close(): void {
     this.#session?.close();
+  }
+
+  async #carryOrSplit(operation: Operation): Promise<CarriedResult> {
+    const octets = octetsOf(operation);
+    if (octets < this.#cutAt || splitMembers(operation, octets) === null) {
+      const result = await this.#carry(operation);
+      if (result.code !== ADMIN_LIMIT_EXCEEDED) return result;
+      this.#cutAt = Math.min(this.#cutAt, octets);
+      if (octets < SMALLEST_PART_BYTES) return result;
+    }
+    const parts = splitMembers(operation, Math.min(this.#cutAt, octets) / 2);
+    if (parts === null) return tooLarge(octets);
+    for (const [i, part] of parts.entries()) {
+      const result = await this.#carryOrSplit(part);
+      if (result.code !== SUCCESS) return i > 0 ? { ...result, isPartly: true } : result;
+    }
+    return { code: SUCCESS, matchedDn: '', message: '', referrals: [], controls: [], value: null };
   }
 
   async #carry(operation: Operation): Promise<LdapResult> {

@@ -8,6 +8,15 @@ const PRIMARY = 'SMTP:';
 
 type Values = Uint8Array[];
 
+/** Of a recipient that sends as `primary`, and has others of `all` besides. */
+export function proxyAddressesOf(primary: string, all: Values): Values {
+  const values = [PRIMARY + primary, ...all.map((address) => PRIMARY.toLowerCase() + text(address))];
+  return mergedAddresses(
+    [],
+    values.map((value) => Buffer.from(value)),
+  );
+}
+
 /** Both, each once and with one primary, that of `wanted` where it has one. Merged once more it is the same. */
 export function mergedAddresses(has: Values, wanted: Values): Values {
   const primary = wanted.find(isPrimary) ?? has.find(isPrimary);

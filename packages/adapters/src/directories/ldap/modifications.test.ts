@@ -136,6 +136,21 @@ it('the values by which an entry is named stay, and others beside them come and 
   expect(changes({ cn: ['Anna', 'own'] }, {}, {}, rdn)).toEqual([]);
 });
 
+it('a value that is spelt otherwise than the name is changed beside it, and taken for no other', () => {
+  const rdn = { cn: 'ANNA BERG' };
+  expect(shown(changes({ cn: ['ANNA BERG'] }, { cn: ['Anna  Berg '] }, {}, rdn))).toEqual([
+    'delete cn: ANNA BERG',
+    'add cn: Anna  Berg ',
+  ]);
+  expect(changes({ cn: ['Anna  Berg '] }, { cn: ['Anna  Berg '] }, {}, rdn)).toEqual([]);
+});
+
+it('values are merged as the server tells them apart', () => {
+  const policies = { telephonenumber: 'merge', title: 'merge' } as const;
+  const has = { telephonenumber: ['+47 22-33 44'], title: ['Head  of IT'] };
+  expect(changes(has, { telephonenumber: ['+47223344'], title: ['head of it '] }, policies)).toEqual([]);
+});
+
 describe('addresses of Exchange that are merged', () => {
   const merged = (has: string[], wanted: string[]) =>
     shown(changes({ proxyaddresses: has }, { proxyaddresses: wanted }, { proxyaddresses: 'merge' }));

@@ -1,5 +1,5 @@
 /** What has to be changed in an entry so that it has certain values: the least, and nothing where nothing differs. */
-import { type Attributes, DN_VALUED, isDirpostError, normalizeDn } from '@dirpost/core';
+import { type Attributes, DN_VALUED, isDirpostError, normalizeDn, normalValue, ruleOf } from '@dirpost/core';
 import { isKnownAttribute } from '../../ldif/attribute-names.ts';
 import { mergedAddresses } from './mail-addresses.ts';
 import { isNeverWritten } from './never-written.ts';
@@ -17,27 +17,35 @@ export interface ModificationOptions {
   policies: Record<string, ValuePolicy>;
   /** Values that the entry has by its name, and that change with the name only: attribute type in lower case → value. */
   rdn: ReadonlyMap<string, Uint8Array>;
+  /** In lower case: by which of several names the server knows an attribute. Absent: it has one. */
+  nameOf?: (attribute: string) => string;
 }
 
 /** Names of both in lower case. What `wanted` does not name is cleared where dirpost knows it for one of its own. */
 export function modificationsFor(
   present: ReadonlyMap<string, Values>,
   wanted: Attributes,
-  { policies, rdn }: ModificationOptions,
+  { policies, rdn, nameOf = (attribute) => attribute }: ModificationOptions,
 ): Modification[] {
   const changes: Modification[] = [];
-  for (const [attribute, values] of wanted) {
-    const has = present.get(attribute) ?? [];
-    const named = rdn.get(attribute);
-    const target = valuesBy(policies[attribute] ?? 'force', attribute, has, values);
+  const before = new Map(Array.from(present, ([name, values]) => [nameOf(name), values]));
+  const naming = new Map(Array.from(rdn, ([name, value]) => [nameOf(name), value]));
+  const policyOf = new Map(Object.entries(policies).map(([name, policy]) => [nameOf(name), policy]));
+  const asked = new Set<string>();
+  for (const [name, values] of wanted) {
+    const attribute = nameOf(name);
+    asked.add(attribute);
+    const has = before.get(attribute) ?? [];
+    const named = naming.get(attribute);
+    const target = valuesBy(policyOf.get(attribute) ?? 'force', attribute, has, values);
     if (target === null) continue;
     if (named === undefined) changes.push(...changesTo(attribute, has, target));
     else changes.push(...changesBeside(attribute, named, has, target));
   }
-  for (const [attribute, has] of present) {
-    if (wanted.has(attribute) || rdn.has(attribute) || attribute === 'objectclass') continue;
+  for (const [attribute, has] of before) {
+    if (asked.has(attribute) || naming.has(attribute) || attribute === 'objectclass') continue;
     if (!isKnownAttribute(attribute) || isNeverWritten(attribute)) continue;
-    const isForced = (policies[attribute] ?? 'force') === 'force';
+    const isForced = (policyOf.get(attribute) ?? 'force') === 'force';
     if (isForced && has.length > 0) changes.push({ kind: 'replace', attribute, values: [] });
   }
   return changes;
@@ -54,9 +62,8 @@ function valuesBy(policy: ValuePolicy, attribute: string, has: Values, wanted: V
       return null;
     case 'merge': {
       if (attribute === 'proxyaddresses') return mergedAddresses(has, wanted);
-      // Most attributes do not know upper and lower case apart, and take no value twice.
-      const known = new Set(has.map((value) => keyOf(attribute, value).toLowerCase()));
-      return [...has, ...wanted.filter((value) => !known.has(keyOf(attribute, value).toLowerCase()))];
+      const known = new Set(has.map((value) => equalKey(attribute, value)));
+      return [...has, ...wanted.filter((value) => !known.has(equalKey(attribute, value)))];
     }
   }
 }
@@ -75,13 +82,26 @@ function changesTo(attribute: string, has: Values, wanted: Values): Modification
   return [...inPieces('delete', attribute, removed), ...inPieces('add', attribute, added)];
 }
 
-/** Of an attribute that names the entry: only its other values, one by one. */
+/** Of an attribute that names the entry: only its other values, one by one; and its own where it is the same to the server. */
 function changesBeside(attribute: string, named: Uint8Array, has: Values, wanted: Values): Modification[] {
-  const key = (value: Uint8Array) => Buffer.from(value).toString().toLowerCase();
+  const key = (value: Uint8Array) => equalKey(attribute, value);
+  const own = key(named);
   const [before, after] = [new Set(has.map(key)), new Set(wanted.map(key))];
-  const removed = has.filter((value) => key(value) !== key(named) && !after.has(key(value)));
-  const added = wanted.filter((value) => key(value) !== key(named) && !before.has(key(value)));
+  const removed = has.filter((value) => key(value) !== own && !after.has(key(value)));
+  const added = wanted.filter((value) => key(value) !== own && !before.has(key(value)));
+  const [stands, spelt] = [has, wanted].map((values) => values.find((value) => key(value) === own));
+  const isAsNamed = spelt === undefined || Buffer.compare(spelt, named) === 0;
+  // As the name itself is spelt it becomes by a rename.
+  if (!isAsNamed && stands !== undefined && Buffer.compare(stands, spelt) !== 0) {
+    removed.push(stands);
+    added.push(spelt);
+  }
   return [...inPieces('delete', attribute, removed), ...inPieces('add', attribute, added)];
+}
+
+/** The same for values that are one to the server (RFC 4517 §4.2): it takes no value twice. */
+export function equalKey(attribute: string, value: Uint8Array): string {
+  return normalValue(ruleOf(attribute), value) ?? Buffer.from(value).toString('latin1');
 }
 
 function classesToAdd(has: Values, wanted: Values): Modification[] {

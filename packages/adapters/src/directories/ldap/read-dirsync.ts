@@ -5,7 +5,7 @@
  * Changes".
  */
 import type { ReadBatch } from '@dirpost/core';
-import { CONTAINERS } from './changed-containers.ts';
+import { CONTAINERS, isSameDn } from './changed-containers.ts';
 import { dirSync, dirSyncOf } from './controls.ts';
 import { escapedOctets, guidOf, invocationIdOf, namingContextsOf } from './domain-controller.ts';
 import { type ReadContext, readBase, Seen } from './read-whole.ts';
@@ -110,7 +110,8 @@ async function hasContainer({ session, signal }: ReadContext, base: string, ids:
   for (const some of chunks([...ids], FETCHED_AT_ONCE)) {
     const filter = `(&${CONTAINERS}${anyOf(some)})`;
     const request: SearchRequest = { base, scope: 'sub', filter, attributes: ['1.1'] };
-    if ((await findEntries(session, request, { signal })).length > 0) return true;
+    const found = await findEntries(session, request, { signal });
+    if (found.some(({ dn }) => !isSameDn(dn, base))) return true;
   }
   return false;
 }

@@ -101,10 +101,10 @@ function takeInfo(
   for (const uuid of info.uuids) (info.deletes ? gone : present).push(Buffer.from(uuidText(uuid)));
 }
 
-/** Were they not, everybody who is named by the control would be somebody else. */
+/** To the octet: were they not, everybody who is named by the control would be somebody else. */
 function checkSame({ dn, attributes }: FoundEntry, anchor: string, id: Buffer): void {
   const value = attributes.get(anchor)![0];
-  if (value?.toString().toLowerCase() === id.toString()) return;
+  if (value?.equals(id) === true) return;
   const message = `The server names "${dn}" ${id.toString()} in content synchronization, and its ${anchor} is ${value?.toString()}.`;
   throw new DirpostError('directory-failed', message, {
     retry: 'operator',

@@ -4,6 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { DirectoryEntry, ReadBatch } from '@dirpost/core';
+import { underAskedNames } from './asked-names.ts';
 import type { ReadNotes } from './certificate.ts';
 import { nextPage, pagedResults } from './controls.ts';
 import { completeRanges, hasRange } from './member-range.ts';
@@ -158,6 +159,7 @@ export async function entriesOf(context: ReadContext, items: SearchItem[], seen:
 
 async function wholeEntry(context: ReadContext, found: FoundEntry): Promise<DirectoryEntry> {
   if (hasRange(found)) await completeRanges(context.session, found, context.signal);
+  underAskedNames(context.options.attributes, found.attributes);
   await context.primaryGroups?.addMembers(context, found);
   return { dn: found.dn, attributes: found.attributes };
 }

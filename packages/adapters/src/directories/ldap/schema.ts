@@ -104,6 +104,12 @@ export class Schema {
     return this.#attributes.get(plain(name)) ?? plain(name);
   }
 
+  /** As firstNameOf, with the options: so the server names it, whatever name it was given by. */
+  descriptionOf(name: string): string {
+    const semicolon = name.indexOf(';');
+    return semicolon < 0 ? this.firstNameOf(name) : this.firstNameOf(name) + name.slice(semicolon).toLowerCase();
+  }
+
   #addAttribute(text: string): void {
     const names = [...namesIn(text), oidIn(text)].map((name) => name.toLowerCase());
     for (const name of names) this.#attributes.set(name, names[0]!);

@@ -202,6 +202,14 @@ describe('a contact in Active Directory', () => {
     ]);
   });
 
+  it('has every address of its owner, one of them as the one that mail goes to', () => {
+    const given = { cn: ['Anna'], mail: ['anna@example.org', 'a.berg@example.org', 'Anna@example.org'] };
+    expect(shaped(given, { shape: 'ad-contact', schema: ad })).toMatchObject({
+      targetaddress: ['SMTP:anna@example.org'],
+      proxyaddresses: ['SMTP:anna@example.org', 'smtp:a.berg@example.org'],
+    });
+  });
+
   it('is named by the value of its name, where there is room for one', () => {
     expect(shaped({ cn: ['Anna B', 'Anna'] }, { shape: 'ad-contact', schema: ad })).toMatchObject({ cn: ['Anna'] });
   });

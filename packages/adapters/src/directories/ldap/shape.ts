@@ -3,6 +3,7 @@
  * the server's schema allow. What does not fit is left out and named; only what is demanded and cannot be made refuses an entry.
  */
 import { type Attributes, type DirectoryChange, parseDn } from '@dirpost/core';
+import { proxyAddressesOf } from './mail-addresses.ts';
 import { isNeverWritten } from './never-written.ts';
 import type { LdapTarget } from './options.ts';
 import type { Allowed, Schema } from './schema.ts';
@@ -45,7 +46,7 @@ export function shapeEntry(
   const attributes: Attributes = new Map();
   const leftOut: string[] = [];
   const allowed = schema?.allowedBy(classes);
-  for (const [name, values] of given) {
+  for (const [name, values] of oncePerAttribute(given, schema)) {
     if (name === 'objectclass' || values.length === 0) continue;
     const fits = schema === null || schema.isAllowed(name, allowed!);
     if (isNeverWritten(name) || !fits) leftOut.push(name);
@@ -55,14 +56,34 @@ export function shapeEntry(
     'objectclass',
     classes.map((name) => Buffer.from(name)),
   );
-  if (shape === 'ad-contact') addExchange(attributes, kind, schema, allowed);
+  if (shape === 'ad-contact') addExchange(attributes, kind, given.get('mail') ?? [], { schema, allowed });
   else addDemanded(attributes, kind, container);
   return { attributes, leftOut };
 }
 
-/** RFC 4512 §2.3: the value by which the entry is named; else the first. */
+/** `street` and `streetAddress` are one attribute to most servers and two to Active Directory: an entry may come with both. */
+function oncePerAttribute(given: Attributes, schema: Schema | null): Attributes {
+  const names = new Map<string, string>();
+  const merged: Attributes = new Map();
+  for (const [name, values] of given) {
+    const description = schema?.descriptionOf(name) ?? name;
+    const first = names.get(description);
+    if (first === undefined) {
+      names.set(description, name);
+      merged.set(name, values);
+      continue;
+    }
+    const before = merged.get(first)!;
+    const known = new Set(before.map((value) => Buffer.from(value).toString().toLowerCase()));
+    merged.set(first, [...before, ...values.filter((one) => !known.has(Buffer.from(one).toString().toLowerCase()))]);
+  }
+  return merged;
+}
+
+/** RFC 4512 §2.3: the value by which the entry is named, as it stands there; else the first. */
 function oneOf(dn: string, name: string, values: Uint8Array[]): Uint8Array {
-  const named = values.length > 1 && parseDn(dn)[0]!.find(({ type }) => type.toLowerCase() === name);
+  if (values.length === 1 && !dn.toLowerCase().startsWith(name)) return values[0]!;
+  const named = parseDn(dn)[0]!.find(({ type }) => type.toLowerCase() === name);
   return named ? Buffer.from(named.value) : values[0]!;
 }
 
@@ -81,7 +102,12 @@ function addDemanded(attributes: Attributes, kind: Kind, container: string): voi
 }
 
 /** How Exchange and Outlook know a contact: where mail goes to, and what it may be called. */
-function addExchange(attributes: Attributes, kind: Kind, schema: Schema | null, allowed: Allowed | undefined): void {
+function addExchange(
+  attributes: Attributes,
+  kind: Kind,
+  addresses: Uint8Array[],
+  { schema, allowed }: { schema: Schema | null; allowed: Allowed | undefined },
+): void {
   if (kind === 'group') {
     attributes.set('grouptype', [Buffer.from(DISTRIBUTION_GROUP)]);
     return;
@@ -91,7 +117,8 @@ function addExchange(attributes: Attributes, kind: Kind, schema: Schema | null, 
   if (mail === '') return;
   if (has('targetaddress')) attributes.set('targetaddress', [Buffer.from(`SMTP:${mail}`)]);
   if (has('proxyaddresses') && !attributes.has('proxyaddresses')) {
-    attributes.set('proxyaddresses', [Buffer.from(`SMTP:${mail}`)]);
+    // `mail` has one value there: the further ones are found by this.
+    attributes.set('proxyaddresses', proxyAddressesOf(mail, addresses));
   }
   if (has('mailnickname') && !attributes.has('mailnickname')) {
     attributes.set('mailnickname', [Buffer.from(mail.replace(/@.*$/, '').replaceAll(/[^A-Za-z0-9._-]/g, '-'))]);

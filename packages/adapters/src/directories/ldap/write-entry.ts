@@ -15,9 +15,9 @@ import {
 } from '@dirpost/core';
 import type { Attributes, DirectoryChange, Place, WriteOutcome } from '@dirpost/core';
 import { lacksMembers, mayLackMembers, withoutMissing } from './group-members.ts';
-import { isLarge, LargeRequests } from './large-requests.ts';
+import { type CarriedResult, isLarge, LargeRequests } from './large-requests.ts';
 import { completeRanges, hasRange } from './member-range.ts';
-import { modificationsFor } from './modifications.ts';
+import { equalKey, modificationsFor } from './modifications.ts';
 import type { LdapOptions, LdapTarget } from './options.ts';
 import { pipelined } from './pipelined.ts';
 import type { Operation } from './requests.ts';
@@ -119,26 +119,31 @@ export class EntryWriter {
     const { change, operations, place } = draft;
     if (draft.outcome !== null) return draft.outcome;
     let missing: string[] = [];
+    let moved: Place | null = null;
     for (const operation of operations) {
       const result = await this.#ask(change, operation);
+      if (result.code === SUCCESS && operation.type === 'rename') moved = place;
       if (result.code === SUCCESS) continue;
+      // What is left of it is known by what stands there now.
+      if (result.isPartly === true) return this.#adopt(change);
       if (result.code === ENTRY_ALREADY_EXISTS && operation.type === 'add') return this.#adopt(change);
       if (result.code === NO_SUCH_OBJECT && operation.type === 'delete') continue;
-      if (!mayLackMembers(change, operation, result)) return refused(change, result);
+      if (!mayLackMembers(change, operation, result)) return refused(change, result, moved);
       const less = await withoutMissing(operation, this.#target, this.session, this.signal);
       missing = less.missing;
       if (less.operation === null) continue;
       const second = await this.#ask(change, less.operation);
       // Active Directory looks at the members first.
-      if (second.code === ENTRY_ALREADY_EXISTS && operation.type === 'add') return this.#adopt(change);
-      if (second.code !== SUCCESS) return refused(change, second);
+      const isThere = second.code === ENTRY_ALREADY_EXISTS && operation.type === 'add';
+      if (isThere || second.isPartly === true) return this.#adopt(change);
+      if (second.code !== SUCCESS) return refused(change, second, moved);
     }
     if (missing.length > 0) return lacksMembers(change, place ?? undefined, missing);
     return { id: change.id, result: 'written', ...(place !== null && { place }) };
   }
 
   /** Where another of his name is among the leavers, who is moved there gets the beginning of his entry id (core/src/plan.ts). */
-  async #ask(change: DirectoryChange, operation: Operation): Promise<LdapResult> {
+  async #ask(change: DirectoryChange, operation: Operation): Promise<CarriedResult> {
     if (this.#large !== null && isLarge(operation)) return this.#large.request(operation);
     const result = await this.session.request(operation, { signal: this.signal });
     const isMove = change.action === 'remove' && operation.type === 'rename';
@@ -191,16 +196,19 @@ export class EntryWriter {
     const operations: Operation[] = [];
     const moves = normalizeDn(found.dn) !== normalizeDn(change.dn);
     if (moves && !allowed.rename) return refusal(change, 'notAllowed', 'renaming is switched off');
-    if (moves) operations.push(renameTo(found.dn, change.dn));
+    const isRenamed = moves || (allowed.rename && isSpeltOtherwise(found.dn, change.dn));
+    if (isRenamed) operations.push(renameTo(found.dn, change.dn));
     const isAdopted = change.adopted === true;
     const { attributes } = isAdopted ? shapeAdopted(change, found, this.#target, this.#schema) : this.#shaped(change);
-    const has = moves ? renamed(found, change.dn) : found.attributes;
+    const has = isRenamed ? renamed(found, change.dn) : found.attributes;
     // What the network does not name is its own.
-    const present = isAdopted ? new Map([...has].filter(([name]) => attributes.has(name))) : has;
+    const nameOf = (name: string) => this.#schema?.descriptionOf(name) ?? name;
+    const named = new Set(Array.from(attributes.keys(), nameOf));
+    const present = isAdopted ? new Map([...has].filter(([name]) => named.has(nameOf(name)))) : has;
     // Its members are left alone only when all have been written.
     const isOpen = change.lackedMembers === true && policies['member'] !== 'merge';
     const rules = isOpen ? { ...policies, member: 'force' as const } : policies;
-    const changes = modificationsFor(present, attributes, { policies: rules, rdn: rdnValues(change.dn) });
+    const changes = modificationsFor(present, attributes, { policies: rules, rdn: rdnValues(change.dn), nameOf });
     if (changes.length > 0 && !allowed.update) return refusal(change, 'notAllowed', 'changing is switched off');
     if (changes.length > 0) operations.push({ type: 'modify', dn: change.dn, changes });
     const place = { dn: change.dn, anchor: this.#anchorOf(found) };
@@ -229,7 +237,8 @@ export class EntryWriter {
     const operation: Operation =
       removal === 'delete' || change.kind === 'container'
         ? { type: 'delete', dn: found.dn }
-        : { type: 'rename', dn: found.dn, rdn: rdnOf(found.dn), keepOldRdn: true, superior: removal.moveTo };
+        : // The name stays, and with it its value; Active Directory takes no rename that keeps the old one (MS-ADTS 3.1.1.5.4.1).
+          { type: 'rename', dn: found.dn, rdn: rdnOf(found.dn), keepOldRdn: false, superior: removal.moveTo };
     return { change, operations: [operation], place: null, outcome: null };
   }
 
@@ -308,6 +317,12 @@ function dnOfAdopted({ dn, place }: DirectoryChange, stands: string): string {
   return isNamedSo || above === null ? stands : `${rdnOf(dn)},${above}`;
 }
 
+/** The same name, with other capital letters or spaces. */
+function isSpeltOtherwise(stands: string, wanted: string): boolean {
+  const values = rdnValues(stands);
+  return [...rdnValues(wanted)].some(([type, value]) => Buffer.compare(values.get(type) ?? value, value) !== 0);
+}
+
 function renameTo(from: string, to: string): Operation {
   const [before, after] = [parentDn(from), parentDn(to)];
   const stays = before !== null && after !== null && normalizeDn(before) === normalizeDn(after);
@@ -321,15 +336,14 @@ function rdnValues(dn: string): Map<string, Uint8Array> {
 /** What it has after a rename that does not keep the old RDN (RFC 4511 §4.9). */
 function renamed({ dn, attributes }: FoundEntry, to: string): Map<string, Uint8Array[]> {
   const present = new Map<string, Uint8Array[]>(attributes);
-  const is = (a: Uint8Array, b: Uint8Array) =>
-    Buffer.from(a).toString().toLowerCase() === Buffer.from(b).toString().toLowerCase();
   for (const [type, old] of rdnValues(dn)) {
-    present.set(
-      type,
-      (present.get(type) ?? []).filter((value) => !is(value, old)),
-    );
+    const left = (present.get(type) ?? []).filter((value) => equalKey(type, value) !== equalKey(type, old));
+    present.set(type, left);
   }
-  for (const [type, value] of rdnValues(to)) present.set(type, [...(present.get(type) ?? []), value]);
+  for (const [type, value] of rdnValues(to)) {
+    const others = (present.get(type) ?? []).filter((one) => equalKey(type, one) !== equalKey(type, value));
+    present.set(type, [...others, value]);
+  }
   return present;
 }
 
@@ -362,12 +376,14 @@ const REASONS: Record<number, string> = {
   [INSUFFICIENT_ACCESS_RIGHTS]: 'this account has no right to do it',
 };
 
-function refused({ id }: DirectoryChange, { code, message }: LdapResult): WriteOutcome {
-  const reason = message
+/** `place`: where it stands now, if it was moved before that. */
+function refused({ id }: DirectoryChange, { code, message }: LdapResult, place: Place | null): WriteOutcome {
+  const words = message
     .replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ')
     .trim()
     .slice(0, 300);
-  return { id, result: 'refused', code: resultWord(code), reason: reason || (REASONS[code] ?? '') };
+  const reason = words || (REASONS[code] ?? '');
+  return { id, result: 'refused', code: resultWord(code), reason, ...(place !== null && { place }) };
 }
 
 export function isTrue(values: Buffer[] | undefined): boolean {

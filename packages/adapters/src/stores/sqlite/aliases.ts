@@ -37,6 +37,12 @@ export function aliasOperations(db: Connection) {
       const row = db.query('SELECT count(*) FROM alias WHERE directory = ?').get(db.directories.find(directory));
       return Number(row?.[0] ?? 0);
     },
+
+    aliasDirectories() {
+      const having = 'EXISTS (SELECT 1 FROM alias WHERE alias.directory = directory.number)';
+      const rows = db.query(`SELECT name FROM directory WHERE ${having} ORDER BY name`).all();
+      return rows.map(([name]) => name as string);
+    },
   } satisfies Partial<Operations>;
 }
 

@@ -137,7 +137,7 @@ export function requireExisting(path: string): void {
   if (existsSync(path)) return;
   throw new DirpostError('file-missing', `${path} does not exist.`, {
     retry: 'operator',
-    hint: 'Check the data folder in the configuration, or set it up with: dirpost init',
+    hint: 'Is `data` in the configuration the right folder? Where the store was lost restore a backup, or without one: dirpost repair --new-store',
     context: { path },
   });
 }

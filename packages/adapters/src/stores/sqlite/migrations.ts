@@ -227,6 +227,11 @@ const refusedAgain = `
   ALTER TABLE placed ADD COLUMN refused_due INTEGER;
   CREATE INDEX placed_due ON placed (directory, refused_due) WHERE refused_code IS NOT NULL;`;
 
+/** Groups that stand in a directory without members who are not there. */
+const lacksMembers = `
+  ALTER TABLE placed ADD COLUMN lacks_members INTEGER;
+  UPDATE placed SET lacks_members = 1 WHERE refused_code = 'membersMissing';`;
+
 export const migrations: readonly string[] = [
   first,
   second,
@@ -236,6 +241,7 @@ export const migrations: readonly string[] = [
   watchedTable,
   editTargets,
   refusedAgain,
+  lacksMembers,
 ];
 
 /** Brings an empty or an older store to the present tables, in one transaction. */

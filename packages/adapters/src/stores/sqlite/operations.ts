@@ -104,6 +104,7 @@ export const access: Record<Method, 'reads' | 'writes'> = {
   putAliases: 'writes',
   removeAliases: 'writes',
   countAliases: 'reads',
+  aliasDirectories: 'reads',
   clearAliases: 'writes',
   associationsById: 'reads',
   associationsByDn: 'reads',

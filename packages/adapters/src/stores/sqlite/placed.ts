@@ -3,7 +3,7 @@ import type { Placed } from '@dirpost/core';
 import type { Connection, RawRow } from './connection.ts';
 import type { Operations } from './operations.ts';
 
-const COLUMNS = 'id, dn, anchor, hash, refused_code, refused_reason, refused_tries, refused_due';
+const COLUMNS = 'id, dn, anchor, hash, refused_code, refused_reason, refused_tries, refused_due, lacks_members';
 
 export function placedOperations(db: Connection) {
   return {
@@ -19,15 +19,16 @@ export function placedOperations(db: Connection) {
     putPlaced(directory, rows) {
       const number = db.directories.intern(directory);
       const put = db.statement(
-        `INSERT INTO placed (directory, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        `INSERT INTO placed (directory, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (directory, id) DO UPDATE SET dn = excluded.dn, anchor = excluded.anchor, hash = excluded.hash,
            refused_code = excluded.refused_code, refused_reason = excluded.refused_reason,
-           refused_tries = excluded.refused_tries, refused_due = excluded.refused_due`,
+           refused_tries = excluded.refused_tries, refused_due = excluded.refused_due,
+           lacks_members = excluded.lacks_members`,
       );
-      for (const { id, place, hash, refused } of rows) {
+      for (const { id, place, hash, refused, lacksMembers } of rows) {
         const { dn, anchor } = place ?? { dn: null, anchor: null };
         const { code = null, reason = null, tries = null, dueMs = null } = refused ?? {};
-        put.run(number, id, dn, anchor, hash, code, reason, tries, dueMs);
+        put.run(number, id, dn, anchor, hash, code, reason, tries, dueMs, lacksMembers ? 1 : null);
       }
     },
 
@@ -91,7 +92,7 @@ export function placedOperations(db: Connection) {
 }
 
 function placed(row: RawRow): Placed {
-  const [id, dn, anchor, hash, code, reason, tries, dueMs] = row;
+  const [id, dn, anchor, hash, code, reason, tries, dueMs, lacksMembers] = row;
   return {
     id: id as Buffer,
     place: dn === null ? null : { dn: dn as string, anchor: (anchor as string | null) ?? '' },
@@ -105,5 +106,6 @@ function placed(row: RawRow): Placed {
             ...(tries !== null && { tries: Number(tries) }),
             ...(dueMs !== null && { dueMs: Number(dueMs) }),
           },
+    ...(lacksMembers !== null && { lacksMembers: true }),
   };
 }

@@ -5,7 +5,7 @@
  *
  *   mailboxes/<postoffice>/<message id>.dpm
  */
-import { closeSync, lstatSync, readdirSync, type Stats, unlinkSync } from 'node:fs';
+import { closeSync, lstatSync, readdirSync, rmSync, type Stats, unlinkSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkPostofficeName, DirpostError, isDirpostError, isPostofficeName, type MessageFile } from '@dirpost/core';
@@ -113,7 +113,7 @@ export class Mailboxes {
   }
 
   clear(postoffice: string): void {
-    this.remove(postoffice, this.#names(postoffice));
+    rmSync(this.#of(postoffice), { recursive: true, force: true });
   }
 
   /** Files that were put before that time, of all postoffices. */

@@ -249,6 +249,7 @@ export class HttpServerTransport implements Transport {
   /** Nothing of a postoffice that is no more stays. */
   async forget(postoffice: string): Promise<void> {
     this.#mailboxes.clear(postoffice);
+    await this.#uploads.clear(postoffice);
   }
 
   async #removeOld(): Promise<void> {

@@ -61,6 +61,12 @@ export class Uploads {
     return this.#inTurn(postoffice, async () => rm(this.#path(postoffice, upload), { force: true }));
   }
 
+  /** Nothing of a postoffice that is no more stays. */
+  clear(postoffice: string): Promise<void> {
+    const folder = join(this.#folder, checkPostofficeName(postoffice));
+    return this.#inTurn(postoffice, () => rm(folder, { recursive: true, force: true }));
+  }
+
   /** Uploads that nobody went on with. `before`: milliseconds since 1970. */
   async removeOlder(before: number): Promise<void> {
     for (const postoffice of await names(this.#folder)) {
