@@ -24,8 +24,11 @@ async function record(offices: Office[], folder: string, recorded: Map<string, R
     for (const path of await to.waiting()) {
       const name = path.slice(path.lastIndexOf('/') + 1);
       if (recorded.has(name)) continue;
-      await copyFile(path, join(folder, name));
-      recorded.set(name, { to, file: join(folder, name) });
+      const isThere = await copyFile(path, join(folder, name)).then(
+        () => true,
+        () => false,
+      );
+      if (isThere) recorded.set(name, { to, file: join(folder, name) });
     }
   }
 }

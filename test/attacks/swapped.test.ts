@@ -74,6 +74,36 @@ it('who may sign for himself may not sign for another', async () => {
   expect(await codeOf('hq', await putTogether(header, body, 'bergen'))).toBe('message-sender');
 });
 
+it.each(['os', 'oslo2', 'osl0', '0slo', 'oslo-', 'o-slo'])('who is called %s is not taken for oslo', async (like) => {
+  // He has oslo's own keys, and all else is right.
+  const sealer = createSealer({
+    name: like,
+    keys: keys.oslo,
+    peers: (peer) => peers.get(peer),
+    limits: defaultLimits,
+  });
+  const envelope = { id: 'a'.repeat(32), from: like, to: 'hq', forIncarnation: null, createdMs: 1_790_000_000_000 };
+  const file = await sealer.seal(envelope, Buffer.from('x')).catch(() => null);
+  if (file !== null) expect(['message-sender', 'message-format']).toContain(await codeOf('hq', file));
+});
+
+it('who has no key, an empty one, or no signature is nobody', async () => {
+  const { header, body } = cut(await fileOf('oslo', 'hq', 'a', 'x'), defaultLimits);
+  const unsigned = Buffer.concat([encodePrefix(encodeHeader(header), body.length), body]);
+  for (const [octets, code] of [
+    [Buffer.alloc(0), 'message-truncated'],
+    [Buffer.alloc(64), 'message-signature'],
+    [Buffer.alloc(64, 255), 'message-signature'],
+  ] as const) {
+    expect(await codeOf('hq', Buffer.concat([unsigned, octets]))).toBe(code);
+  }
+  for (const signing of [[], ['A'.repeat(43) + '=']]) {
+    const peer = { signing, recipients: [] };
+    const hq = createSealer({ name: 'hq', keys: keys.hq, peers: () => peer, limits: defaultLimits });
+    await expect(hq.open(await fileOf('oslo', 'hq', 'a', 'x'))).rejects.toMatchObject({ code: 'message-sender' });
+  }
+});
+
 it('fields of two headers of one sender cannot be mixed, although he signs both', async () => {
   const [one, two] = await Promise.all([fileOf('oslo', 'hq', 'a', 'one'), fileOf('oslo', 'hq', 'b', 'two')]);
   const [a, b] = [one, two].map((file) => cut(file, defaultLimits));

@@ -1,5 +1,5 @@
 /** What comes from outside and is wrong: LDIF files, message files, folders. It is told, and nothing else changes. */
-import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { contentFaults, digestFaults } from '../demo/contents.ts';
@@ -88,6 +88,9 @@ describe('a message file that is wrong is kept as corrupt, and changes nothing',
     const { hq } = network;
     const file = await messageToHq(network);
     await writeFile(file, spoil(await readFile(file)));
+    // One that ends early and is young may still be on its way into the folder.
+    const hoursAgo = Date.now() / 1000 - 2 * 3_600;
+    await utimes(file, hoursAgo, hoursAgo);
     const before = await standing(hq);
     const ran = await hq.run('dispatch');
     expect(ran.code).toBe(1);

@@ -216,11 +216,19 @@ describe('an invitation that is wrong', () => {
     expect(told.out).toMatch(
       /error: Not joined: hq refused the invitation: somebody else has used it, with other keys/,
     );
+    const { joining, attention } = await oslo.status();
+    expect(joining).toMatch(/Not joined: .* somebody else has used it/);
+    expect(attention).toContain('not-joined');
+    expect((await oslo.must('status')).out).toContain('Not joined');
+    const again = await oslo.run('sync', '--wait', '0');
+    expect(again).toMatchObject({ code: 1, out: expect.not.stringContaining('No answer') });
+    expect((await rosterOf(hq)).refused).toMatchObject([{ name: 'oslo', why: expect.stringContaining('used before') }]);
     expect(await asks(oslo, await lineFor(hq, 'oslo'))).toMatchObject({ code: 0 });
     await hq.must('dispatch');
     // What the server had answered the thief is for other keys, and stays as corrupt.
     expect((await oslo.run('dispatch')).out).toMatch(/joined: hq knows this postoffice now/);
     await expectInStep(hq, oslo);
+    expect((await oslo.status()).joining).toBeNull();
     await thief.run('sync', '--wait', '0');
     expect((await hq.run('dispatch')).out).toMatch(/a key that oslo has not announced/);
   });

@@ -98,8 +98,12 @@ describe('a server that moves', () => {
     const { hq } = await freshBranches();
     await writeFile(join(hq.data, 'moved-away'), '');
     expect(await hq.run('sync')).toMatchObject({ code: 1, err: expect.stringContaining('dirpost move --back') });
-    expect((await hq.run('status')).code).toBe(0);
+    expect(await hq.run('status')).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^MOVED AWAY .*as it was then/),
+    });
     await hq.must('move', '--back');
+    expect((await hq.must('status')).out).not.toContain('MOVED AWAY');
     await hq.must('sync');
   });
 });

@@ -131,6 +131,19 @@ it('read-only while an agent runs: it says so, stays, and goes on by itself', as
   await expectInStep(hq, oslo);
 });
 
+it('read-only with a store that can still be read: check finds it', async (context) => {
+  const { oslo } = await freshNetwork();
+  // What was killed leaves the log and the shared memory of the store, without which it cannot be read there.
+  await (await startAgent(oslo)).stop();
+  const data = mountReadOnly(oslo.data);
+  if ('missing' in data) return skipped(context, data.missing);
+  await oslo.must('status');
+  const checked = await oslo.run('check');
+  expect(checked).toMatchObject({ code: 1, out: expect.stringMatching(/fault: data folder: .*mounted read-only/) });
+  data.undo();
+  expect((await oslo.run('check')).out).not.toContain('data folder');
+});
+
 /** As the account of servers in tests, which is not that of the files; whether it can run the program is found out first. */
 function runAs(uid: number, gid: number, args: string[]): Promise<Ran> {
   return ended(spawn(process.execPath, [BINARY, ...args], { stdio: ['ignore', 'pipe', 'pipe'], uid, gid }), args);

@@ -19,7 +19,9 @@ async function damage(office: Office): Promise<void> {
 
 async function wholeStore(office: Office): Promise<{ code: number | null; result: string | undefined }> {
   const ran = await office.run('check', '--store', '--json');
-  const { findings } = JSON.parse(ran.out) as { findings: { what: string; result: string }[] };
+  const { findings } = JSON.parse(ran.out) as { findings: { what: string; result: string; text: string }[] };
+  // SQLite puts many faults into one text: a line each.
+  expect(findings.filter(({ text }) => text.includes('\n'))).toEqual([]);
   return { code: ran.code, result: findings.find(({ what }) => what === 'whole store')?.result };
 }
 
@@ -130,4 +132,15 @@ describe('a key file', () => {
     expect(short).toMatchObject({ code: 2, err: expect.stringContaining('shorter than 10') });
     expect(await readFile(join(oslo.data, 'keys.json'))).toEqual(before);
   });
+});
+
+it('keys that are damaged or gone say which file it is, and what helps', async () => {
+  const { oslo } = await freshBranches();
+  const path = join(oslo.data, 'keys.json');
+  await writeFile(path, 'garbage');
+  const damaged = await oslo.run('status');
+  expect(damaged).toMatchObject({ code: 2, err: expect.stringMatching(/keys\.json is damaged\. .*\n.*a backup/) });
+  expect(damaged.err).not.toContain('garbage');
+  await rm(path);
+  expect(await oslo.run('status')).toMatchObject({ code: 2, err: expect.stringMatching(/no keys in .*\n.*a backup/) });
 });

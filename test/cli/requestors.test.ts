@@ -92,6 +92,13 @@ describe('a requestor that is removed', () => {
       { name: 'oslo', state: 'gone', entries: 14 },
     ]);
     expect((await hq.must('requestor', 'list')).out).toMatch(/oslo {4}gone, its entries are kept/);
+    // It is shown with its entries, and nobody waits for it.
+    expect((await hq.status()).server!.requestors).toMatchObject([
+      { name: 'bergen' },
+      { name: 'hq' },
+      { name: 'oslo', attention: [], removed: true },
+    ]);
+    expect((await hq.must('status')).out).toMatch(/oslo +removed +14/);
   });
 
   it('takes its entries from everybody, if so chosen, and can join again', async () => {
@@ -104,6 +111,7 @@ describe('a requestor that is removed', () => {
     await cycle([hq, bergen]);
     expect(await seenBy(bergen)).toEqual(['hq']);
     await expectInStep(hq, bergen);
+    expect((await hq.status()).server!.requestors.map(({ name }) => name)).toEqual(['bergen', 'hq']);
     expect(await contentFaults(bergen, [hq, bergen])).toEqual([]);
     expect([...(await readLdif(bergen.network)).keys()].filter((dn) => dn.includes('ou=oslo'))).toEqual([]);
 

@@ -167,6 +167,36 @@ describe('the schedule', () => {
   });
 });
 
+describe('a directory that tells of changes', () => {
+  it('is read when the exchange before is answered, or two seconds after it', async () => {
+    const { hq, oslo } = await freshNetwork();
+    let ring = () => {};
+    const watched = (postoffice: Postoffice): Postoffice => {
+      const [source] = reading(postoffice, (directory) => directory.read.bind(directory)).publishing;
+      const watch: Directory['watch'] = (wake, signal) => {
+        ring = wake;
+        return new Promise((resolve) => signal.addEventListener('abort', () => resolve(true), { once: true }));
+      };
+      return {
+        ...postoffice,
+        publishing: [{ ...source!, directory: { ...source!.directory, watch }, onChangeMs: 100 }],
+      };
+    };
+    const branch = await start(oslo, new DrivenTimers(START), { postoffice: watched });
+    await branch.pass(0);
+    ring();
+    await branch.pass(1_900);
+    expect([reads(branch), exchanges(branch)]).toEqual([1, 1]);
+    await branch.pass(100);
+    expect([reads(branch), exchanges(branch)]).toEqual([2, 2]);
+    await hq.must('dispatch');
+    await vi.waitFor(() => expect(branch.texts().join('\n')).toMatch(/T3 update/), 20_000);
+    ring();
+    await branch.pass(100);
+    expect(reads(branch)).toBe(3);
+  });
+});
+
 describe('arrivals', () => {
   it('are dispatched without waiting for the schedule', async () => {
     const { hq, oslo, staff } = await freshNetwork();

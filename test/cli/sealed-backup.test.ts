@@ -321,7 +321,10 @@ describe('restoring a sealed backup', () => {
     await hq.must('backup', join(root, 'a'), '--passphrase-file', passphrase);
     await hq.must('backup', join(root, 'b'));
     const byKey = await hq.run('restore', join(root, 'a'), '--recovery-key-file', paper, '--replace');
-    expect(byKey).toMatchObject({ code: 2, err: expect.stringContaining('is sealed by a passphrase; no recovery key') });
+    expect(byKey).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('is sealed by a passphrase; no recovery key'),
+    });
     const byPassphrase = await hq.run('restore', join(root, 'b'), '--passphrase-file', passphrase, '--replace');
     expect(byPassphrase).toMatchObject({ code: 2, err: expect.stringContaining('no passphrase opens it') });
     const folder = await hq.run('restore', root, '--passphrase-file', passphrase, '--replace');

@@ -11,6 +11,8 @@ import {
   plannedDifferences,
   recordOutcomes,
   shownBytes,
+  type Store,
+  type StoreTx,
   type WriteOutcome,
 } from '@dirpost/core';
 import fc from 'fast-check';
@@ -52,6 +54,29 @@ describe('what is planned', () => {
     expect(changes[1]!.place).toEqual({ dn: cn('bo'), anchor: '' });
     expect(changes[2]!.place).toBeUndefined();
     expect(await office.plan()).toEqual([]);
+  });
+
+  it('without counting all that stands there, but where nothing else differs', async () => {
+    await fill(['anna'], ['bo']);
+    await office.write();
+    expect(await office.plan()).toEqual([]);
+    let counted = 0;
+    const { store } = office;
+    const read: typeof store.read = (work) =>
+      store.read((tx) => {
+        const count = () => (counted++, tx.countPlaced('tree'));
+        const get = (on: StoreTx, key: keyof StoreTx) => (key === 'countPlaced' ? count : on[key].bind(on));
+        return work(new Proxy(tx, { get } as ProxyHandler<StoreTx>));
+      });
+    const counting: Store = { read, transaction: store.transaction.bind(store), close: store.close.bind(store) };
+    const plan = async () => {
+      const changes: PlannedChange[] = [];
+      for await (const change of plannedDifferences(counting, office.options)) changes.push(change);
+      return words(changes);
+    };
+    expect([await plan(), counted]).toEqual([[], 1]);
+    await fill(['bo', { title: 'Boss' }]);
+    expect([await plan(), counted]).toEqual([[`put ${cn('bo')}`], 1]);
   });
 
   it('a renamed entry with the place where it stood', async () => {

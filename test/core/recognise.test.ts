@@ -10,6 +10,7 @@ import {
   type DirectoryEntry,
   DirectoryReading,
   type HoldLimits,
+  keepDirectory,
   loadOwn,
   type ReadBatch,
   type ReadCertificate,
@@ -56,13 +57,24 @@ interface Way {
   since?: Pick<ReadBatch, 'present' | 'gone'>;
   extent?: 'whole' | 'delta';
   preview?: boolean;
+  /** Its name in the configuration, where it is the only one. */
+  name?: string;
 }
 
 /** As collect.ts does it. `all`: what a read of everything would give. */
 async function read(entries: DirectoryEntry[], way: Way = {}, all = entries): Promise<ReadSummary> {
-  const { holds = never, by = mapping, into = store, since = {}, extent = 'whole', preview = false } = way;
-  const reading = new DirectoryReading(into, 'oslo', 'people', by, { holds, clock: { now: () => 0 } });
-  await reading.begin({ configuration: 'same', whole: extent === 'whole' && since.present === undefined });
+  const {
+    holds = never,
+    by = mapping,
+    into = store,
+    since = {},
+    extent = 'whole',
+    preview = false,
+    name = 'people',
+  } = way;
+  const reading = new DirectoryReading(into, 'oslo', name, by, { holds, clock: { now: () => 0 } });
+  const whole = extent === 'whole' && since.present === undefined;
+  await reading.begin({ configuration: 'same', whole, configured: [name] });
   const certificate: ReadCertificate = {
     complete: true,
     remarks: [],
@@ -179,6 +191,39 @@ describe('entries that come back under other keys', () => {
     await read(people(old));
     expect(await read(people(fresh), { preview: true })).toMatchObject({ recognised: 40 });
     expect(await store.read((tx) => tx.countAliases('people'))).toBe(0);
+  });
+});
+
+describe('a directory that gets another name in the configuration', () => {
+  const all = (key: typeof old) => [...people(key), group(key('g'), 'g', ['p1', 'p2'])];
+  const live = async () =>
+    (await rows()).filter(({ deleted }) => !deleted).map(({ id, hash, note }) => ({ id, hash, note }));
+  const keep = () => store.transaction((tx) => keepDirectory(tx, 'people', 0));
+
+  it.each([
+    ['under the keys that its entries have always had', [old], 0],
+    ['under keys that they had before', [old, fresh], 0],
+    ['under other keys at once', [old, (name: string) => `third-${name}`], 41],
+  ] as const)('%s: publishes nobody twice, and takes them over once they are kept', async (what, keys, changed) => {
+    const [first, last] = [keys[0], keys.at(-1)!];
+    await read(all(first));
+    if (what.endsWith('before')) await read(all(last));
+    const before = await live();
+    for (let i = 0; i < 2; i++) {
+      expect(await read(all(last), { name: 'staff' })).toMatchObject({
+        added: 0,
+        changed: 0,
+        removed: 0,
+        refusedCount: 41,
+      });
+    }
+    expect(await live()).toEqual(before);
+    await keep();
+    expect(await read(all(last), { name: 'staff' })).toMatchObject({ added: 0, changed, removed: 0, refusedCount: 0 });
+    const after = await live();
+    expect(after.map(({ id, note }) => ({ id, note }))).toEqual(before.map(({ id }) => ({ id, note: 'staff' })));
+    expect(await read(all(last), { name: 'staff' })).toMatchObject({ added: 0, changed: 0, removed: 0 });
+    expect(await read(all(last).slice(1), { name: 'staff' })).toMatchObject({ added: 0, removed: 1 });
   });
 });
 

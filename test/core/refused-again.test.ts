@@ -156,32 +156,35 @@ it('a group that lacks members does so until it is written with all, whatever el
   expect([await lacked('four'), await lacked('five')]).toEqual([true, false]);
 });
 
-it('a container that is refused waits, and so does what belongs in it; nobody looks at everything meanwhile', async () => {
-  const lima = `ou=lima,${CONTAINER}`;
-  const cy = { owner: 'lima' };
-  office.tree.refusing.set(normalizeDn(lima), 'insufficientAccessRights');
-  await office.put(entryOf('cy', cy));
-  await office.write();
-  await office.write(undefined, { again: true, dueBy: office.nowMs });
-  const changed = async (title: string) => {
-    await office.put(entryOf('bo', { title }));
-    return (await office.write()).map(({ dn }) => dn);
-  };
-  expect(await changed('one')).toEqual([`cn=bo,ou=oslo,${CONTAINER}`]);
-  // Behind the back of those who note what changed: who looks at everything, would see it.
-  await office.store.transaction(async (tx) => {
-    const [row] = await tx.entriesById('replica', [idOf('anna')]);
-    const bytes = encodeEntry(entryOf('anna', { title: 'Unseen' }));
-    await tx.putEntries('replica', [{ ...row!, bytes, hash: Buffer.from(entryHash(bytes)) }]);
-  });
-  expect(await changed('two')).toEqual([`cn=bo,ou=oslo,${CONTAINER}`]);
-  office.nowMs = await dueMs();
-  expect((await ticked()).toSorted()).toEqual([`cn=anna,ou=oslo,${CONTAINER}`, `cn=cy,${lima}`, lima]);
-  office.nowMs = await dueMs();
-  office.tree.refusing.clear();
-  expect(await ticked()).toEqual([lima, `cn=cy,${lima}`]);
-  expect(await dueMs()).toBeNull();
-});
+it.each(['insufficientAccessRights', 'noSuchObject'])(
+  'a container that is refused (%s) waits, and so does what belongs in it; nobody looks at everything',
+  async (code) => {
+    const lima = `ou=lima,${CONTAINER}`;
+    const cy = { owner: 'lima' };
+    office.tree.refusing.set(normalizeDn(lima), code);
+    await office.put(entryOf('cy', cy));
+    await office.write();
+    await office.write(undefined, { again: true, dueBy: office.nowMs });
+    const changed = async (title: string) => {
+      await office.put(entryOf('bo', { title }));
+      return (await office.write()).map(({ dn }) => dn);
+    };
+    expect(await changed('one')).toEqual([`cn=bo,ou=oslo,${CONTAINER}`]);
+    // Behind the back of those who note what changed: who looks at everything, would see it.
+    await office.store.transaction(async (tx) => {
+      const [row] = await tx.entriesById('replica', [idOf('anna')]);
+      const bytes = encodeEntry(entryOf('anna', { title: 'Unseen' }));
+      await tx.putEntries('replica', [{ ...row!, bytes, hash: Buffer.from(entryHash(bytes)) }]);
+    });
+    expect(await changed('two')).toEqual([`cn=bo,ou=oslo,${CONTAINER}`]);
+    office.nowMs = await dueMs();
+    expect((await ticked()).toSorted()).toEqual([`cn=anna,ou=oslo,${CONTAINER}`, `cn=cy,${lima}`, lima]);
+    office.nowMs = await dueMs();
+    office.tree.refusing.clear();
+    expect(await ticked()).toEqual([lima, `cn=cy,${lima}`]);
+    expect(await dueMs()).toBeNull();
+  },
+);
 
 it('a removal that is refused is asked for when it is due, and not with other changes', async () => {
   await office.write();

@@ -79,6 +79,8 @@ export interface Status {
     replica: { digest: string; live: number };
     counts: Record<string, number>;
   };
+  joining: string | null;
+  attention: string[];
   server: {
     seq: number;
     incarnation: string;
@@ -89,6 +91,7 @@ export interface Status {
       ownerDigest: string;
       verifiedSeq: number | null;
       counts: Record<string, number>;
+      attention: string[];
     }[];
   } | null;
   corrupt: number;

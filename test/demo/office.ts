@@ -118,8 +118,12 @@ export class Office {
     const names = await readdir(this.inbox).catch(() => []);
     const found = names.filter((name) => name.endsWith('.dpm')).map((name) => join(this.inbox, name));
     const times = new Map<string, number>();
-    for (const path of found) times.set(path, (await stat(path)).mtimeMs);
-    return found.sort((a, b) => times.get(a)! - times.get(b)!);
+    // One that is just being collected is gone.
+    for (const path of found) {
+      const file = await stat(path).catch(() => null);
+      if (file !== null) times.set(path, file.mtimeMs);
+    }
+    return [...times.keys()].sort((a, b) => times.get(a)! - times.get(b)!);
   }
 }
 

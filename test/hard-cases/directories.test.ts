@@ -1,6 +1,7 @@
 /** Design §11: directories that answer nothing or half, people who are renamed, lists that change. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
+import { makePerson } from '../demo/people.ts';
 import { copyAway, changeTitle, cycles, expectAgreed, freshOffices, putBack, standsAt } from './branches.ts';
 
 // Whole networks, and machines that have other work to do.
@@ -68,6 +69,22 @@ describe('people', () => {
     await expectAgreed(...all);
     expect(await readFile(all[2]!.network, 'utf8')).toContain('title: Captain');
   });
+});
+
+it('a full import leaves what was added here alone, before it is sent and after, and the own directory untouched', async () => {
+  const { hq, bergen, all, staff } = await freshOffices();
+  staff.bergen.people.push(makePerson('bergen', 700));
+  await bergen.writePeople(staff.bergen);
+  const own = await readFile(bergen.people);
+  // The store is new: everything comes from the server, while the newcomer was sent to nobody.
+  await bergen.must('repair', '--new-store');
+  await hq.must('dispatch');
+  await bergen.must('dispatch');
+  expect(await readFile(bergen.people)).toEqual(own);
+  await cycles(3, all);
+  expect(await readFile(bergen.people)).toEqual(own);
+  expect((await bergen.status()).own.live).toBe(15);
+  await expectAgreed(...all);
 });
 
 describe('a list that is defined anew', () => {

@@ -100,14 +100,37 @@ describe('requestor restored or cloned', () => {
     else await expectAgreed(hq, Object.assign(sleeps, { name: 'oslo', people: oslo.people }), bergen);
   });
 
+  it('cloned: a copy that is never told, because the other one takes all that comes, is shown at the server', async () => {
+    const { hq, oslo, bergen, staff } = await freshOffices();
+    const clone = await cloneOf(oslo);
+    const attentionTo = async (name: string) =>
+      (await hq.status()).server!.requestors.find((one) => one.name === name)!.attention;
+    for (let i = 0; i < 5; i++) {
+      await changeTitle(oslo, staff.oslo, 0, `Title ${i}`);
+      for (const one of [oslo, clone]) await one.run('sync', '--wait', '0');
+      await hq.must('sync');
+      await clone.run('dispatch');
+    }
+    expect(await hasStopped(oslo)).toBe(false);
+    expect(await attentionTo('oslo')).toContain('older-copy');
+    expect((await hq.must('status')).out).toMatch(/an older copy of it still sends: oslo .*recover --only-copy/);
+    // A life that follows has to see copies of its own.
+    await rename(oslo.data, join(oslo.root, 'switched off'));
+    await clone.must('recover', '--only-copy');
+    await cycles(2, [hq, clone, bergen]);
+    expect(await attentionTo('oslo')).not.toContain('older-copy');
+  });
+
   it('with an empty store and the keys that it had: it asks for the word of an administrator, and nobody is seen to go', async () => {
     const { hq, oslo, bergen, all } = await freshOffices();
     const before = (await oslo.status()).own.digest;
     for (const name of ['store.db', 'store.db-wal', 'store.db-shm']) await rm(join(oslo.data, name), { force: true });
     const stood = await standsAt(bergen);
-    await oslo.run('sync', '--wait', '0');
+    const began = await oslo.run('sync', '--wait', '0');
+    expect(began.out).toMatch(/warning: the store was gone, .* dirpost repair --new-store/);
     await hq.must('sync');
-    await oslo.run('dispatch');
+    const told = await oslo.run('dispatch');
+    expect(told).toMatchObject({ code: 1, out: expect.stringContaining('This postoffice has stopped') });
     expect(await hasStopped(oslo)).toBe(true);
     await oslo.must('recover', '--only-copy');
     for (let i = 0; i < 4; i++) {

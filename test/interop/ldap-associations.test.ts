@@ -138,6 +138,29 @@ describeSlapd('entries and who they are, on slapd', () => {
     expect(await uuids()).toEqual(before.filter((one) => !one.includes('cn=p4,')));
   });
 
+  it('that gets other keys and another name at once is the same, once that is said and approved; nobody is twice', async () => {
+    offices = await ldapOffices(source, target);
+    await source.modify(ldif(range(20).map((i) => personLdif(`more${i}`))));
+    await ldapCycle(offices);
+    const before = await uuids();
+    expect(before).toHaveLength(28);
+    await reloaded(source);
+    const { oslo } = offices;
+    await setDirectories(oslo, [{ ...(await publishing(oslo, source)), name: 'staff' }]);
+    for (let i = 0; i < 2; i++) {
+      const { out } = await oslo.run('sync', '--wait', '0');
+      expect(out).toMatch(/staff: read 29 entries; 0 new, 0 changed, 0 removed, 29 refused/);
+    }
+    await oslo.must('directory', 'remove', 'people', '--keep');
+    await oslo.run('sync', '--wait', '0');
+    await oslo.must('approve', 'staff');
+    await oslo.must('sync', '--wait', '0');
+    await offices.hq.must('sync');
+    expect(await uuids()).toEqual(before);
+    expect(await readOf(oslo)).toMatchObject({ added: 0, removed: 0, refusedCount: 0 });
+    expect(((await oslo.json('status')) as { keptDirectories: unknown[] }).keptDirectories).toEqual([]);
+  });
+
   it('more of them than the limits wait for an approval, and one who may be two is told', async () => {
     offices = await ldapOffices(source, target);
     await source.modify(ldif(range(20).map((i) => personLdif(`more${i}`))));

@@ -108,6 +108,20 @@ describeSlapd('a directory of both ways', () => {
     for (const name of NAMES) expect(await conflicts(here, name)).toEqual([]);
   });
 
+  it('explain tells of an entry what was changed by hand: proposed until its owner has answered, and what waits', async () => {
+    const here = await start({ oslo: { conflicts: { title: 'no-change' }, edits: ['telephoneNumber'] } });
+    const { oslo } = here.offices;
+    const explained = async () => (await oslo.must('explain', 'hq1')).out;
+    expect(await explained()).not.toMatch(/Changed by hand/);
+    await here.set('oslo', hq1At(), 'telephoneNumber', NEW);
+    await here.set('oslo', hq1At(), 'title', 'Boss');
+    await oslo.run('sync', '--wait', '0');
+    expect(await explained()).toMatch(/\n {2}telephonenumber: proposed to hq; /);
+    expect(await explained()).toMatch(/\n {2}title: WAITS \(no-change\), .* \(dirpost conflicts 1\)\n/);
+    await here.cycles(4);
+    expect(await explained()).not.toMatch(/proposed to hq/);
+  });
+
   it('the network wins, the directory wins, or it waits: each attribute by its policy, and what loses is kept', async () => {
     const conflictPolicies = { telephoneNumber: 'network-wins', title: 'directory-wins', mobile: 'no-change' };
     const here = await start({ oslo: { edits: [], conflicts: conflictPolicies } });

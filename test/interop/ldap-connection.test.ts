@@ -164,6 +164,14 @@ describeSlapd('a slapd whose TLS is not what it should be', () => {
     const directory = openDirectory(slapd, { servers: [server], ca: slapd.ca, times });
     await expect(readAll(directory)).rejects.toMatchObject({ code: 'directory-failed' });
   });
+
+  it('is told so where StartTLS is expected at a port of TLS', async () => {
+    const slapd = await startSlapd({ ldif: content, writes: 'nosync' });
+    servers.push(slapd);
+    const server = { host: '127.0.0.1', port: slapd.ldapsPort, tls: 'starttls' } as const;
+    const reading = readAll(openDirectory(slapd, { servers: [server], ca: slapd.ca }));
+    await expect(reading).rejects.toMatchObject({ hint: expect.stringContaining('ldaps is TLS') as string });
+  });
 });
 
 describeSlapd('several servers', () => {
@@ -222,6 +230,14 @@ describeSlapd('several servers', () => {
     const bind = simple({ ...first.reader, password: 'wrong' });
     const reading = readAll(openDirectory(first, { servers: both(), bind }));
     await expect(reading).rejects.toMatchObject({ retry: 'operator', message: line('invalidCredentials') });
+  });
+
+  it('are all looked at by dirpost check: who could not take the place of the one that answers', async () => {
+    const facts = () => openDirectory(first, { servers: both() }).facts(new AbortController().signal);
+    expect((await facts()).unusable).toEqual([]);
+    await second.kill();
+    expect((await facts()).unusable).toMatchObject([{ message: line(`${second.port}.*nothing listens there`) }]);
+    await second.start();
   });
 
   it('that are all down are all named', async () => {

@@ -138,8 +138,12 @@ describeSlapd('changes in slapd', () => {
     expect((await mirror.read()).given).toEqual(NAMES);
   });
 
-  it('by times do not hide behind an entry of the future', async () => {
-    const future = personLdif('late', 'modifyTimestamp: 20991231000000Z\ncreateTimestamp: 20200101000000Z');
+  it.each([
+    ['a far one', 100 * 365 * 24],
+    ['one of the same day', 2],
+  ])('by times do not hide behind an entry of the future: %s', async (_, hours) => {
+    const time = new Date(Date.now() + hours * 3_600_000).toISOString().replaceAll(/[-:T]|\.\d+/g, '');
+    const future = personLdif('late', `modifyTimestamp: ${time}\ncreateTimestamp: 20200101000000Z`);
     const slapd = await start({ overlays: [], ldif: `${content}\n${future}` });
     const mirror = new Mirror(open(slapd), 'entryuuid');
     await mirror.read();

@@ -43,12 +43,12 @@ describeSamba('what is written into Samba AD', () => {
     const right: Texts[] = [
       { title: '😀'.repeat(64), mail: 'grüße@example.com', telephonenumber: '030/12*34', description: ['a', 'b'] },
       { manager: `cn=right0,${network}`, wwwhomepage: 'ä', facsimiletelephonenumber: 'ä', jpegphoto: 'x' },
-      { title: ['one', 'two'], uid: 'x', proxyaddresses: ['SMTP:a@x.test', 'smtp:b@x.test'] },
+      { title: 'x', 'displayname;lang-ja': 'y' },
+      { title: ['one', 'two'], uid: 'x', proxyaddresses: ['SMTP:a@x.test', 'smtp:b@x.test'], company: '' },
     ];
     const wrong: Texts[] = [
       { title: 'x'.repeat(129) },
       { title: '😀'.repeat(65) },
-      { company: '' },
       { manager: 'the boss' },
       { manager: `cn=nobody,${network}` },
       { c: 'Norway' },

@@ -38,9 +38,7 @@ const odd = [
 
 const wrongValues: Texts[] = [
   { mail: 'grüße@example.com' },
-  { title: '' },
   { telephonenumber: '030/12*34' },
-  { telephonenumber: '' },
   { facsimiletelephonenumber: 'ä' },
   { manager: 'the boss' },
   { title: ['Boss', 'boss'] },
@@ -74,6 +72,8 @@ const rightValues: Texts[] = [
   { manager: 'cn=A\\, B+mail=x,dc=example,dc=com' },
   { title: ['Boss', 'Chief'], mail: ['a@x.test', 'b@x.test'] },
   { displayname: ['one', 'two'], nosuchattribute: 'x', member: 'y' },
+  // What is empty is left out.
+  { title: '', telephonenumber: ['', '+49 30 1'] },
 ];
 const rightOdd: Texts[] = [
   { oddboolean: 'FALSE', oddinteger: '-12', oddtime: '20261231235959Z', oddascii: 'a b' },

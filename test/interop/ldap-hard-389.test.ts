@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { LdapBase, LdapOptions } from '../../packages/adapters/src/directories/ldap/options.ts';
 import { type Ds389, startDs389 } from '../servers/ldap/ds389.ts';
 import { describe389 } from '../servers/ldap/presence.ts';
-import { hardCases } from './ldap-hard-cases.ts';
+import { hardCases, type HardSite } from './ldap-hard-cases.ts';
+import { largeGroup } from './ldap-large-group.ts';
 import { ldif, openDirectory, PEOPLE, people, personLdif, range, readAll, simple, SUFFIX } from './ldap-directory.ts';
 
 const PERSONS = 60;
@@ -19,7 +20,7 @@ describe389('what is hard, with 389-DS', () => {
 
   const options = (): Partial<LdapOptions> => ({ profile: '389ds', anchor: 'nsuniqueid' });
 
-  hardCases(() => server, {
+  const site: HardSite = {
     suffix: SUFFIX,
     options,
     shape: 'inetorgperson',
@@ -31,7 +32,9 @@ describe389('what is hard, with 389-DS', () => {
       const text = await server.search('(objectClass=*)', ['*', 'aci']);
       await server.reload(text);
     },
-  });
+  };
+  hardCases(() => server, site);
+  largeGroup(() => server, site);
 
   it('that has too little time for an answer is not complete, and is when it has', async () => {
     await server.modify(ldif(range(PERSONS).map((i) => personLdif(`p${i}`, `description: ${LARGE}`))));

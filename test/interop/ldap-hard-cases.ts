@@ -286,34 +286,6 @@ export function hardCases(server: () => HardServer, site: HardSite): void {
     expect(counted(await writeAll(writer('cutting'), changes.slice(40)))).toEqual({ written: 21 });
   });
 
-  it('takes a group that is too large for one request in parts, and later what differs, in parts as well', async () => {
-    // Names that fill the request with few members; Active Directory wants them to be there, and short.
-    if (site.shape === 'ad-contact') return;
-    const count = Math.ceil(site.cutsAt / 800);
-    const members = (from: number) => range(count).map((i) => `cn=${`${from + i}`.padEnd(800, 'm')},ou=many,${suffix}`);
-    const group = (dns: string[]): DirectoryChange => ({
-      ...put('many', 'all', 'all'),
-      kind: 'group',
-      attributes: attributesOf({ cn: 'all', member: dns }),
-    });
-    const read = async () => {
-      const { entries } = await readAll(
-        openDirectory(server(), { ...site.options(), method: 'whole', bases: below('many', '(cn=all)') }),
-      );
-      return entries[0]!.attributes
-        .get('member')!
-        .map((value) => Buffer.from(value).toString())
-        .toSorted();
-    };
-    const first = await writeAll(writer('many'), [container(`ou=many,${suffix}`, 'many'), group(members(0))]);
-    expect(counted(first)).toEqual({ written: 2 });
-    expect(await read()).toEqual(members(0).toSorted());
-    const { place } = first[1]!;
-    const other = members(count - 1);
-    expect(counted(await writeAll(writer('many'), [{ ...group(other), place: place! }]))).toEqual({ written: 1 });
-    expect(await read()).toEqual(other.toSorted());
-  });
-
   it('is not complete below a base where nothing is', async () => {
     await server().modify(ldif([unit('empty'), unit('filled'), person('anna', 'filled')]));
     for (const bases of [below('empty'), [{ ...below('empty')[0]!, scope: 'one' as const }]]) {

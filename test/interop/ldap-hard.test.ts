@@ -3,7 +3,8 @@ import { afterAll, beforeAll } from 'vitest';
 import { describeSlapd } from '../servers/ldap/presence.ts';
 import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
 import { ldif, SUFFIX } from './ldap-directory.ts';
-import { hardCases } from './ldap-hard-cases.ts';
+import { hardCases, type HardSite } from './ldap-hard-cases.ts';
+import { largeGroup } from './ldap-large-group.ts';
 
 describeSlapd('what is hard, with slapd', () => {
   let slapd: Slapd;
@@ -12,7 +13,7 @@ describeSlapd('what is hard, with slapd', () => {
   });
   afterAll(() => slapd?.stop());
 
-  hardCases(() => slapd, {
+  const site: HardSite = {
     suffix: SUFFIX,
     options: () => ({ profile: 'openldap', anchor: 'entryuuid' }),
     shape: 'inetorgperson',
@@ -25,5 +26,7 @@ describeSlapd('what is hard, with slapd', () => {
       const unit = `dn: ${dn}\nobjectClass: organizationalUnit\n`;
       await slapd.reload(ldif([unit, ...records]));
     },
-  });
+  };
+  hardCases(() => slapd, site);
+  largeGroup(() => slapd, site);
 });

@@ -61,6 +61,32 @@ describeSlapd('looking at LDAP directories', () => {
     expect(lacks.map(({ mend }) => mend).join('\n')).toMatch(/overlay syncprov/);
   });
 
+  it('check does not take an overlay for missing of which the account may not see anything', async () => {
+    await source.change({ access: [`access to dn.base="${SUFFIX}" attrs=contextCSN by * none`] });
+    const bind = { method: 'simple', dn: source.reader.dn, password: { file: 'reader-password' } };
+    await writeFile(join(offices.oslo.data, 'reader-password'), source.reader.password, { mode: 0o600 });
+    await setDirectories(offices.oslo, [await publishing(offices.oslo, source, { bind })]);
+    const texts = (await found(offices.oslo, 'people')).map(({ text }) => text).join('\n');
+    expect(texts).toMatch(/it may not read it, or the overlay syncprov is not there/);
+    expect(texts).not.toMatch(/does not do content synchronization/);
+  });
+
+  it('check says that the profile is of another sort of server, and shows no rights that this one does not know', async () => {
+    await setDirectories(offices.oslo, [await publishing(offices.oslo, source, { profile: 'ad' })]);
+    const warnings = (await found(offices.oslo, 'people')).filter(({ result }) => result === 'warning');
+    expect(warnings.map(({ text, mend }) => `${text} ${mend}`).join('\n')).toMatch(
+      /This is OpenLDAP, and `profile` is ad: .*\n +profile: openldap/,
+    );
+    expect(warnings.map(({ text }) => text).join('\n')).not.toMatch(/may not read objectguid/);
+  });
+
+  it('check says that a base is not on this server', async () => {
+    await setDirectories(offices.oslo, [await publishing(offices.oslo, source, { base: 'dc=nowhere' })]);
+    const texts = (await found(offices.oslo, 'people')).map(({ text }) => text).join('\n');
+    expect(texts).toMatch(/dc=nowhere is not on this server, which has dc=example,dc=com\./);
+    expect(texts).toMatch(/offers content synchronization\.$/m);
+  });
+
   it('check says that the account may not write, that nothing wakes, and which attribute is written wrongly', async () => {
     const bind = { method: 'simple', dn: target.reader.dn, password: { file: 'reader-password' } };
     await writeFile(join(offices.hq.data, 'reader-password'), target.reader.password, { mode: 0o600 });

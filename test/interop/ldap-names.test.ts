@@ -2,6 +2,9 @@
  * T3 into slapd: the names that attributes have on the way and at the server. A server keeps a value under the first name of its
  * type, whatever name it was given by.
  */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { DirectoryChange } from '@dirpost/core';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { describeSlapd } from '../servers/ldap/presence.ts';
 import { type Slapd, startSlapd } from '../servers/ldap/slapd.ts';
@@ -19,7 +22,7 @@ import {
   writeAll,
 } from './ldap-directory.ts';
 
-const ATTRIBUTES = ['cn', 'sn', 'title', 'street', 'mail', 'description'];
+const ATTRIBUTES = ['cn', 'sn', 'title', 'street', 'mail', 'description', 'usercertificate'];
 
 describeSlapd('names of attributes on slapd', () => {
   let slapd: Slapd;
@@ -83,6 +86,13 @@ describeSlapd('names of attributes on slapd', () => {
     expect(await streets('dora')).toEqual(['Lillegata 2']);
   });
 
+  it('what is written by another name is looked for by either', async () => {
+    await writeAll(open(), [container(NETWORK, 'network')]);
+    const { dn, kind, attributes } = person('finn', { streetaddress: 'Storgata 1' });
+    const written = (await open().shaping(new AbortController().signal))({ dn, kind: kind!, attributes });
+    expect([written.get('street'), written.get('streetaddress')]).toEqual([octets('Storgata 1'), octets('Storgata 1')]);
+  });
+
   it('what is to stay by one name stays by the other', async () => {
     const directory = open({ streetaddress: 'keep' });
     const cy = (street: string) => person('cy', { streetaddress: street });
@@ -90,5 +100,20 @@ describeSlapd('names of attributes on slapd', () => {
     const place = made[1]!.place!;
     expect(counted(await writeAll(directory, [{ ...cy('Lillegata 2'), place }]))).toEqual({ written: 1 });
     expect(await streets('cy')).toEqual(['Storgata 1']);
+  });
+
+  it.each(['usercertificate', 'usercertificate;binary'])('a certificate is written, by the name %s', async (name) => {
+    const octets = new X509Certificate(readFileSync(slapd.ca)).raw;
+    const eli = (title: string): DirectoryChange => {
+      const change = person('eli', { title });
+      change.attributes.set(name, [octets]);
+      return change;
+    };
+    const directory = open();
+    const made = await writeAll(directory, [container(NETWORK, 'network'), eli('first')]);
+    expect(made[1]).toMatchObject({ result: 'written' });
+    expect(counted(await writeAll(directory, [{ ...eli('second'), place: made[1]!.place! }]))).toEqual({ written: 1 });
+    const [found] = (await read()).entries;
+    expect(found!.attributes.get('usercertificate;binary')).toEqual([octets]);
   });
 });

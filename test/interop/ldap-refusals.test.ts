@@ -23,6 +23,7 @@ const mayWrite = (...before: string[]): string[] => [
   `access to dn.base="${SUFFIX}" attrs=children by dn.exact="${WRITER}" write by * read`,
 ];
 const NOT_TITLE = `access to dn.subtree="${NETWORK}" attrs=title by * read`;
+const NOT_HERE = `access to dn.base="${HERE}" attrs=entry by * read`;
 const NOT_P3 = `access to dn.base="cn=p3,${HERE}" by * read`;
 
 const statusOf = async (office: Office) => (await office.json('status')) as Status;
@@ -118,6 +119,31 @@ describeSlapd('what slapd refuses', () => {
     expect(await written('(objectClass=inetOrgPerson)', 'dn')).toHaveLength(PERSONS - 1);
     // p3 does not stand there, p1 does.
     expect(await writeOf(offices.hq)).toMatchObject({ entries: PERSONS - 1, refusedCount: 2 });
+  });
+
+  it('of a container is told with each try, and until the next one nobody asks for what belongs in it', async () => {
+    const { hq, oslo } = offices;
+    const said = async (cn: string, title: string) => {
+      await source.modify(`dn: cn=${cn},${PEOPLE}\nchangetype: modify\nreplace: title\ntitle: ${title}\n`);
+      await oslo.must('sync', '--wait', '0');
+      return (await hq.run('sync')).out;
+    };
+    const gone = [...[0, 1, 2, 4, 5].map((i) => `cn=p${i},${HERE}`), HERE];
+    await target.modify(gone.map((dn) => `dn: ${dn}\nchangetype: delete\n`).join('\n'));
+    await target.change({ access: mayWrite(NOT_HERE) });
+    // Only now it is known that the container is not there.
+    await said('p1', 'one');
+    const refused = /network: ou=oslo,.* could not be made \(insufficientAccessRights.*waits until it is/;
+    expect(await said('p2', 'two')).toMatch(refused);
+    const triedMs = async () => (await writeOf(hq)).refused.map(({ againMs }) => againMs).toSorted();
+    const before = await triedMs();
+    expect(before).toHaveLength(4);
+    expect(await said('p2', 'three')).not.toMatch(refused);
+    expect((await triedMs()).filter((ms) => !before.includes(ms))).toHaveLength(1);
+    await target.change({ access: mayWrite() });
+    await hq.must('dispatch', '--again');
+    expect((await written('(title=*)', '1.1')).toSorted()).toEqual(['p1', 'p2'].map((cn) => `dn: cn=${cn},${HERE}`));
+    expect(await writeOf(hq)).toMatchObject({ refusedCount: 0 });
   });
 
   it('two entries that change their names with each other have those of each other, each with what is its own', async () => {

@@ -242,6 +242,36 @@ describeSlapd('changes in slapd', () => {
     expect((await readAll(late, null)).certificate.complete).toBe(true);
   });
 
+  it('are not complete from a replica that has not been filled yet, which does not say how new it is, but by hand', async () => {
+    // As slapd is until its first refresh has ended.
+    const half = ldif([people, others, ...names.slice(0, 48).map((name) => personLdif(name, 'title: first'))]);
+    const replica = await startSlapd({ empty: true, writes: 'nosync', overlays: [] });
+    try {
+      const suffix = `dn: ${SUFFIX}\nobjectClass: dcObject\nobjectClass: organization\no: example\n\n`;
+      await replica.modify(suffix + half);
+      for (const method of ['auto', 'whole'] as const) {
+        const { certificate } = await readAll(openDirectory(replica, { ...options, method }), bookmark);
+        expect(certificate).toMatchObject({ complete: false, bookmark: null, extent: 'whole' });
+        expect(certificate.remarks.join()).toMatch(/contextCSN.* dirpost sync --whole/);
+        const byHand = (await readAll(openDirectory(replica, { ...options, method }), null)).certificate;
+        expect(byHand.complete).toBe(true);
+        expect(
+          (await readAll(openDirectory(replica, { ...options, method }), byHand.bookmark)).certificate.complete,
+        ).toBe(true);
+      }
+    } finally {
+      await replica.stop();
+    }
+    // What it knows is new enough, in whatever way it is read.
+    expect((await readAll(openDirectory(slapd, { ...options, method: 'whole' }), bookmark)).certificate.complete).toBe(
+      true,
+    );
+    const ahead = withCookie(bookmark, (old) => old.replace(/csn=\d{4}/, 'csn=2199'));
+    expect((await readAll(openDirectory(slapd, { ...options, method: 'whole' }), ahead)).certificate.complete).toBe(
+      false,
+    );
+  });
+
   it('are not complete where a base shows nothing that had entries before, but by hand', async () => {
     const bases = [sub(PEOPLE), sub(OTHERS)];
     for (const method of ['syncrepl', 'modify-timestamp', 'whole'] as const) {

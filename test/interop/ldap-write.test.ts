@@ -114,6 +114,22 @@ describeSlapd('a directory that is written on slapd', () => {
     for (const i of range(20)) if (i !== 3) expect(csn(`p${i}`)).toBe(csn(`p${i}`, before));
   });
 
+  it('is told once, and not for each entry, that it takes no changes and which server does', async () => {
+    const provider = 'ldap://127.0.0.1:9';
+    const replicated = `syncrepl rid=1 provider=${provider} searchbase="${SUFFIX}" type=refreshOnly interval=01:00:00:00`;
+    const replica = await startSlapd({ writes: 'nosync', databaseLines: [replicated, `updateref ${provider}`] });
+    try {
+      const writing = writeAll(openDirectory(replica, { target: target() }), [base[0]!, person('anna')]);
+      await expect(writing).rejects.toMatchObject({
+        code: 'directory-failed',
+        retry: 'operator',
+        message: expect.stringContaining(provider) as string,
+      });
+    } finally {
+      await replica.stop();
+    }
+  });
+
   it('says where an entry stands of which a new name was taken and a new value was not: it is removed there', async () => {
     const directory = open();
     await writeAll(directory, [base[0]!, person('anna')]);
@@ -308,6 +324,22 @@ describeSlapd('a directory that is written on slapd', () => {
       ...range(10).map((i) => ({ ...person(`p${i + 20}`, { title: 'z' }, OSLO), place: placeOf(places, i + 20) })),
     ]);
     expect([counted(mixed), (await stands()).entries.length, isTogether()]).toEqual([all(50), 50, true]);
+    await wire.close();
+  });
+
+  it('takes some hundred changes in one transaction over one line, when a write before has shown that it can', async () => {
+    const wire = await Wire.to(slapd.port);
+    const over = open({}, { servers: [{ host: '127.0.0.1', port: wire.port, tls: 'none' }] });
+    const changes = (title: string) => range(600).map((i) => person(`p${i}`, { title }));
+    const made = await writeAll(over, [base[0]!, ...changes('first')]);
+    wire.heard.length = 0;
+    const again = changes('second').slice(0, 200);
+    const outcomes = await writeAll(
+      over,
+      again.map((change, i) => ({ ...change, place: placeOf(made, i + 1) })),
+    );
+    const times = (text: string) => Buffer.concat(wire.heard).toString('latin1').split(text).length - 1;
+    expect([counted(outcomes), times(slapd.admin.dn), times('1.3.6.1.1.21.1')]).toEqual([all(200), 1, 1]);
     await wire.close();
   });
 

@@ -3,6 +3,7 @@
  * administrators who approve what is held, all of it or some.
  */
 import { type Approval, approve, type HeldPlace, heldEntries, type HoldLimits } from '@dirpost/core';
+import { approveEdits } from '../../packages/agent/src/both/held-edits.ts';
 import { collect } from '../../packages/agent/src/collect.ts';
 import { writeDirectories } from '../../packages/agent/src/write.ts';
 import type { Postoffice } from '../../packages/agent/src/postoffice.ts';
@@ -101,7 +102,21 @@ export class Crowds {
         const { entries } = await machine.store.read((tx) => heldEntries(tx, place, { limit: 1 }));
         if (entries.length > 0) count += await this.#approve(machine, postoffice, place, 'all');
       }
+      count += await this.#approveEdits(machine, postoffice);
     });
+    return count;
+  }
+
+  /** Edits by others, many at once: they are taken at the next dispatch. */
+  async #approveEdits(machine: Machine, { store, publishing }: Postoffice): Promise<number> {
+    let count = 0;
+    for (const { directory } of publishing) {
+      const { own, container } = await store.transaction((tx) => approveEdits(tx, directory.name));
+      if (own + container === 0) continue;
+      this.#world.count('approved edits');
+      this.#world.say(`--- ${machine.label}: edits of ${own + container} entries approved for ${directory.name}`);
+      count += own + container;
+    }
     return count;
   }
 

@@ -85,6 +85,7 @@ export class Disasters {
     if (this.#world.machines.some((other) => other !== machine && other.name === machine.name)) return;
     this.#world.count('clones');
     this.#world.say(`--- ${machine.label} cloned`);
+    this.#world.watch.cloned(machine);
     const copy = new Machine(`${machine.label}'`, machine.office, this.#world.around, machine.image());
     this.#world.keys?.cloned(copy, machine);
     await this.#world.watch.replaced(copy);

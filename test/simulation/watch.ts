@@ -44,6 +44,8 @@ export class Watch {
   #collected = new Set<string>();
   /** The highest generation of the server that each has heard, in the present store. */
   readonly #heard = new Map<Machine, number>();
+  /** Postoffices of which copies run, or ran. */
+  readonly #copied = new Set<string>();
 
   constructor(
     private readonly around: Surroundings,
@@ -111,6 +113,11 @@ export class Watch {
     if (this.watchesHolds) await this.holds.replaced(machine);
   }
 
+  /** What one copy has verified the other has not: both are of one incarnation until the server has heard of both. */
+  cloned({ name }: Machine): void {
+    this.#copied.add(name);
+  }
+
   async committed(machine: Machine, what: Committed): Promise<void> {
     if (what.own !== null) this.#ownSaved(machine, what.own);
     if (what.tables.has('replica')) await this.#replicaChanged(machine);
@@ -175,7 +182,7 @@ export class Watch {
       if (!this.#mayHave(message.to, hex))
         this.violation(`leaked: the id of ${this.#describe(hex)} was sent to ${message.to}`);
     }
-    if (head.mode === 'delta')
+    if (head.mode === 'delta' && !this.#copied.has(message.to))
       await this.#countNeedless(
         server,
         message.to,

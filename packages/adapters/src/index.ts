@@ -41,6 +41,7 @@ export type { SmtpContext } from './transports/mail/smtp-failures.ts';
 export { type MailDependencies, type MailFacts, MailTransport } from './transports/mail/transport.ts';
 export * from './transports/memory.ts';
 export { backUpStore, checkStoreFile } from './stores/sqlite/backup.ts';
+export { requireUsable } from './stores/sqlite/errors.ts';
 export * from './stores/sqlite/lock.ts';
 export { createMemoryStore, type MemoryStore } from './stores/sqlite/memory.ts';
 export { openSqliteStore, SqliteStore, type SqliteStoreOptions } from './stores/sqlite/store.ts';

@@ -67,7 +67,7 @@ const SEALING_SHARE = 1 / 2_048;
 /** A head may be as large (the bucket digests of an exchange have 16 KiB): no way is believed to take less. */
 const SMALLEST_PAYLOAD_BYTES = 32 * 1_024;
 const UPKEEP_AFTER_MS = 600_000;
-const MOST_ENCODING_THREADS = 4;
+const MOST_ENCODING_THREADS = 3;
 
 export interface Agent {
   postoffice: Postoffice;
@@ -253,10 +253,9 @@ export function largestPayloadTo(peer: string, ways: Transport[], maxMessageByte
   return Math.max(SMALLEST_PAYLOAD_BYTES, Math.floor(fileBytes * (1 - SEALING_SHARE)) - SEALING_BYTES);
 }
 
-/** Each needs memory for a part. With one processor they would only take turns. */
+/** Beside the main thread. Each needs memory for some parts, and time until it is as quick as that. */
 function encodingThreads(): number {
-  const processors = availableParallelism();
-  return processors === 1 ? 0 : Math.min(processors, MOST_ENCODING_THREADS);
+  return Math.min(availableParallelism() - 1, MOST_ENCODING_THREADS);
 }
 
 type Workshop = Pick<ServerContext, 'codec' | 'clock' | 'random' | 'limits' | 'maxPayloadBytes'>;

@@ -58,12 +58,13 @@ async function collectOne(
 ): Promise<Collected> {
   const { name } = directory;
   const { store, requestor, writtenHere } = postoffice;
+  const configured = postoffice.publishing.map((one) => one.directory.name);
   const reading = new DirectoryReading(store, postoffice.name, name, mapping, requestor, writtenHere);
   let summary: ReadSummary | null = null;
   let problem: string | null = null;
   let incarnation: Incarnation | null = null;
   try {
-    const since = await reading.begin({ configuration, whole });
+    const since = await reading.begin({ configuration, whole, configured });
     ({ incarnation } = await postoffice.store.read(loadOwn));
     const readFrom = (bookmark: string | null) =>
       takeAll(reading, directory.read(bookmark, signal), (done) => progress?.({ what: `reading ${name}`, done }));

@@ -8,6 +8,7 @@ import type { Configuration } from './config/load.ts';
 import { explainAtOwner, type OwnerStory } from './explain/at-owner.ts';
 import { explainAtReceiver, type ReceiverStory } from './explain/at-receiver.ts';
 import { explainAtServer, type Receivers, type ServerStory } from './explain/at-server.ts';
+import { type ByHandStory, explainByHand } from './explain/changed-by-hand.ts';
 import { anchorsKnown, findMatches, type Match, tablesOf } from './explain/find.ts';
 import { parseQuery } from './explain/query.ts';
 import { readSources, type Sources } from './explain/sources.ts';
@@ -34,6 +35,7 @@ export interface Explanation {
   owner: OwnerStory | null;
   server: ServerStory | null;
   receiver: ReceiverStory | null;
+  byHand: ByHandStory | null;
 }
 
 /** Throws DirpostError `filter-syntax`. */
@@ -57,6 +59,7 @@ export async function explainPerson(
     owner: null,
     server: null,
     receiver: null,
+    byHand: null,
   };
   const [match] = matches;
   if (matches.length > 1) return explanation;
@@ -86,11 +89,12 @@ async function stories(
   configuration: Configuration,
   receivers: Receivers,
   { id, owner, kind }: Match,
-): Promise<Pick<Explanation, 'owner' | 'server' | 'receiver'>> {
+): Promise<Pick<Explanation, 'owner' | 'server' | 'receiver' | 'byHand'>> {
   const own = owner === postoffice.name;
   return {
     owner: own ? await explainAtOwner(tx, postoffice, configuration, id, kind) : null,
     server: postoffice.server === null ? null : await explainAtServer(tx, postoffice.server, receivers, id),
     receiver: own ? null : await explainAtReceiver(tx, postoffice, id),
+    byHand: await explainByHand(tx, postoffice, id),
   };
 }

@@ -76,9 +76,15 @@ export function decidedWords({ restored, adopted, waiting, ambiguous }: Decided)
   return [
     ...(restored > 0 ? [`${counted(restored, 'entry')} found again by stamp`] : []),
     ...(adopted > 0 ? [`${counted(adopted, 'entry')} linked with what was there before`] : []),
-    ...(waiting > 0 ? [`${counted(waiting, 'entry')} may be what is there already, and wait for an approval`] : []),
+    ...(waiting > 0
+      ? [
+          `${counted(waiting, 'entry')} may be what is there already, and ${waiting === 1 ? 'waits' : 'wait'} for an approval`,
+        ]
+      : []),
     ...(ambiguous > 0
-      ? [`${counted(ambiguous, 'entry')} may be several that are there already, and are not written`]
+      ? [
+          `${counted(ambiguous, 'entry')} may be several that are there already, and ${ambiguous === 1 ? 'is' : 'are'} not written`,
+        ]
       : []),
   ].join(', ');
 }

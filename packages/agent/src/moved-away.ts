@@ -5,9 +5,14 @@ import { DirpostError } from '@dirpost/core';
 
 export const MOVED_AWAY_FILE = 'moved-away';
 
+/** Commands that only read show there what was, until it left. */
+export function hasMovedAway(dataFolder: string): boolean {
+  return existsSync(join(dataFolder, MOVED_AWAY_FILE));
+}
+
 /** Throws DirpostError `stopped`: two copies of a server would undo each other's work. */
 export function requireHere(dataFolder: string): void {
-  if (!existsSync(join(dataFolder, MOVED_AWAY_FILE))) return;
+  if (!hasMovedAway(dataFolder)) return;
   throw new DirpostError(
     'stopped',
     `This postoffice has moved to another machine; ${dataFolder} is what it left behind.`,

@@ -102,7 +102,8 @@ export async function settleRemoved(
       else settled.withdrawn = await withdrawDirectory(tx, name, isRead ? 'kept' : undefined);
       // One of the same name may be used in the other direction, and has associations of its own.
       const associations = !isRead && !isAmong(subscribing, name);
-      if (!isRead) await forgetRead(tx, name, { associations, aliases: how !== 'keep' });
+      const isKept = published !== null && how === 'keep';
+      if (!isRead) await forgetRead(tx, name, { associations: associations && !isKept, aliases: !isKept });
       if (written !== null) await forgetWritings(tx, name, { associations });
       await forgetState(tx, name, { read: published !== null, write: written !== null });
     },

@@ -64,6 +64,8 @@ export interface RequestorStatus {
   olderCopyMs: number | null;
   /** By this server's administrator: nothing of it is taken, nothing is sent to it. */
   suspended: boolean;
+  /** By this server's administrator: nobody waits for it. It is among them while entries of it are kept. */
+  removed: boolean;
   incarnation: string | null;
   lastHeardMs: number | null;
   /** Of the last verification: what it says was applied. */
@@ -152,7 +154,8 @@ export async function gatherServer(
           });
     return { ...status, attention: attentionOf(status) };
   });
-  return { incarnation: server.incarnation, seq: server.seq, lives: server.lives, requestors };
+  const present = requestors.filter(({ removed, published }) => !removed || published > 0);
+  return { incarnation: server.incarnation, seq: server.seq, lives: server.lives, requestors: present };
 }
 
 async function lagsOf(
@@ -182,6 +185,7 @@ function neverHeard(about: About): Unjudged {
   return {
     ...about,
     heard: false,
+    removed: false,
     incarnation: null,
     olderCopyMs: null,
     lastHeardMs: null,
@@ -226,6 +230,7 @@ function heardOf(
   return {
     ...about,
     heard: true,
+    removed: record.removed === true && !about.hasKeys,
     incarnation: record.incarnation,
     olderCopyMs: olderCopyMs(record, nowMs),
     lastHeardMs,
@@ -241,7 +246,7 @@ function heardOf(
     writtenUpTo: report.writtenUpTo,
     written: verifiedSeq !== null && report.writtenUpTo >= verifiedSeq,
     nextContactMs,
-    overdueMs: missed ? nowMs - nextContactMs : null,
+    overdueMs: missed && record.removed !== true ? nowMs - nextContactMs : null,
     stale: nowMs - lastHeardMs > retentionMs,
     version,
     olderVersion: isOlder(version, VERSION),
@@ -264,6 +269,7 @@ function olderCopyMs({ olderCopy, incarnation }: RequestorRecord, nowMs: number)
 
 function attentionOf(one: Unjudged): AttentionCode[] {
   if (one.suspended) return ['suspended'];
+  if (one.removed) return [];
   const codes: [AttentionCode, boolean][] = [
     ['held', one.heldHere + one.heldThere > 0],
     // Who is silent for so long is not merely late.

@@ -11,7 +11,7 @@
  * It may be killed at any moment: what a step had not committed is done again, and a scheduled step counts as done only
  * after its end.
  */
-import { DirpostError } from '@dirpost/core';
+import { DirpostError, loadOwn } from '@dirpost/core';
 import { Arrivals, type CollectedInTurn, collectingInTurn } from './arrivals.ts';
 import type { Configuration } from './config/load.ts';
 import { answerWhatIsDue, collectAndSend, dispatchAll } from './cycle.ts';
@@ -58,6 +58,8 @@ const timeOf: Record<Step, CycleTime> = {
 /** A clock that was set, and a machine that slept, are noticed after this time at the latest. */
 const LONGEST_SLEEP_MS = 60_000;
 const SHORTEST_BACKOFF_MS = 1_000;
+/** A change waits so long for the answer to the exchange before: what that brought would be sent once more with it. */
+const ANSWER_AWAITED_MS = 2_000;
 
 export class RunningPostoffice {
   /** As the steps of the loop have it. */
@@ -74,6 +76,8 @@ export class RunningPostoffice {
   /** When a directory that changed is read; null: none did. */
   #changeDueMs: number | null = null;
   #collectedMs = 0;
+  /** When the newest exchange was composed, if it is not answered yet. */
+  #unansweredMs: number | null = null;
   #fault: { error: unknown } | null = null;
   /** null: to be looked up in the store, where work may have changed it. */
   #retries: Due[] | null = null;
@@ -147,10 +151,11 @@ export class RunningPostoffice {
     for (const transport of this.#inbound) transport.askAtOnce();
   }
 
-  /** A command, between two steps. `signal` gives it up while it waits. */
-  async command<T>(work: (postoffice: Postoffice) => Promise<T>, signal: AbortSignal): Promise<T> {
+  /** A command, between two steps. `signal` gives it up while it waits. `name`: as WorkQueue.addOnce. */
+  async command<T>(work: (postoffice: Postoffice) => Promise<T>, signal: AbortSignal, name?: string): Promise<T> {
+    const step = () => work(this.postoffice);
     try {
-      return await this.#queue.add(() => work(this.postoffice), signal);
+      return await (name === undefined ? this.#queue.add(step, signal) : this.#queue.addOnce(name, step, signal));
     } finally {
       this.#retries = null;
       this.#wake();
@@ -170,13 +175,13 @@ export class RunningPostoffice {
     const nowMs = this.#timers.now();
     const found: Due[] = [];
     if (this.#arrived && this.#onArrival) found.push({ step: 'arrival', dueMs: nowMs });
-    if (this.#changeDueMs !== null) {
-      const dueMs = Math.max(nowMs, this.#changeDueMs);
-      found.push({ step: 'change', dueMs: this.#schedule.opening(dueMs) });
-    }
     const scheduled = this.#schedule.next(nowMs);
     if (scheduled !== null) found.push({ step: scheduled.job, dueMs: scheduled.dueMs });
     this.#retries ??= await this.#lookUpRetries();
+    if (this.#changeDueMs !== null) {
+      const dueMs = Math.max(nowMs, this.#changeDueMs, this.#awaitedMs(nowMs));
+      found.push({ step: 'change', dueMs: this.#schedule.opening(dueMs) });
+    }
     for (const { step, dueMs } of this.#retries) {
       const backoff = this.#backoff.get(step);
       // A wait that is longer than it was thrown for was so before the clock went back.
@@ -187,8 +192,16 @@ export class RunningPostoffice {
     return found.reduce<Due | null>((first, one) => (first === null || one.dueMs < first.dueMs ? one : first), null);
   }
 
+  /** Until when an answer is waited for. One from the future is of a clock that went back. */
+  #awaitedMs(nowMs: number): number {
+    const sentMs = this.#unansweredMs;
+    return sentMs === null || sentMs > nowMs ? 0 : sentMs + ANSWER_AWAITED_MS;
+  }
+
   async #lookUpRetries(): Promise<Due[]> {
     const { server } = this.postoffice;
+    const { unanswered, exchangeMs } = await this.postoffice.store.read(loadOwn);
+    this.#unansweredMs = server === null && unanswered > 0 ? exchangeMs : null;
     const exchange = server === null ? await exchangeDueMs(this.postoffice) : null;
     const sending = await sendingDueMs(this.postoffice);
     const writing = await writingDueMs(this.postoffice);

@@ -222,7 +222,17 @@ async function sealAndDeliver(
     if (payload === undefined) return null;
     const { id, to } = message;
     const bytes = await sealOutgoing(postoffice, message, payload);
-    const file = { id, from: postoffice.name, to, bytes, about: summaryOf(postoffice, message, payload) };
+    let about: MessageSummary | undefined;
+    const file: MessageFile = {
+      id,
+      from: postoffice.name,
+      to,
+      bytes,
+      // Only mail says it, and counting takes the payload apart.
+      get about() {
+        return (about ??= summaryOf(postoffice, message, payload));
+      },
+    };
     const delivered = await deliver(postoffice, file, signal, now);
     // So that a repeat sends the same octets, and an administrator can carry the file himself.
     if (typeof delivered !== 'number') await postoffice.spool.put('outgoing', fileName(message.id), bytes);

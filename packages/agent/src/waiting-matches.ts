@@ -89,7 +89,7 @@ export function waitingWords({ directory, found, ambiguous }: WaitingMatches): s
       : []),
     ...(ambiguous > 0
       ? [
-          `${directory}: in ${are(ambiguous, 'case', 'cases')} nobody can tell which entry there is which, and they are not written. Look with: dirpost held; then mend the values, or dirpost unlink ${directory} DN`,
+          `${directory}: ${are(ambiguous, 'pair', 'pairs')} of entries fit each other, and others too: nobody can tell who is who, and they are not written. Look with: dirpost held; then mend the values, or dirpost unlink ${directory} DN`,
         ]
       : []),
   ];

@@ -82,6 +82,7 @@ async function writePlan(
     }
   };
   let done = 0;
+  let isCarriedOut = false;
   try {
     for await (const outcome of directory.write(changes(), signal)) {
       const change = asked.get(done)!;
@@ -90,10 +91,10 @@ async function writePlan(
       await record.take(change, outcome);
       if (done % 1_000 === 0) progress?.({ what: `writing ${name}`, done });
     }
+    isCarriedOut = true;
   } finally {
-    await record.end();
+    await record.end(isCarriedOut);
   }
-  await store.transaction((tx) => carriedOut(tx, name));
   // Else it would be lost among all those who belong below it.
   for (const { dn, code = 'refused', reason = '' } of record.refusedContainers) {
     const text = `${name}: ${dn} could not be made (${code}${reason && `: ${reason}`}); what belongs below it waits until it is`;
@@ -134,14 +135,15 @@ class Recording {
     if (this.#changes.length >= RECORDED) await this.#flush();
   }
 
-  async end(): Promise<void> {
-    await this.#flush();
+  /** `isCarriedOut`: nothing of the plan is left. */
+  async end(isCarriedOut: boolean): Promise<void> {
+    await this.#flush(isCarriedOut);
     await this.#recording;
   }
 
-  async #flush(): Promise<void> {
+  async #flush(isCarriedOut = false): Promise<void> {
     await this.#recording;
-    if (this.#changes.length === 0) return;
+    if (this.#changes.length === 0 && !isCarriedOut) return;
     const [changes, outcomes] = [this.#changes, this.#outcomes];
     [this.#changes, this.#outcomes] = [[], []];
     const open = outcomes.filter(({ place }, i) => place?.anchor === '' && changes[i]!.kind !== 'container');
@@ -149,6 +151,7 @@ class Recording {
       await recordOutcomes(tx, this.directory, changes, outcomes, this.now());
       const dns = open.map(({ place }) => place!.dn);
       if (dns.length > 0) await noteOpen(tx, this.directory, dns);
+      if (isCarriedOut) await carriedOut(tx, this.directory);
     };
     this.#recording = this.store.transaction(record, { large: changes.length > LARGE });
     // It is told when it is waited for.
@@ -226,8 +229,9 @@ async function putAnchors(tx: StoreTx, directory: string, places: Place[]): Prom
 }
 
 async function refusedIn(tx: StoreTx, directory: string, most: number): Promise<Omit<Differences, 'written'>> {
-  const { refused: refusedCount } = await tx.countPlaced(directory);
   const named = await tx.refusedPlaced(directory, most);
+  // Counting passes over all that stands there.
+  const refusedCount = named.length < most ? named.length : (await tx.countPlaced(directory)).refused;
   const refused = named.map(({ id, refused: why }) => ({
     id: Buffer.from(id).toString('hex'),
     code: why?.code ?? 'refused',

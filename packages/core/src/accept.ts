@@ -17,6 +17,7 @@ import { IdSet } from './id-set.ts';
 import type { Limits } from './limits.ts';
 import type { ListNumbering } from './list-numbering.ts';
 import { type PublishJudge, publishJudge } from './permission.ts';
+import { OneAhead } from './parts-ahead.ts';
 import { flag, type RequestorRecord, type ServerContext, type ServerRecord, unflag } from './records.ts';
 import type { EntryRow, StoreTx } from './seams/store.ts';
 
@@ -37,6 +38,8 @@ interface Acceptance {
   writer: CanonicalWriter;
   /** Entries that changed, shown or held. */
   accepted: number;
+  /** Called when the store has begun to write: the next part is decoded while it does. */
+  meanwhile(): void;
 }
 
 /** `parts` gives the changes of each part. Updates `server.seq` and `record`; resolves to how many entries changed. */
@@ -56,19 +59,18 @@ export async function acceptSubmission(
     record,
     numbering,
     unique: new UniqueValues(tx, context.unique),
-    judge: publishJudge(record.name, context.rules),
+    judge: publishJudge(record.name, context.rules, context.unique),
     sum: DigestSum.from(submission.full ? EMPTY_DIGEST : record.accepted.digest),
     named: submission.full ? new IdSet() : null,
     writer: new CanonicalWriter(),
     accepted: 0,
+    meanwhile: () => {},
   };
   const { live, members, holding } = record;
   const edits = await tx.countEdits('collected', record.name);
   beginHolding(holding, { entries: live - edits + holding.held.removals, members });
   if (submission.full) await tx.clearPeerNumbers('collected', record.name);
-  for await (const changes of parts) {
-    for (let from = 0; from < changes.length; from += BATCH) await take(work, changes.slice(from, from + BATCH));
-  }
+  await takeParts(work, parts);
   if (work.named !== null) await removeUnnamed(work, work.named);
   if (work.sum.digest() !== submission.to.digest) {
     throw new DirpostError(
@@ -90,12 +92,26 @@ export async function acceptSubmission(
   return work.accepted;
 }
 
+async function takeParts(work: Acceptance, parts: AsyncIterable<Change[]>): Promise<void> {
+  const ahead = new OneAhead(parts);
+  work.meanwhile = () => ahead.begin();
+  try {
+    for (let changes = await ahead.next(); changes !== undefined; changes = await ahead.next()) {
+      for (let from = 0; from < changes.length; from += BATCH) await take(work, changes.slice(from, from + BATCH));
+    }
+  } finally {
+    work.meanwhile = () => {};
+    await ahead.end();
+  }
+}
+
 async function take(work: Acceptance, changes: Change[]): Promise<void> {
   const rows = await findRows(work, changes);
   const entries = changes.map((change, i) => {
     if (change.state === 'removed') return null;
     return change.state === 'whole' ? change.bytes : patched(work, rows[i], change);
   });
+  refuseTwice(work.record.name, changes, rows);
   const targets = await targetsOf(work.tx, entries);
   const placed: Placed = { shown: [], quiet: [] };
   for (const [i, change] of changes.entries()) {
@@ -116,8 +132,23 @@ async function take(work: Acceptance, changes: Change[]): Promise<void> {
     const harmless = change.state === 'part' && row?.held === null && !patchMayHaveEffect(change.bytes);
     accept(work, row, { bytes, peerNumber: change.number, harmless, target: targets[i] }, placed);
   }
-  await work.tx.putEntries('collected', placed.quiet);
+  if (placed.quiet.length > 0) await work.tx.putEntries('collected', placed.quiet);
   await write(work, placed.shown);
+}
+
+/** What all changes of a batch are judged by is read once before: an entry that stood there twice would count twice in every sum. */
+function refuseTwice(sender: string, changes: Change[], rows: (EntryRow | undefined)[]): void {
+  const seen = new Set<string>();
+  for (const [i, change] of changes.entries()) {
+    const id = rows[i]?.id ?? change.id;
+    if (id === null) continue;
+    const text = Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
+    if (seen.has(text)) {
+      const problem = `${sender} submitted the entry ${Buffer.from(id).toString('hex')} twice in one message. Nothing of it was taken.`;
+      throw new DirpostError('message-payload', problem, { context: { sender } });
+    }
+    seen.add(text);
+  }
 }
 
 /** Names both: the one who came first may be the one who says what is not so (threats.md). */
@@ -135,12 +166,15 @@ interface Placed {
   quiet: EntryRow[];
 }
 
-type Numbered = Pick<Acceptance, 'tx' | 'server' | 'record' | 'numbering' | 'unique'>;
+type Numbered = Pick<Acceptance, 'tx' | 'server' | 'record' | 'numbering' | 'unique'> &
+  Partial<Pick<Acceptance, 'meanwhile'>>;
 
-async function write({ tx, numbering, unique }: Numbered, changed: ChangedEntry[]): Promise<void> {
+async function write({ tx, numbering, unique, meanwhile }: Numbered, changed: ChangedEntry[]): Promise<void> {
   if (changed.length === 0) return;
   const rows = changed.map(({ row }) => unique.prepare(row));
-  const numbers = await tx.putEntries('collected', rows);
+  const putting = tx.putEntries('collected', rows);
+  meanwhile?.();
+  const numbers = await putting;
   const numbered = changed.map(({ row, before }, i) => ({ row: { ...row, number: numbers[i]! }, before }));
   await unique.changed(numbered);
   await numbering.entriesChanged(numbered.map(({ row }) => row));

@@ -7,7 +7,7 @@ import { IdSet } from './id-set.ts';
 import { isEditRow } from './list.ts';
 import type { PlanChangesOptions } from './plan-changes.ts';
 import { isAskedAgain } from './refused-again.ts';
-import { ownersWithout } from './refused-containers.ts';
+import { ofContainer, ownersWithout } from './refused-containers.ts';
 import { replicaChangesSince } from './replica-changes.ts';
 import type { EntryRow, Placed, Store, StoreTx } from './seams/store.ts';
 
@@ -80,8 +80,10 @@ async function loadChanged(
   const again = refusedRows.map(({ id }) => id);
   // Containers, and removals.
   const nobodys = others.filter((_, i) => standing[i] === undefined);
-  const asked = nobodys.filter((one) => one.hash === null || isAskedAgain(one.refused!, options));
   const isRemoval = ({ hash }: Placed) => hash !== null && seal(NOTHING).equals(hash);
+  const asked = nobodys.filter(
+    (one) => one.hash === null || isAskedAgain(one.refused!, isRemoval(one) ? options : ofContainer(options)),
+  );
   if (!asked.every(isRemoval)) return null;
   const stayed = asked.map(({ id }) => id);
   const rows = [...(await tx.entriesById('replica', changed)), ...refusedRows];

@@ -186,7 +186,7 @@ export class UniqueValues {
   }
 
   #withheldAfter(row: EntryRow, claims: Claim[]): Uint8Array | null {
-    const decided = Buffer.concat(claims.map(({ value }) => value));
+    const decided = joined(claims.map(({ value }) => value)) ?? NONE;
     const waiting = claims.filter(({ holder, state }) => holder !== null && state !== 'gone').map(({ value }) => value);
     const before = hashesIn(row.withheld).filter((hash) => !hasHash(decided, hash));
     return joined([...before, ...waiting]);
@@ -210,7 +210,7 @@ export class UniqueValues {
   /** The attributes in which values come or go. */
   #shifted(row: EntryRow, withheld: Uint8Array | null, seq: number): Record<string, number> {
     const names: Record<string, number> = {};
-    const both = Buffer.concat([row.withheld ?? NONE, withheld ?? NONE]);
+    const both = joined([...hashesIn(row.withheld), ...hashesIn(withheld)]) ?? NONE;
     const shown = listable(row);
     if (shown === null) return names;
     // Not only the attributes of the configuration: values of one that it names no more come back.

@@ -25,7 +25,13 @@ export type Seal = (hash: Uint8Array) => Buffer;
 /** What is to stand there, in 16 octets: another entry, or another way of writing it, gives others. */
 export function sealer({ dn, container, shape }: PlanChangesOptions): Seal {
   const way = digestOf(Buffer.from(JSON.stringify([dn, container, shape])));
-  return (hash) => digestOf(Buffer.concat([way, hash]));
+  const both = Buffer.concat([way, Buffer.alloc(HASH_BYTES)]);
+  return (hash) => {
+    if (hash.length !== HASH_BYTES) return digestOf(Buffer.concat([way, hash]));
+    // One for each entry of a network: into the same memory.
+    both.set(hash, HASH_BYTES);
+    return digestOf(both);
+  };
 }
 
 export function digestOf(octets: Uint8Array): Buffer {

@@ -134,10 +134,24 @@ export function hashOfText(attribute: string, text: string): Buffer {
 
 /** `hashes`: one after the other, VALUE_HASH_BYTES each. */
 export function hasHash(hashes: Uint8Array, hash: Uint8Array): boolean {
-  for (let at = 0; at < hashes.length; at += VALUE_HASH_BYTES) {
-    if (Buffer.compare(hashes.subarray(at, at + VALUE_HASH_BYTES), hash) === 0) return true;
+  // An entry may have a hundred thousand values, and all of them withheld.
+  let [low, high] = [0, hashes.length / VALUE_HASH_BYTES];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const order = compareAt(hashes, middle * VALUE_HASH_BYTES, hash);
+    if (order === 0) return true;
+    if (order < 0) low = middle + 1;
+    else high = middle;
   }
   return false;
+}
+
+function compareAt(hashes: Uint8Array, at: number, hash: Uint8Array): number {
+  for (let i = 0; i < VALUE_HASH_BYTES; i++) {
+    const difference = hashes[at + i]! - hash[i]!;
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }
 
 /** The canonical bytes without the values that these hashes stand for, whatever attribute they are of. */

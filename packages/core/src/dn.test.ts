@@ -1,6 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Dn, escapeDnValue, isWithin, normalizeDn, parentDn, parseDn, rdnOf, writeDn } from './dn.ts';
+import {
+  type Dn,
+  escapeDnValue,
+  firstRdn,
+  isDn,
+  isWithin,
+  normalizeDn,
+  parentDn,
+  parseDn,
+  rdnOf,
+  writeDn,
+} from './dn.ts';
 import { isDirpostError } from './errors.ts';
 
 const text = (dn: string) => parseDn(dn).map((rdn) => rdn.map((p) => [p.type, Buffer.from(p.value).toString('utf8')]));
@@ -152,6 +163,28 @@ describe('comparing', () => {
         expect(normalizeDn(dn)).toBe(normalizeDn(dn.replace(/^CN=/, 'OID.2.5.4.3=')));
       }),
     );
+  });
+
+  test('plain DNs are parsed as those that only begin with a space', () => {
+    const unit = fc.constantFrom('cn', 'OU', 'x', '=', '=', ',', ',', '+', ' ', 'a', 'Z', '#', '"', '\\', 'é', '<');
+    const text = fc.string({ unit, minLength: 1, maxLength: 14 }).map((rest) => `cn=${rest}`);
+    const outcome = (read: () => unknown) => {
+      try {
+        return read();
+      } catch {
+        return 'no DN';
+      }
+    };
+    fc.assert(
+      fc.property(text, (dn) => {
+        const long = outcome(() => parseDn(` ${dn}`));
+        expect(outcome(() => parseDn(dn))).toEqual(long);
+        expect(outcome(() => firstRdn(dn))).toEqual(outcome(() => parseDn(` ${dn}`)[0]));
+        expect(isDn(dn)).toBe(long !== 'no DN');
+      }),
+    );
+    expect(firstRdn('')).toEqual([]);
+    expect(isDn('')).toBe(false);
   });
 
   test('parent and RDN', () => {

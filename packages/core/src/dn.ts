@@ -117,7 +117,29 @@ function textOfBer(ber: Uint8Array): Uint8Array | undefined {
 
 /** Throws `dn-syntax` with the position (from 0) of the fault. */
 export function parseDn(dn: string): Dn {
-  return new DnParser(dn).parse();
+  return plainDn.test(dn) ? dn.split(',').map(plainRdn) : new DnParser(dn).parse();
+}
+
+/** That of the entry itself; of the empty DN there is none. Throws as parseDn. */
+export function firstRdn(dn: string): Rdn {
+  if (!plainDn.test(dn)) return parseDn(dn)[0] ?? [];
+  const end = dn.indexOf(',');
+  return plainRdn(end < 0 ? dn : dn.slice(0, end));
+}
+
+/** Not empty, and of a good syntax. */
+export function isDn(text: string): boolean {
+  if (plainDn.test(text)) return true;
+  try {
+    return parseDn(text).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function plainRdn(text: string): Rdn {
+  const equals = text.indexOf('=');
+  return [{ type: text.slice(0, equals), value: Buffer.from(text.slice(equals + 1)), ber: false }];
 }
 
 const typePattern = /(?:oid\.)?([a-z][a-z0-9_-]*|\d+(?:\.\d+)*)/iy;

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  attributeSpans,
+  spanValues,
   type Attributes,
   attributePatch,
   checkCanonicalAttributes,
@@ -99,6 +101,18 @@ describe('a change of some attributes', () => {
         const [old, young] = [entryOf(before), entryOf(after)];
         const patch = attributePatch(young, new Set(differingAttributes(old, young)));
         expect(patchEntry(patchEntry(old, patch), patch).equals(young)).toBe(true);
+      }),
+    );
+  });
+
+  it('is decoded as its spans tell, and not where it ends early', () => {
+    fc.assert(
+      fc.property(attributes, (given) => {
+        const bytes = entryOf(given);
+        const spans = [...attributeSpans(bytes)];
+        expect([...decodeEntry(bytes).attributes]).toEqual(spans.map((one) => [one.name, spanValues(bytes, one)]));
+        const last = spans.at(-1);
+        if (last !== undefined) expect(() => decodeEntry(bytes.subarray(0, last.end - 1))).toThrow('ends early');
       }),
     );
   });

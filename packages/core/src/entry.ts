@@ -222,8 +222,23 @@ export function spanValues(bytes: Uint8Array, span: AttributeSpan): Uint8Array[]
 }
 
 export function decodeAttributes(bytes: Uint8Array, from = 0): Attributes {
+  const buffer = asBuffer(bytes);
   const attributes: Attributes = new Map();
-  for (const span of attributeSpans(bytes, from)) attributes.set(span.name, spanValues(bytes, span));
+  // As attributeSpans; by itself, since all of a network are decoded where it is written.
+  for (let at = from; at < buffer.length; ) {
+    const nameEnd = at + 1 + buffer[at]!;
+    const name = buffer.toString('latin1', at + 1, nameEnd);
+    const values: Uint8Array[] = [];
+    let [count, next] = readVarint(buffer, nameEnd);
+    for (; count > 0; count--) {
+      const [length, start] = readVarint(buffer, next);
+      next = start + length;
+      values.push(bytes.subarray(start, next));
+    }
+    if (next > buffer.length) throw malformed('an attribute that ends early');
+    attributes.set(name, values);
+    at = next;
+  }
   return attributes;
 }
 

@@ -27,6 +27,8 @@ export interface FinishedRead {
   unpublished: Map<string, string>;
   /** See MappingOptions. */
   match: readonly string[];
+  /** See ReadStart. */
+  configured: readonly string[] | undefined;
 }
 
 /** A group that the read gave, or that stays as it is: its members are not followed. */
@@ -45,6 +47,10 @@ export interface Work {
   holds: ReadHolds;
   /** Numbers of rows. */
   unseen: number[];
+  /** As `unseen`, of directories that are not configured any more: this one may be one of them, under another name. */
+  left: number[];
+  /** The names of those directories. */
+  leftNames: Set<string>;
   /** Who came under another key: by the ids that they keep. */
   recognised: IdSet;
   /** By all groups together; below 0: lost. */

@@ -279,7 +279,7 @@ async function rejudge(tx: StoreTx, context: ServerContext, server: ServerRecord
     for (const [i, row] of rows.entries()) {
       const record = records.get(row.owner);
       if (record === undefined) continue;
-      if (!judges.has(row.owner)) judges.set(row.owner, publishJudge(row.owner, context.rules));
+      if (!judges.has(row.owner)) judges.set(row.owner, publishJudge(row.owner, context.rules, context.unique));
       const judge: PublishJudge = (bytes, live) =>
         judges.get(row.owner)!(bytes, live) ??
         (isEdit(bytes) ? editRefusal(context.lists, row.owner, bytes, targets[i]) : null);

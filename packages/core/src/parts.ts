@@ -17,6 +17,8 @@ import type { SharedDelta } from './shared-delta.ts';
 const PART_FILL = 0.25;
 /** A part may be larger by as much where several owners are in it. */
 const MOST_OVER = 1.5;
+/** Parts; see encodeAhead. */
+const ENCODED_HERE = 4;
 
 /** What composing needs besides the store. */
 export interface Workshop {
@@ -114,7 +116,10 @@ interface Ahead {
   payload(part: number, head: MessageHead): Promise<Uint8Array>;
 }
 
-/** In their order. Several parts are encoded while others are read and put, where the codec can; only one never is. */
+/**
+ * In their order. Several parts are encoded at once, where the codec can: by its means, and here while all of those are in use.
+ * The first parts are encoded here: until a thread is as quick as the main one, small messages are through.
+ */
 async function* encodeAhead(
   codec: Codec,
   parts: AsyncIterable<Change[]>,
@@ -123,26 +128,37 @@ async function* encodeAhead(
   const { beside } = codec;
   const begun: { changes: Change[]; ahead: Ahead }[] = [];
   let count = 0;
+  let underWay = 0;
+  const encodeBeside = (encoder: BesideEncoder, head: MessageHead, changes: Change[]) => {
+    underWay++;
+    return heardLater(encoder.encode(head, changes).finally(() => underWay--));
+  };
   const begin = (encoder: BesideEncoder, changes: Change[]) => {
     const assumed = count++;
-    const encoded = heardLater(encoder.encode(headFor(assumed, changes), changes));
+    const head = headFor(assumed, changes);
+    // One waits, so that no thread has to wait for the next.
+    const isBeside = underWay <= encoder.parts;
+    const encoded = isBeside ? encodeBeside(encoder, head, changes) : encodeHere(codec, head, changes);
     // A part before it may have been too large, and have become two.
-    const payload = async (part: number, head: MessageHead) =>
-      part === assumed ? encoded : codec.replaceHead(await encoded, head);
+    const payload = async (part: number, now: MessageHead) =>
+      part === assumed ? encoded : codec.replaceHead(await encoded, now);
     begun.push({ changes, ahead: { payload } });
   };
-  let first: Change[] | undefined;
   for await (const changes of parts) {
-    if (beside === undefined) yield { changes };
-    else if (first === undefined) first = changes;
-    else {
-      if (count === 0) begin(beside, first);
-      begin(beside, changes);
-      if (begun.length > beside.parts) yield begun.shift()!;
+    if (beside === undefined || count < ENCODED_HERE) {
+      count++;
+      yield { changes };
+      continue;
     }
+    begin(beside, changes);
+    if (begun.length > beside.parts + 1) yield begun.shift()!;
   }
-  if (count === 0 && first !== undefined) yield { changes: first };
   yield* begun;
+}
+
+function encodeHere(codec: Codec, head: MessageHead, changes: Change[]): Promise<Uint8Array> {
+  const encode = async () => codec.encode(head, changes);
+  return heardLater(encode());
 }
 
 /** As composeParts, for changes that others get, too: encoded once where they fit into one part. `anchors`: all that heads may name. */

@@ -26,7 +26,14 @@ export interface PublishRefusal {
 /** `live`: how many entries of the owner are published, this one not counted. */
 export type PublishJudge = (bytes: Uint8Array, live: number) => PublishRefusal | null;
 
-export function publishJudge(owner: PostofficeName, rules: PublishRules): PublishJudge {
+/** Of one entry. Each is compared with those of all others: a hundred thousand would keep the server busy for minutes. */
+const MAX_UNIQUE_VALUES = 1_000;
+/** With its length and number of values none takes less. */
+const MIN_VALUE_BYTES = 2;
+
+/** `unique`: attributes whose values must be unique on the network (comparedAttributes). */
+export function publishJudge(owner: PostofficeName, rules: PublishRules, unique: readonly string[] = []): PublishJudge {
+  const compared = new Set(unique);
   const rule = rules.get(owner) ?? {};
   const foreign = new Map<string, PostofficeName>();
   for (const [name, other] of rules) {
@@ -34,6 +41,11 @@ export function publishJudge(owner: PostofficeName, rules: PublishRules): Publis
   }
   return (bytes, live) => {
     const kind = kindOf(bytes);
+    if (bytes.length > MAX_UNIQUE_VALUES * MIN_VALUE_BYTES && kind !== 'edit') {
+      const count = comparedValues(bytes, compared).length;
+      const reason = `the entry has ${count} values that must be unique; at most ${MAX_UNIQUE_VALUES} are compared`;
+      if (count > MAX_UNIQUE_VALUES) return { code: 'too-many-values', reason };
+    }
     // Of edits the lists say what is allowed (edit-permission.ts).
     if (kind !== 'edit' && rule.kinds !== undefined && !rule.kinds.includes(kind)) {
       return { code: 'kind-not-allowed', reason: `${owner} may not publish entries of kind ${kind}` };

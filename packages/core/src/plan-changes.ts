@@ -33,7 +33,7 @@ import { associateEntries, associateRows, containersOf, type SubscribingOptions,
 import { loadPlanned, membersMoved, type PlannedState, rememberPlanned } from './planned-state.ts';
 import type { DirectoryChange } from './seams/directory.ts';
 import { type Asking, isAskedAgain } from './refused-again.ts';
-import { ownersWithout } from './refused-containers.ts';
+import { ofContainer, ownersWithout } from './refused-containers.ts';
 import type { EntryRow, Placed, RefusedPlaced, Store, StoreTx } from './seams/store.ts';
 
 const BATCH = 1_000;
@@ -270,7 +270,7 @@ async function missingContainers(
   return containers.flatMap((change, i): PlannedChange[] => {
     const stands = placed[i];
     const hash = seal(change.id);
-    if (standsAsIs(stands, hash, { again, dueBy })) return [];
+    if (standsAsIs(stands, hash, ofContainer({ again, dueBy }))) return [];
     return [{ ...change, hash, ...refusedBefore(stands, hash), ...(stands?.place && { place: stands.place }) }];
   });
 }

@@ -3,7 +3,7 @@
  * it (the association), and turns member ids back into DNs. A member whom this postoffice does not know yet is left
  * out and comes with the write after he has arrived; the replica keeps the reference.
  */
-import { parentDn, parseDn, normalizeDn, rdnOf, writeRdn, escapeDnValue, type Rdn } from './dn.ts';
+import { firstRdn, isDn, parentDn, parseDn, normalizeDn, rdnOf, writeRdn, escapeDnValue, type Rdn } from './dn.ts';
 import { type Attributes, decodeEntry, deriveEntryId, type Entry } from './entry.ts';
 import { editNumbers, foldedRows } from './fold.ts';
 import { DN_ATTRIBUTE, MEMBER_ATTRIBUTE } from './mapping.ts';
@@ -133,7 +133,7 @@ async function forgetGone(store: Store, directory: string): Promise<void> {
 
 function wantedDn(entry: Entry, options: SubscribingOptions): string {
   const source = entry.attributes.get(DN_ATTRIBUTE)?.[0];
-  const sourceDn = source === undefined ? null : Buffer.from(source).toString('utf8');
+  const sourceDn = source === undefined ? null : textOf(source);
   if (options.dn === 'source' && sourceDn !== null && isDn(sourceDn)) return sourceDn;
   const isNamed = options.rdn === undefined && sourceDn !== null && isDn(sourceDn);
   const rdn = isNamed ? rdnOf(sourceDn) : `${options.rdn ?? 'cn'}=${escapeDnValue(shortName(nameOf(entry)))}`;
@@ -147,18 +147,14 @@ function isSpeltAlike(a: string, b: string): boolean {
   return own.every(({ value }) => other.some((one) => Buffer.compare(one.value, value) === 0));
 }
 
-function isDn(text: string): boolean {
-  try {
-    return parseDn(text).length > 0;
-  } catch {
-    return false;
-  }
+function textOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('utf8');
 }
 
 function nameOf(entry: Entry): string {
   for (const name of ['cn', 'displayname', 'uid', 'mail']) {
     const value = entry.attributes.get(name)?.[0];
-    if (value !== undefined) return Buffer.from(value).toString('utf8');
+    if (value !== undefined) return textOf(value);
   }
   return Buffer.from(entry.id).toString('hex');
 }
@@ -256,7 +252,7 @@ export async function writtenAttributes(
     if (dns.length > 0) attributes.set('member', dns);
   }
   // RFC 4512 §2.3: the values of the RDN are values of the entry.
-  for (const { type, value } of parseDn(dn)[0]!) {
+  for (const { type, value } of firstRdn(dn)) {
     const name = type.toLowerCase();
     const octets = Buffer.from(value);
     const present = attributes.get(name) ?? [];

@@ -2,11 +2,12 @@
  * T3, for directories that are written entry by entry (plan-changes.ts): whether anything can differ at all since a plan that
  * came to nothing. It runs at each dispatch, and most of them bring nothing.
  *
- *   what directories are shown · own entries · way of writing · what stands there ─▶ one text; the same: nothing to do
+ *   what directories are shown · own entries · way of writing ─▶ one text; the same, and as many stand there: nothing to do
  *   own entries · DNs as they were given ─▶ another text; the same: a group differs only if its own octets do
  *   own entries · way of writing, and how far the replica was carried over ─▶ only what changed in it since can differ
  */
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { shownReplica } from './apply.ts';
 import type { PlanChangesOptions } from './plan-changes.ts';
 import { replicaPosition } from './replica-changes.ts';
@@ -16,6 +17,8 @@ import type { Store, StoreTx } from './seams/store.ts';
 interface Planned {
   /** Of the last plan that came to nothing; null: there is something to do. */
   settled: string | null;
+  /** How many stood there and were refused then. Counting passes over all of them: only where nothing else differs. */
+  stands?: { placed: number; refused: number };
   /** When all groups were last looked at and stood as they should; null: DNs of members have changed since. */
   members: string | null;
   /** Up to here all was written or refused; null: not known. */
@@ -49,14 +52,13 @@ export async function loadPlanned(store: Store, options: PlanChangesOptions): Pr
   const { name, dn, container, shape, publishing } = options;
   return store.read(async (tx) => {
     const { digest, replica } = await loadOwn(tx);
-    const stands = await tx.countPlaced(name);
     // Own entries are members of others' groups under the DNs that they have here.
     const members = textOf([digest, publishing]);
-    const settledNow = textOf([dn, container, shape, members, shownReplica(replica), stands]);
+    const settledNow = textOf([dn, container, shape, members, shownReplica(replica)]);
     const carried = { way: textOf([dn, container, shape, members]), position: await replicaPosition(tx) };
-    const { settled, members: known, done } = (await tx.getDocument<Planned>(documentName(name))) ?? NOTHING;
+    const { settled, stands, members: known, done } = (await tx.getDocument<Planned>(documentName(name))) ?? NOTHING;
     return {
-      isSettled: settled === settledNow,
+      isSettled: settled === settledNow && isDeepStrictEqual(stands, await tx.countPlaced(name)),
       membersStand: known === members,
       since: done != null && done.way === carried.way ? done.position : null,
       now: { settled: settledNow, members, carried },
@@ -75,6 +77,7 @@ export async function rememberPlanned(
     const { done = null } = (await tx.getDocument<Planned>(documentName(name))) ?? NOTHING;
     const planned: Planned = {
       settled: came.isSettled ? now.settled : null,
+      ...(came.isSettled && { stands: await tx.countPlaced(name) }),
       members: came.membersStand ? now.members : null,
       done,
       next: came.isOpen ? null : now.carried,

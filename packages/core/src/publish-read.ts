@@ -17,7 +17,8 @@ import { IdSet } from './id-set.ts';
 import { isApproved, ReadHolds, rekeyed, REMOVED } from './read-holds.ts';
 import type { ReadSummary, ReadTally } from './read-tally.ts';
 import { recognise } from './recognise.ts';
-import { countTakenOver, keptFrom } from './removed-directory.ts';
+import { EDITS_NOTE } from './propose.ts';
+import { keptFrom, takeOverKept } from './removed-directory.ts';
 import { loadOwn, type OwnRecord, saveOwn } from './requestor-record.ts';
 import { carryMarks } from './settle.ts';
 import type { EntryRow, StagedEntry, StoreTx } from './seams/store.ts';
@@ -81,6 +82,8 @@ class ReadPublishing {
       sum: DigestSum.from(own.digest),
       holds,
       unseen: [],
+      left: [],
+      leftNames: new Set(),
       recognised: new IdSet(),
       membersGained: 0,
       deferred: [],
@@ -115,8 +118,12 @@ class ReadPublishing {
     work.holds.shown.entries = this.#read.base.entries;
   }
 
-  #noteUnseen({ holds, unseen }: Work, rows: (EntryRow | undefined)[]): void {
+  #noteUnseen({ holds, unseen, left, leftNames }: Work, rows: (EntryRow | undefined)[]): void {
     for (const row of rows) {
+      if (this.#isLeft(row!)) {
+        left.push(row!.number);
+        leftNames.add(keptFrom(row!.note) ?? row!.note!);
+      }
       if (row!.note !== this.#directory) continue;
       holds.shown.entries++;
       unseen.push(row!.number);
@@ -124,15 +131,22 @@ class ReadPublishing {
     }
   }
 
-  /** Who is missing and who came may be the same. */
+  #isLeft({ note }: EntryRow): boolean {
+    if (note === null || note === this.#directory || note === EDITS_NOTE) return false;
+    return keptFrom(note) !== null || this.#read.configured?.includes(note) === false;
+  }
+
+  /** Who is missing and who came may be the same; also where he is missing under another name of the directory. */
   async #recognise(tx: StoreTx, work: Work): Promise<void> {
     const [directory, tally, { match }] = [this.#directory, this.#tally, this.#read];
-    const rows = await recognise(tx, { directory, match, tally, missing: work.unseen });
+    const missing = [...work.unseen, ...work.left];
+    const rows = await recognise(tx, { directory, alsoIn: work.leftNames, match, tally, missing });
     const numbers = new Set(rows.map(({ number }) => number));
     work.unseen = work.unseen.filter((number) => !numbers.has(number));
     for (const row of rows) {
       work.recognised.add(row.id);
-      if (!isApproved(row, REMOVED)) work.holds.count(REMOVED, -1);
+      if (this.#isLeft(row)) work.holds.shown.entries++;
+      else if (!isApproved(row, REMOVED)) work.holds.count(REMOVED, -1);
     }
   }
 
@@ -187,10 +201,14 @@ class ReadPublishing {
     for await (const { groups, unresolved: still } of followMembers(tx, following)) {
       for (const [group, dns] of still) this.#unresolved.set(group, dns);
       await tx.stageEntries(this.#directory, groups);
-      const staged = await tx.stagedEntries(this.#directory, after, groups.length);
-      after = staged.at(-1)?.position ?? after;
-      await this.#publishRows(tx, work, staged);
-      await this.#writing;
+      for (let left = groups.length; left > 0; ) {
+        const staged = await tx.stagedEntries(this.#directory, after, left);
+        if (staged.length === 0) break;
+        left -= staged.length;
+        after = staged.at(-1)!.position;
+        await this.#publishRows(tx, work, staged);
+        await this.#writing;
+      }
     }
   }
 
@@ -218,7 +236,7 @@ class ReadPublishing {
       'published',
       staged.map((one) => one.id),
     );
-    await this.#takeOver(tx, before);
+    await takeOverKept(tx, this.#directory, before, this.#read);
     const rows: EntryRow[] = [];
     for (const [i, one] of staged.entries()) {
       const row = before[i];
@@ -245,21 +263,6 @@ class ReadPublishing {
       }
     }
     this.#writing = heardLater(tx.putEntries('published', rows));
-  }
-
-  /** What is kept of directories that were taken out of the configuration, as when one got another name: nothing changes by it. */
-  async #takeOver(tx: StoreTx, before: (EntryRow | undefined)[]): Promise<void> {
-    const taken = before.filter(
-      (row) => row !== undefined && !row.deleted && keptFrom(row.note) !== null,
-    ) as EntryRow[];
-    if (taken.length === 0) return;
-    await countTakenOver(tx, taken, this.#read.context.clock.now());
-    for (const from of new Set(taken.map(({ note }) => keptFrom(note)!))) {
-      const ids = taken.filter(({ note }) => keptFrom(note) === from).map(({ id }) => id);
-      await this.#read.aliases.takeOver(tx, from, ids);
-    }
-    for (const row of taken) row.note = this.#directory;
-    await tx.putEntries('published', taken);
   }
 
   #changedRow(work: Work, row: EntryRow | undefined, staged: StagedEntry): EntryRow {

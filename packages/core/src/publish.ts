@@ -38,12 +38,15 @@ export interface ReadStart {
   configuration?: string | undefined;
   /** Whatever is known: everything is to be read. */
   whole?: boolean;
+  /** The directories that are published from; absent: not known. */
+  configured?: readonly string[];
 }
 
 /** One read of one publishing directory. */
 export class DirectoryReading {
   #base: ReadBase | null = null;
   #configuration: string | undefined;
+  #configured: readonly string[] | undefined;
   #tally: ReadTally;
   /** Who came to a DN, or left one, by what the read gave. */
   #moved = new MovedDns();
@@ -74,8 +77,9 @@ export class DirectoryReading {
   }
 
   /** To be called first: forgets what a read that broke off has staged. Gives what the directory may go on from. */
-  async begin({ configuration, whole = false }: ReadStart = {}): Promise<Bookmark | null> {
+  async begin({ configuration, whole = false, configured }: ReadStart = {}): Promise<Bookmark | null> {
     this.#configuration = configuration;
+    this.#configured = configured;
     return this.store.transaction(async (tx) => {
       await tx.clearStaged(this.directory);
       await this.#aliases.begin(tx);
@@ -224,6 +228,7 @@ export class DirectoryReading {
         aliases: this.#aliases,
         unpublished: this.#unpublished,
         match: this.mapping.match,
+        configured: this.#configured,
       });
     if (!preview) return this.store.transaction(publish, { large });
     try {

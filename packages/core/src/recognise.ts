@@ -33,6 +33,8 @@ export interface AmbiguousMatch {
 
 export interface Recognising {
   directory: string;
+  /** Names of other directories of which some of the missing are. */
+  alsoIn: ReadonlySet<string>;
   match: readonly string[];
   tally: ReadTally;
   /** Numbers of rows in what is published. */
@@ -155,12 +157,15 @@ async function groupsByDn(tx: StoreTx, work: Comparing): Promise<Pair[]> {
   const pairs: Pair[] = [];
   for await (const { dn, bytes, position } of stagedNewcomers(tx, work)) {
     if (kindOf(bytes) !== 'group') continue;
-    const [holder] = await tx.associationsByDn(work.directory, [safelyNormalized(dn)]);
-    const [row] = holder === undefined ? [] : await tx.entriesById('published', [holder.id]);
-    if (row === undefined || !missing.has(row.number) || work.settledMissing.has(row.number)) continue;
-    if (kindOf(row.bytes!) !== 'group') continue;
-    missing.delete(row.number);
-    pairs.push({ number: row.number, position });
+    for (const name of [work.directory, ...work.alsoIn]) {
+      const [holder] = await tx.associationsByDn(name, [safelyNormalized(dn)]);
+      const [row] = holder === undefined ? [] : await tx.entriesById('published', [holder.id]);
+      if (row === undefined || !missing.has(row.number) || work.settledMissing.has(row.number)) continue;
+      if (kindOf(row.bytes!) !== 'group') continue;
+      missing.delete(row.number);
+      pairs.push({ number: row.number, position });
+      break;
+    }
   }
   return pairs;
 }

@@ -90,6 +90,8 @@ export interface RequestorRecord {
    * more come from a copy that still runs, which is not told so where the present one takes all that is sent to both.
    */
   olderCopy?: { besides: Incarnation; messages: number; lastMs: number };
+  /** By the word of the administrator, until it is heard of again; absent: no. Its keys may also be gone without him. */
+  removed?: boolean;
   firstHeardMs: number;
   lastHeardMs: number;
   lastVerifiedMs: number | null;
@@ -146,6 +148,12 @@ export async function saveServer(tx: StoreTx, record: ServerRecord): Promise<voi
 export async function findRequestor(tx: StoreTx, name: PostofficeName): Promise<RequestorRecord | undefined> {
   const record = await tx.getDocument<RequestorRecord>(requestorDocument(name));
   return record === undefined ? undefined : present(record);
+}
+
+/** It is no requestor any more, and nobody waits for it. Does nothing for one that was never heard of. */
+export async function noteRemoved(tx: StoreTx, name: PostofficeName): Promise<void> {
+  const record = await findRequestor(tx, name);
+  if (record !== undefined) await saveRequestor(tx, { ...record, removed: true });
 }
 
 /** An exchange of it came, and was answered with the word that it is superseded. */

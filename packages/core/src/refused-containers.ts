@@ -5,10 +5,15 @@
  */
 import { containersOf } from './plan.ts';
 import type { PlanChangesOptions } from './plan-changes.ts';
-import { isAskedAgain, NOTHING_ABOVE } from './refused-again.ts';
+import { type Asking, isAskedAgain, NOTHING_ABOVE } from './refused-again.ts';
 import type { Placed, StoreTx } from './seams/store.ts';
 
 const NOBODY: ReadonlySet<string> = new Set();
+
+/** A container has its own time also where nothing stands above it: else all would be tried with each write. */
+export function ofContainer({ again, dueBy }: Asking): Asking {
+  return { again, dueBy, lacksContainer: true };
+}
 
 /** Owners whose containers are refused and not asked for now, among those of entries that wait for them. They go in pairs with `placed`. */
 export async function ownersWithout(
@@ -28,7 +33,7 @@ export async function ownersWithout(
     options.name,
     containersOf(options, waiting).map(({ id }) => id),
   );
-  const isOut = (one: Placed | undefined) => one?.refused != null && !isAskedAgain(one.refused, options);
+  const isOut = (one: Placed | undefined) => one?.refused != null && !isAskedAgain(one.refused, ofContainer(options));
   const [top, ...below] = containers.map(isOut);
   return new Set(names.filter((_, i) => top === true || below[i] === true));
 }

@@ -14,6 +14,7 @@ import { disapproveDirectory } from './approve.ts';
 import { CONTAINER } from './compare-placed.ts';
 import { DigestSum } from './digest.ts';
 import { normalizeDn } from './dn.ts';
+import type { FinishedRead } from './finished-read.ts';
 import { loadTargetLinks } from './match-targets.ts';
 import type { SubscribingOptions } from './plan.ts';
 import { forgetPlanned, membersMoved } from './planned-state.ts';
@@ -66,11 +67,26 @@ export async function keepDirectory(tx: StoreTx, directory: string, nowMs: numbe
   return entries;
 }
 
-/** `these` are read from another directory now, or from that of old, which is back. */
-export async function countTakenOver(tx: StoreTx, these: EntryRow[], nowMs: number): Promise<void> {
-  const counts = new Map<string, number>();
-  for (const { note } of these) counts.set(note!, (counts.get(note!) ?? 0) + 1);
-  for (const [note, entries] of counts) await countKept(tx, keptFrom(note)!, -entries, nowMs);
+/**
+ * What is kept is read from another directory now, as when one got another name, or from that of old, which is back: nothing changes
+ * by it but the notes of these rows.
+ */
+export async function takeOverKept(
+  tx: StoreTx,
+  directory: string,
+  rows: (EntryRow | undefined)[],
+  { aliases, context }: Pick<FinishedRead, 'aliases' | 'context'>,
+): Promise<void> {
+  const taken = rows.filter((row): row is EntryRow => row?.deleted === false && keptFrom(row.note) !== null);
+  if (taken.length === 0) return;
+  for (const from of new Set(taken.map(({ note }) => keptFrom(note)!))) {
+    const ids = taken.filter(({ note }) => keptFrom(note) === from).map(({ id }) => id);
+    await countKept(tx, from, -ids.length, context.clock.now());
+    await aliases.takeOver(tx, from, ids);
+    if (from !== directory) await tx.removeAssociations(from, ids);
+  }
+  for (const row of taken) row.note = directory;
+  await tx.putEntries('published', taken);
 }
 
 /** `nowMs`: when it began to be kept. */
@@ -112,8 +128,8 @@ export function isContainer({ place }: Pick<Placed, 'place'>): boolean {
 }
 
 /**
- * What reads of it remember. `associations`: they too; not where a directory of the same name is still written. `aliases`: they too;
- * not where its entries are kept, since these may be taken over under the keys that they have now.
+ * What reads of it remember. `associations` and `aliases`: they too; not where its entries are kept, since these may be taken over under
+ * the keys and DNs that they have now. No associations either where a directory of the same name is still written.
  */
 export async function forgetRead(
   tx: StoreTx,

@@ -12,6 +12,7 @@ import { applyDelta, applyRepair } from './apply.ts';
 import type { Change, Report, Update } from './change.ts';
 import { isDirpostError } from './errors.ts';
 import { generationOf } from './incarnation.ts';
+import { decodedParts } from './parts-ahead.ts';
 import {
   heldAtThisEnd,
   loadOwn,
@@ -259,9 +260,9 @@ async function* changesOf(
   { from, head, payload }: Arrival<Update>,
 ): AsyncGenerator<Change[]> {
   if (head.parts === 1) return yield codec.changes(payload);
-  for (let part = 0; part < head.parts; part++) {
-    yield codec.changes((await tx.partPayload(from, 'update', head.incarnation, head.number, part))!);
-  }
+  const { parts, incarnation, number } = head;
+  const read = (part: number) => tx.partPayload(from, 'update', incarnation, number, part);
+  yield* decodedParts(parts, read, (one) => codec.changes(one));
 }
 
 function failed(own: OwnRecord, update: Update): 'mismatch' {

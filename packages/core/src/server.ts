@@ -19,6 +19,7 @@ import { isDirpostError } from './errors.ts';
 import { generationOf, type Incarnation, MAX_LIVES_FORGOTTEN, newIncarnation, stampOfExchange } from './incarnation.ts';
 import { noteSeqTime } from './lag.ts';
 import { ListNumbering } from './list-numbering.ts';
+import { decodedParts } from './parts-ahead.ts';
 import {
   ANCHORS_DOCUMENT,
   historyScope,
@@ -126,6 +127,7 @@ async function exchangeIn(
   else outcome = await processComplete(answering, arrival, parts!, trusted);
   record.lastHeardMs = context.clock.now();
   record.version = arrival.head.version;
+  if (record.removed === true) record.removed = false;
   await noteSeqTime(tx, server.seq, context.clock.now());
   await saveServer(tx, server);
   await saveRequestor(tx, record);
@@ -345,9 +347,9 @@ async function* changesOf(
   { from, head, payload }: Arrival<Exchange>,
 ): AsyncGenerator<Change[]> {
   if (head.parts === 1) return yield reader.changes(payload);
-  for (let part = 0; part < head.parts; part++) {
-    yield reader.changes((await tx.partPayload(from, 'exchange', head.incarnation, head.number, part))!);
-  }
+  const { parts, incarnation, number } = head;
+  const read = (part: number) => tx.partPayload(from, 'exchange', incarnation, number, part);
+  yield* decodedParts(parts, read, (one) => reader.changes(one));
 }
 
 /** Rule 9: a submission that matches, by somebody who has heard this incarnation and has read his directories. */

@@ -76,6 +76,9 @@ describe('an enrolment', () => {
       ...fields,
     };
     expect(readEnrolmentAnswer(carried(enrolmentAnswer(answer.heard, answer)))).toEqual(answer);
+    // What is no date could be shown to nobody.
+    const never = enrolmentAnswer(answer.heard, { ...answer, expiresMs: Number.MAX_SAFE_INTEGER });
+    expect(() => readEnrolmentAnswer(carried(never))).toThrow(/expiresMs/);
   });
 
   test('of any other fields is refused with a code', () => {

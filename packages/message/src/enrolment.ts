@@ -123,7 +123,7 @@ export function readEnrolmentAnswer({ fields }: Enrolment): EnrolmentAnswer {
   const [stamp, heard] = [text(fields, 'stamp'), text(fields, 'heard')];
   if (stamp !== '' && !/^\d{1,9}\.[!-~]{1,64}#[0-9a-f]{32}$/.test(stamp)) throw malformed('stamp');
   if (!/^\d{1,9}\.[!-~]{1,64}$/.test(heard)) throw malformed('heard');
-  const times = { nowMs: count(fields, 'nowMs'), expiresMs: count(fields, 'expiresMs') };
+  const times = { nowMs: moment(fields, 'nowMs'), expiresMs: moment(fields, 'expiresMs') };
   const invitation = Buffer.from(octets(fields, 'invitation', 16)).toString('hex');
   const list = fields['list'] === null ? null : text(fields, 'list');
   return { invitation, result, stamp, heard, list, publish, ...times };
@@ -152,6 +152,13 @@ function count(fields: Record<string, unknown>, name: string): number {
   const value = fields[name];
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed(name);
   return value;
+}
+
+/** Of what a date can be (ECMA-262, "Time Values"). */
+function moment(fields: Record<string, unknown>, name: string): number {
+  const ms = count(fields, name);
+  if (ms > 8.64e15) throw malformed(name);
+  return ms;
 }
 
 function malformed(what: string): DirpostError {

@@ -39,6 +39,9 @@ const modes: UpdateMode[] = ['receipt', 'delta', 'repair', 'ask-buckets', 'super
 const ID_BYTES = 16;
 const BUCKETS_BYTES = 16_384;
 const DIFFERING_BYTES = 128;
+/** What directories and people put into a reason has no limit; a hundred of these have to fit into a head. */
+const MAX_REASON_BYTES = 1_000;
+const MAX_REASON_READ = 4_096;
 
 export function encodeHead(head: MessageHead): Buffer {
   const fields = headFields(head);
@@ -140,7 +143,13 @@ function updateFields(head: Update): unknown[] {
 
 const checkpointFields = (at: Checkpoint): unknown[] => [at.seq, packDigest(at.digest)];
 const anchorFields = (hint: AnchorHint): unknown[] => [hint.owner, hint.space, hint.attribute];
-const refusalFields = (refusal: Refusal): unknown[] => [refusal.id, refusal.code, refusal.reason];
+const refusalFields = (refusal: Refusal): unknown[] => [refusal.id, refusal.code, clipped(refusal.reason)];
+function clipped(reason: string): string {
+  if (reason.length * 3 <= MAX_REASON_BYTES || Buffer.byteLength(reason) <= MAX_REASON_BYTES) return reason;
+  const kept = Buffer.from(reason).toString('utf8', 0, MAX_REASON_BYTES - 6);
+  // What is left of a character that was cut.
+  return `${kept.replace(/\ufffd+$/, '')}…`;
+}
 const reportFields = (report: Report): unknown[] => [
   report.writtenUpTo,
   report.refusedCount,
@@ -282,7 +291,11 @@ function readReport(fields: Fields): Report {
 }
 
 function readRefusals(fields: Fields): Refusal[] {
-  const refusals = fields.list((one) => ({ id: one.bytes(ID_BYTES), code: one.text(), reason: one.text(4096) }));
+  const refusals = fields.list((one) => ({
+    id: one.bytes(ID_BYTES),
+    code: one.text(),
+    reason: one.text(MAX_REASON_READ),
+  }));
   if (refusals.length > fields.limits.maxRefusedNamed) {
     throw new DirpostError('limit-exceeded', `More than ${fields.limits.maxRefusedNamed} refusals are named.`);
   }

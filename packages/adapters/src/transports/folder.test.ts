@@ -88,6 +88,59 @@ it('the oldest file is collected first', async () => {
   expect(await collected(transport())).toEqual(['b', 'c', 'a']);
 });
 
+/** Of a message file, by its own lengths: 4 octets of header, 6 of body. */
+const whole = Buffer.concat([Buffer.from('DIRPOST1'), Buffer.from([0, 4, 0, 0, 0, 6]), Buffer.alloc(4 + 6 + 64, 'x')]);
+
+it.each([0, 5, 9, 14, whole.length - 1])(
+  'a file that is being copied, of which %d octets are there, is taken when it is whole',
+  async (there) => {
+    await mkdir(join(root, 'hq'));
+    const path = join(root, 'hq', `${'0'.repeat(32)}.dpm`);
+    const collecting = transport();
+    for (const octets of [there, Math.min(there + 1, whole.length - 1)]) {
+      await writeFile(path, whole.subarray(0, octets));
+      expect(await collected(collecting)).toEqual([]);
+    }
+    await writeFile(path, whole);
+    expect(await collected(collecting)).toEqual([whole.toString()]);
+  },
+);
+
+it('a file that ends early and is old was cut, and is taken as it is', async () => {
+  await mkdir(join(root, 'hq'));
+  const path = join(root, 'hq', `${'0'.repeat(32)}.dpm`);
+  await writeFile(path, whole.subarray(0, 20));
+  const hoursAgo = Date.now() / 1000 - 2 * 3_600;
+  await utimes(path, hoursAgo, hoursAgo);
+  expect(await collected(transport())).toEqual([whole.toString('utf8', 0, 20)]);
+});
+
+it('a file that cannot be removed is reported, holds up no other, and is not taken twice', async () => {
+  await mkdir(join(root, 'hq'));
+  const [stays, other] = ['0', '1'].map((digit) => join(root, 'hq', `${digit.repeat(32)}.dpm`)) as [string, string];
+  const lay = async () => {
+    await writeFile(stays, whole);
+    await utimes(stays, 100, 100);
+  };
+  await lay();
+  await writeFile(other, 'other');
+  const problems: DirpostError[] = [];
+  const collecting = transport('hq', problems);
+  const taken: string[] = [];
+  const spool = async (bytes: Uint8Array) => {
+    taken.push(Buffer.from(bytes).toString());
+    // A folder is not removed as a file is.
+    if (taken.length === 1) await rm(stays).then(() => mkdir(stays));
+    return true;
+  };
+  expect(await collecting.collect(spool, signal)).toBe(2);
+  expect(taken).toEqual([whole.toString(), 'other']);
+  expect(problems).toMatchObject([{ code: 'transport-failed' }]);
+  await rm(stays, { recursive: true });
+  await lay();
+  expect(await collecting.collect(spool, signal)).toBe(0);
+});
+
 it('a file over the limit is left and reported, and does not stop the others', async () => {
   await mkdir(join(root, 'hq'));
   const large = `${'0'.repeat(32)}.dpm`;

@@ -17,6 +17,14 @@ const MESSAGE_FILE_NAME = /^[0-9a-f]{32}\.dpm$/;
 const TEMPORARY_NAME = /^\.[0-9a-f]{32}\.dpm\.tmp$/;
 const TEMPORARY_AGE_MS = 86_400_000;
 
+/** Magic, length of the header (2) and of the body (4); and behind the body the signature (format.md, "Message file"). */
+const MAGIC = Buffer.from('DIRPOST1');
+const PREFIX_BYTES = 14;
+const SIGNATURE_BYTES = 64;
+/** A file that ends early, and has not grown for so long here or is so old, was cut; else somebody may be copying it. */
+const STILL_MS = 60_000;
+const OLD_MS = 3_600_000;
+
 export interface FolderTransportOptions {
   /** Absolute path of the exchange folder. */
   root: string;
@@ -33,6 +41,10 @@ export class FolderTransport implements Transport {
   readonly #root: string;
   readonly #inbox: string;
   readonly #onProblem: (problem: DirpostError) => void;
+  /** Files that ended early: how long they were, and since when. */
+  #growing = new Map<string, { bytes: number; sinceMs: number }>();
+  /** Files that were taken and cannot be removed: what they were then. */
+  #unremoved = new Map<string, string>();
 
   constructor(options: FolderTransportOptions) {
     this.maxMessageBytes = options.maxMessageBytes ?? defaultLimits.maxMessageBytes;
@@ -57,13 +69,22 @@ export class FolderTransport implements Transport {
 
   async collect(spool: (bytes: Uint8Array) => Promise<boolean>, signal: AbortSignal): Promise<number> {
     let collected = 0;
-    for (const name of await this.#waiting()) {
+    const before = { growing: this.#growing, unremoved: this.#unremoved };
+    this.#growing = new Map();
+    this.#unremoved = new Map();
+    for (const { name, modifiedMs } of await this.#waiting()) {
       signal.throwIfAborted();
       const bytes = await this.#read(name);
       if (bytes === undefined) continue;
+      const what = `${bytes.length} ${modifiedMs}`;
+      if (before.unremoved.get(name) === what) {
+        this.#unremoved.set(name, what);
+        continue;
+      }
+      if (endsEarly(bytes) && this.#mayGrow(name, bytes.length, modifiedMs, before.growing.get(name))) continue;
       if (!(await spool(bytes))) continue;
-      await this.#remove(name);
       collected++;
+      if (!(await this.#remove(name))) this.#unremoved.set(name, what);
     }
     // Without this a file may be back after a power cut, which is a repeat, and repeats are expected.
     if (collected > 0) await syncFolder(this.#inbox).catch(() => {});
@@ -90,8 +111,17 @@ export class FolderTransport implements Transport {
     }
   }
 
+  /** People copy files here by hand, under their final names: what is not whole yet must not be taken from under their hands. */
+  #mayGrow(name: string, bytes: number, modifiedMs: number, seen?: { bytes: number; sinceMs: number }): boolean {
+    const nowMs = performance.now();
+    const sinceMs = seen?.bytes === bytes ? seen.sinceMs : nowMs;
+    if (nowMs - sinceMs >= STILL_MS || Date.now() - modifiedMs >= OLD_MS) return false;
+    this.#growing.set(name, { bytes, sinceMs });
+    return true;
+  }
+
   /** Message files in the own folder, oldest first. What is not ours is not seen. */
-  async #waiting(): Promise<string[]> {
+  async #waiting(): Promise<{ name: string; modifiedMs: number }[]> {
     let names;
     try {
       names = await readdir(this.#inbox);
@@ -107,8 +137,7 @@ export class FolderTransport implements Transport {
       const { mtimeMs } = await lstat(join(this.#inbox, name)).catch(() => ({ mtimeMs: 0 }));
       found.push({ name, modifiedMs: mtimeMs });
     }
-    found.sort((a, b) => a.modifiedMs - b.modifiedMs || (a.name < b.name ? -1 : 1));
-    return found.map(({ name }) => name);
+    return found.sort((a, b) => a.modifiedMs - b.modifiedMs || (a.name < b.name ? -1 : 1));
   }
 
   /** Undefined: gone meanwhile, or left where it is and reported. A file that cannot be read never stops the others. */
@@ -134,11 +163,16 @@ export class FolderTransport implements Transport {
       await rm(path, { force: true }).catch(() => {});
   }
 
-  async #remove(name: string): Promise<void> {
+  /** False: it stays, and is reported. It holds up no other, and is not taken again and again. */
+  async #remove(name: string): Promise<boolean> {
     try {
       await rm(join(this.#inbox, name), { force: true });
+      return true;
     } catch (error) {
-      throw await this.#explain(error, `remove ${join(this.#inbox, name)}`);
+      const problem = await this.#explain(error, `remove ${join(this.#inbox, name)}`);
+      if (!(await exists(this.#root))) throw problem;
+      this.#onProblem(problem);
+      return false;
     }
   }
 
@@ -157,6 +191,15 @@ export class FolderTransport implements Transport {
       cause: error,
     });
   }
+}
+
+/** By its own lengths; what is no message file never does. */
+function endsEarly(bytes: Uint8Array): boolean {
+  const start = bytes.subarray(0, MAGIC.length);
+  if (!MAGIC.subarray(0, start.length).equals(start)) return false;
+  if (bytes.length < PREFIX_BYTES) return true;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return bytes.length < PREFIX_BYTES + view.getUint16(8) + view.getUint32(10) + SIGNATURE_BYTES;
 }
 
 async function exists(path: string): Promise<boolean> {

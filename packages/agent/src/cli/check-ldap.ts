@@ -29,7 +29,7 @@ export async function ldapFindings(
   };
   // Of both ways: said already, of the half that is published from.
   const isSecond = directory.direction === 'subscribe' && directory.both !== null;
-  const found: Finding[] = isSecond ? [] : [connected];
+  const found: Finding[] = isSecond ? [] : [connected, ...unusableServers(what, facts)];
   if (directory.direction === 'publish') {
     found.push({ what, result: 'ok', text: `changes are found by ${facts.method}: ${facts.why}` });
     found.push(wakeUpFinding(directory, facts), ...unknownAsked(directory, facts));
@@ -45,6 +45,13 @@ export async function ldapFindings(
     found.push(...(await leftOutFindings(call, configuration, what)));
   }
   return [...found, ...lacking(what, facts), ...(await secretFindings(what, isSecond ? [] : secretFilesOf(directory)))];
+}
+
+function unusableServers(what: string, { unusable }: LdapFacts): Finding[] {
+  return unusable.map(({ message, hint }) => {
+    const text = `another server of it could not take its place: ${message}`;
+    return { what, result: 'warning', text, ...(hint !== undefined && { mend: hint }) };
+  });
 }
 
 function containerFinding({ name, container, target }: SubscribeLdap, facts: LdapFacts): Finding {

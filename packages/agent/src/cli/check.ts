@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { checkStoreFile } from '@dirpost/adapters';
+import { checkStoreFile, requireUsable } from '@dirpost/adapters';
 import { DirpostError, isDirpostError, listFor, compileList, loadOwn } from '@dirpost/core';
 import { type Agent, openAgent } from '../agent.ts';
 import { type Configuration, fingerprintOf, loadConfiguration } from '../config/load.ts';
@@ -74,7 +74,7 @@ async function report(
   screen.table(findings, [
     { title: 'checked', value: (finding) => finding.what },
     { title: 'result', value: (finding) => finding.result },
-    { title: 'found', value: (finding) => finding.text },
+    { title: 'found', value: (finding) => finding.text, wraps: true },
   ]);
   const bad = findings.filter((finding) => finding.result !== 'ok');
   if (bad.length > 0) screen.line();
@@ -159,7 +159,7 @@ async function checkKeys(configuration: Configuration): Promise<Finding[]> {
         what: 'keys',
         result: 'warning',
         text: `the requestor ${name} is in the configuration, but its keys are not known`,
-        mend: exchange,
+        mend: `Let it join: dirpost invite ${name}. Without an invitation: ${exchange.replace(/^E/, 'e')}`,
       });
     }
     for (const [name, peer] of peers) {
@@ -208,6 +208,11 @@ async function checkStore(call: Invocation, configuration: Configuration): Promi
           text: `${own.live - edits.published} published, ${own.replica.live - edits.replica} in the replica`,
         },
       ];
+      const usable = await finding('data folder', async () => {
+        requireUsable(join(configuration.dataFolder, 'store.db'));
+        return [];
+      });
+      found.push(...usable);
       if (own.stopped !== null) {
         found.push({
           what: 'store',

@@ -39,7 +39,7 @@ export interface RunningHere {
   configuration: Configuration;
   configFile: string;
   /** When it is the command's turn: commands and the work of the agent never overlap. */
-  inTurn<T>(work: (postoffice: Postoffice) => Promise<T>, signal: AbortSignal): Promise<T>;
+  inTurn<T>(work: (postoffice: Postoffice) => Promise<T>, signal: AbortSignal, name?: string): Promise<T>;
 }
 
 /** Where a command comes from, unless it is this process. */
@@ -124,8 +124,11 @@ export async function withAgent<T>(
   }
 }
 
-/** One step of a command that waits between its steps: in an agent the others have their turn meanwhile. */
-export type Turn = <T>(step: (postoffice: Postoffice) => Promise<T>) => Promise<T>;
+/**
+ * One step of a command that waits between its steps: in an agent the others have their turn meanwhile. `name`: steps of the
+ * same name do the same, and those that wait together are done once.
+ */
+export type Turn = <T>(step: (postoffice: Postoffice) => Promise<T>, name?: string) => Promise<T>;
 
 /** As withAgent for what writes, for a command that waits for others: only what it does in a `turn` keeps them out. */
 export async function withTurns(
@@ -135,7 +138,8 @@ export async function withTurns(
   const { running } = call;
   if (running === null) return withAgent(call, {}, ({ postoffice }) => work((step) => step(postoffice), postoffice));
   const tell = teller(call);
-  return work((step) => workHere(call, running, tell, ({ postoffice }) => step(postoffice)), running.agent.postoffice);
+  const turn: Turn = (step, name) => workHere(call, running, tell, ({ postoffice }) => step(postoffice), name);
+  return work(turn, running.agent.postoffice);
 }
 
 /** Events go to the log of the agent and to the one who typed the command. */
@@ -144,19 +148,26 @@ async function workHere<T>(
   running: RunningHere,
   tell: (event: CycleEvent) => void,
   work: Work<T>,
+  name?: string,
 ): Promise<T> {
-  const onIt = async (postoffice: Postoffice): Promise<T> => {
+  const onIt = async (postoffice: Postoffice) => {
+    const told: CycleEvent[] = [];
     const both = (event: CycleEvent): void => {
       postoffice.tell(event);
       tell(event);
+      told.push(event);
     };
     try {
-      return await work({ ...running.agent, postoffice: { ...postoffice, tell: both } }, running.configuration);
+      const result = await work({ ...running.agent, postoffice: { ...postoffice, tell: both } }, running.configuration);
+      return { result, told, for: call };
     } finally {
       call.screen.clearProgress();
     }
   };
-  return running.inTurn(onIt, call.signal);
+  const done = await running.inTurn(onIt, call.signal, name);
+  // It was done for another who asked for the same.
+  if (done.for !== call) for (const event of done.told) tell(event);
+  return done.result;
 }
 
 function teller(call: Invocation): (event: CycleEvent) => void {

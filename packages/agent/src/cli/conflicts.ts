@@ -103,7 +103,7 @@ function showOne(screen: Screen, one: Conflict): void {
   ]);
 }
 
-function decidedWords({ decided, wanted, because }: Conflict): string {
+export function decidedWords({ decided, wanted, because }: Conflict): string {
   if (wanted !== undefined) return `${wanted}, with the next dispatch`;
   if (decided === null) return `WAITS (${because})`;
   return `${decided} (${because})`;

@@ -118,7 +118,7 @@ async function withdraw(call: Invocation, postoffice: Postoffice, target: Subscr
     screen.table(refused, [
       { title: 'entry', value: ({ id }) => id },
       { title: 'code', value: ({ code }) => code },
-      { title: 'because', value: ({ reason }) => reason },
+      { title: 'because', value: ({ reason }) => reason, wraps: true },
     ]);
   }
   screen.line(

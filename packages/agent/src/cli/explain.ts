@@ -6,7 +6,9 @@ import type { ListStory, ReceiverStanding, ServerStory } from '../explain/at-ser
 import type { SourceEntry, Sources } from '../explain/sources.ts';
 import { type Explanation, explainPerson } from '../explain.ts';
 import { counted } from '../events.ts';
+import type { ByHandStory } from '../explain/changed-by-hand.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
+import { decidedWords } from './conflicts.ts';
 import { type Screen, time } from './screen.ts';
 
 export async function explain(call: Invocation, person: string, options: { read?: boolean }): Promise<ExitCode> {
@@ -24,6 +26,7 @@ export async function explain(call: Invocation, person: string, options: { read?
     if (sources !== null) showSources(screen, sources, match?.id ?? null);
     if (told.server !== null) showServer(screen, told.server);
     if (told.receiver !== null) showReceiver(screen, told.receiver);
+    if (told.byHand !== null) showByHand(screen, told.byHand, match?.owner ?? '');
     return EXIT.done;
   });
 }
@@ -239,6 +242,21 @@ function showReceiver(screen: Screen, story: ReceiverStory): void {
   }
   if (story.groups.length > 0) {
     screen.line(`  Member of ${story.groups.map(({ name, owner }) => `${name ?? '(no name)'} (${owner})`).join(', ')}`);
+  }
+}
+
+function showByHand(screen: Screen, { proposed, conflicts }: ByHandStory, owner: string): void {
+  if (proposed === null && conflicts.length === 0) return;
+  screen.line();
+  screen.line('Changed by hand, or by others');
+  if (proposed !== null) {
+    const where = proposed.submitted
+      ? `the server has it, and ${owner} has not answered`
+      : 'it goes with the next sync';
+    screen.line(`  ${proposed.attributes.join(', ')}: proposed to ${owner}; ${where}`);
+  }
+  for (const one of conflicts) {
+    screen.line(`  ${one.attribute}: ${decidedWords(one)}, ${time(one.atMs)} (dirpost conflicts ${one.number})`);
   }
 }
 

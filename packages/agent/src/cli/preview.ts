@@ -52,7 +52,7 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
     screen.line('What would be published:');
     screen.table(collected, [
       { title: 'directory', value: (one) => one.directory },
-      { title: 'read', value: (one) => one.summary?.certificate.entries, align: 'right' },
+      { title: 'read', value: readOf, align: 'right' },
       { title: 'new', value: (one) => one.summary?.added, align: 'right' },
       { title: 'changed', value: (one) => one.summary?.changed, align: 'right' },
       { title: 'removed', value: (one) => one.summary?.removed, align: 'right' },
@@ -60,13 +60,13 @@ export async function preview(call: Invocation, options: { ldif?: boolean }): Pr
       { title: 'left out', value: (one) => one.summary?.leftOut, align: 'right' },
       { title: 'refused', value: (one) => one.summary?.refusedCount, align: 'right' },
       ...(collected.some(({ summary }) => (summary?.recognised ?? 0) > 0) ? [otherKeyColumn] : []),
-      { title: 'problem', value: (one) => one.problem ?? 'none' },
+      { title: 'problem', value: (one) => one.problem ?? 'none', wraps: true },
     ]);
     screen.table(
       collected.flatMap((one) => one.summary?.refused ?? []),
       [
         { title: 'refused', value: (one) => one.dn },
-        { title: 'because', value: (one) => one.reason },
+        { title: 'because', value: (one) => one.reason, wraps: true },
       ],
     );
     showAmbiguous(screen, collected);
@@ -100,7 +100,7 @@ const byEntryColumns: Column<WriteCounts>[] = [
   { title: 'refused', value: (one) => one.refused, align: 'right' },
 ];
 
-const problemColumn: Column<WriteCounts> = { title: 'problem', value: (one) => one.problem ?? 'none' };
+const problemColumn: Column<WriteCounts> = { title: 'problem', value: (one) => one.problem ?? 'none', wraps: true };
 
 /** What would be published is shown all the same. */
 function problemOf({ directory }: SubscribingDirectory, error: unknown, signal: AbortSignal): WriteCounts {
@@ -126,7 +126,7 @@ function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
   screen.table(refused, [
     { title: 'would be refused', value: (one) => one.dn },
     { title: 'code', value: (one) => one.code },
-    { title: 'because', value: (one) => one.reason },
+    { title: 'because', value: (one) => one.reason, wraps: true },
   ]);
   screen.table(
     writes.flatMap(({ matches = [] }) => matches),
@@ -139,6 +139,12 @@ function showWrites({ screen }: Invocation, writes: WriteCounts[]): void {
   for (const { directory, more = 0 } of writes) {
     if (more > 0) screen.line(`${directory}: ${more} more changes are not shown here.`);
   }
+}
+
+/** Where only changes were asked for, 0 is what is best. */
+function readOf({ summary }: Collected): string | number | undefined {
+  const certificate = summary?.certificate;
+  return certificate?.extent === 'delta' ? `${certificate.entries} changed` : certificate?.entries;
 }
 
 /** Of what is published already: what the read would add is not in the store yet. */

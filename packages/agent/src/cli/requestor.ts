@@ -1,11 +1,21 @@
 /** `dirpost requestor`: who belongs to this directory server; to suspend one, to let it come back, to part from it. */
-import { DirpostError, dropWaiting, findRequestor, forgetSent, isMailAddress, withdrawOwner } from '@dirpost/core';
+import {
+  DirpostError,
+  dropWaiting,
+  findRequestor,
+  forgetSent,
+  isMailAddress,
+  noteRemoved,
+  type ServerContext,
+  withdrawOwner,
+} from '@dirpost/core';
 import { counted } from '../events.ts';
 import { describePublish, requireJoining } from '../joining/enrol.ts';
 import { type RefusedSender, refusedSenders } from '../joining/refused-senders.ts';
 import { roster, type RosterLine } from '../joining/roster.ts';
 import { forgetSigner } from '../older-keys.ts';
 import { loadPeers, savePeer } from '../peers.ts';
+import type { Postoffice } from '../postoffice.ts';
 import { forgetUnreadable } from '../unreadable.ts';
 import { configurationOf, EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { time } from './screen.ts';
@@ -44,7 +54,7 @@ function show({ screen }: Invocation, lines: RosterLine[], refused: RefusedSende
     { title: 'name', value: (sender) => sender.name },
     { title: 'messages', value: (sender) => sender.count, align: 'right' },
     { title: 'last', value: (sender) => time(sender.lastMs) },
-    { title: 'because', value: (sender) => sender.why },
+    { title: 'because', value: (sender) => sender.why, wraps: true },
   ]);
 }
 
@@ -140,18 +150,7 @@ export async function requestorRemove(call: Invocation, name: string, options: R
     // The keys first: whatever it sends from here on is a stranger's.
     await joining.invitations.remove(name);
     await joining.peers.remove(name);
-    const withdrawn = await store.transaction(
-      async (tx) => {
-        await dropWaiting(tx, name);
-        await forgetSent(tx, server, name);
-        await forgetSigner(tx, name);
-        await forgetUnreadable(tx, name);
-        return withdrawOwner(tx, server, name, withdrawEntries ? 'all' : 'refused');
-      },
-      { large: true },
-    );
-    await postoffice.routes.forget(name);
-    await postoffice.bounces?.forget(name);
+    const withdrawn = await part(postoffice, server, name, withdrawEntries ? 'all' : 'refused');
     await transports.forget(name);
     const kept = withdrawEntries ? 0 : (record?.live ?? 0) - withdrawn;
     call.screen.data({ requestor: name, kept, withdrawn });
@@ -167,6 +166,30 @@ export async function requestorRemove(call: Invocation, name: string, options: R
     call.screen.line(`It can be invited again under the same name: dirpost invite ${name}`);
     return EXIT.done;
   });
+}
+
+/** What was noted of it goes; the stamp by which it can join again stays. How many entries are withdrawn. */
+async function part(
+  { store, routes, bounces }: Postoffice,
+  server: ServerContext,
+  name: string,
+  which: 'all' | 'refused',
+): Promise<number> {
+  const withdrawn = await store.transaction(
+    async (tx) => {
+      await dropWaiting(tx, name);
+      await forgetSent(tx, server, name);
+      await forgetSigner(tx, name);
+      await forgetUnreadable(tx, name);
+      const gone = await withdrawOwner(tx, server, name, which);
+      await noteRemoved(tx, name);
+      return gone;
+    },
+    { large: true },
+  );
+  await routes.forget(name);
+  await bounces?.forget(name);
+  return withdrawn;
 }
 
 function nobody(name: string): DirpostError {

@@ -65,7 +65,7 @@ async function runUntilStopped(
     agent,
     configuration,
     configFile: call.configFile,
-    inTurn: (work, signal) => running.command(work, signal),
+    inTurn: (work, signal, name) => running.command(work, signal, name),
   };
   const socket = await openSocket(here, source, log, () => running.askAtOnce());
   let hurry: NodeJS.Timeout | undefined;

@@ -11,6 +11,8 @@ export interface Column<Row> {
   title: string;
   value(row: Row): string | number | null | undefined;
   align?: 'right';
+  /** Sentences: what is too wide goes on in the lines below, and is not cut. */
+  wraps?: boolean;
 }
 
 export interface Streams {
@@ -97,7 +99,7 @@ export class Screen {
   }
 }
 
-/** Columns get what they need; what is too wide for the terminal is cut from the widest column, with an ellipsis. */
+/** Columns get what they need; what is too wide for the terminal is cut from the widest column, with an ellipsis, or wrapped. */
 export function formatTable<Row>(rows: Row[], columns: Column<Row>[], width: number): string[] {
   const cells = rows.map((row) => columns.map((column) => printable(String(column.value(row) ?? '–'))));
   const widths = columns.map((column, i) => Math.max(column.title.length, ...cells.map((row) => [...row[i]!].length)));
@@ -112,7 +114,25 @@ export function formatTable<Row>(rows: Row[], columns: Column<Row>[], width: num
       .map((cell, i) => pad(cut(cell, widths[i]!), widths[i]!, columns[i]!.align))
       .join('  ')
       .trimEnd();
-  return [format(columns.map((column) => column.title)), ...cells.map(format)];
+  const lines = (row: string[]) => {
+    const parts = row.map((cell, i) => (columns[i]!.wraps === true ? wrap(cell, widths[i]!) : [cell]));
+    const most = Math.max(...parts.map(({ length }) => length));
+    return Array.from({ length: most }, (_, at) => format(parts.map((part) => part[at] ?? '')));
+  };
+  return [format(columns.map((column) => column.title)), ...cells.flatMap(lines)];
+}
+
+/** Between words; a word that is wider, such as a DN, within. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let left = [...text];
+  while (left.length > width) {
+    const space = left.lastIndexOf(' ', width);
+    const end = space > 0 ? space : width;
+    lines.push(left.slice(0, end).join(''));
+    left = left.slice(space > 0 ? end + 1 : end);
+  }
+  return [...lines, left.join('')];
 }
 
 function sum(numbers: number[]): number {

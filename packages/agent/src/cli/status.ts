@@ -7,6 +7,7 @@ import { counted } from '../events.ts';
 import { askedAgainMs, type DirectoryState } from '../directory-state.ts';
 import { firstWriteWords } from '../held.ts';
 import { waitingWords } from '../waiting-matches.ts';
+import { hasMovedAway } from '../moved-away.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { keptLine, removedLines } from '../removed-directories.ts';
 import type { AttentionCode, RequestorStatus, ServerStatus } from '../requestor-status.ts';
@@ -18,11 +19,15 @@ import { type Column, type Screen, time } from './screen.ts';
 /** Requestors named in a line that sums up. */
 const MOST_NAMED = 8;
 
+const MOVED_AWAY =
+  'MOVED AWAY to another machine: what follows is as it was then. If it lives here after all: dirpost move --back';
+
 export async function status(call: Invocation): Promise<ExitCode> {
   return withAgent(call, { readOnly: true, quiet: true }, async ({ postoffice }, configuration) => {
     const gathered = await gatherStatus(postoffice, configuration);
     const { screen } = call;
     screen.data(gathered);
+    if (hasMovedAway(configuration.dataFolder)) screen.line(MOVED_AWAY);
     showOwn(screen, postoffice, gathered);
     showDirectories(screen, gathered.directories);
     showRemoved(screen, gathered);
@@ -139,7 +144,7 @@ function showServer(screen: Screen, server: ServerStatus, nowMs: number): void {
   if (requestors.length === 0) return screen.line('  none is known yet: add their keys with `dirpost peer add`');
   screen.table(requestors, [
     { title: 'name', value: (one) => one.name },
-    { title: 'list', value: (one) => one.list },
+    { title: 'list', value: (one) => (one.removed ? 'removed' : one.list) },
     { title: 'published', value: (one) => one.published, align: 'right' },
     { title: 'accepted', value: (one) => one.acceptedSeq, align: 'right' },
     { title: 'verified', value: (one) => one.verifiedSeq, align: 'right' },
@@ -199,11 +204,11 @@ function nextContact({ nextContactMs, lastHeardMs, overdueMs }: RequestorStatus,
 /** What helps, in the order of what is worst. */
 const ADVICE: [AttentionCode, words: string, advice: string][] = [
   ['held', 'held', 'look here or there, as the table says: dirpost held'],
-  ['suspended', 'suspended', 'nothing of it is taken: dirpost peer list'],
+  ['suspended', 'suspended', 'nothing of it is taken until: dirpost requestor resume NAME'],
   ['overdue', 'overdue', 'look there: dirpost status; is anything of it here? dirpost queue'],
   ['stale', 'silent beyond the retention', 'gets everything anew when it is back: dirpost sync, there'],
   ['never-heard', 'never heard of', 'there: dirpost check, dirpost sync; then here: dirpost dispatch'],
-  ['no-keys', 'no keys of it here', 'take its public file: dirpost peer add FILE'],
+  ['no-keys', 'no keys of it here', 'let it join: dirpost invite NAME; or take its public file: dirpost peer add FILE'],
   [
     'older-keys',
     'uses keys that it has replaced',
@@ -287,7 +292,7 @@ function showRefused(screen: Screen, { own, directories, server }: Status): void
     { title: 'by', value: (line) => line.where },
     { title: 'entry', value: (line) => line.entry },
     { title: 'code', value: (line) => line.code },
-    { title: 'because', value: (line) => line.reason },
+    { title: 'because', value: (line) => line.reason, wraps: true },
     ...(lines.some(({ againMs = null }) => againMs !== null) ? [nextTry] : []),
   ]);
   if (!lines.some(({ where }) => where.startsWith('write of '))) return;

@@ -7,6 +7,7 @@ import { DirpostError, loadOwn } from '@dirpost/core';
 import { conflictWords, countOpenConflicts } from '../both/conflicts.ts';
 import { collectAndSend } from '../cycle.ts';
 import { addDispatched, catchUpOwn, type Dispatched, dispatch } from '../dispatch.ts';
+import { loadEnrolment } from '../joining/enrolment-record.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { EXIT, type ExitCode, type Invocation, type Turn, withTurns } from './command.ts';
 import { counted } from '../events.ts';
@@ -23,8 +24,9 @@ export async function sync(call: Invocation, options: { wait: string; whole?: bo
   return withTurns(call, async (turn, postoffice) => {
     const { screen, signal } = call;
     const progress = screen.progress.bind(screen);
-    const { collected, submitted, sent } = await turn((here) =>
-      collectAndSend(here, { signal, progress, now: true, whole }),
+    const { collected, submitted, sent } = await turn(
+      (here) => collectAndSend(here, { signal, progress, now: true, whole }),
+      whole ? 'sync whole' : 'sync',
     );
     // The server's own requestor is answered within one dispatch, or not at all.
     // Who could not send has nothing to wait for.
@@ -37,6 +39,7 @@ export async function sync(call: Invocation, options: { wait: string; whole?: bo
     const inStep = own.cursor !== null && own.accepted === own.seq && !own.sendFull && own.request === 'changes';
     const held = await postoffice.store.read((tx) => heldHere(tx, postoffice));
     const conflicts = await postoffice.store.read(countOpenConflicts);
+    const isRefused = (await postoffice.store.read(loadEnrolment))?.state === 'refused';
     const removed = await postoffice.store.read((tx) => removedDirectories(tx, postoffice));
     const came = { collected, submitted, sent: total, dispatched: arrived, answered, inStep, held };
     screen.data({ ...came, removedDirectories: removed, conflicts });
@@ -49,10 +52,13 @@ export async function sync(call: Invocation, options: { wait: string; whole?: bo
     const whom = postoffice.server === null ? `with ${postoffice.requestor.server}` : 'with what was collected';
     if (answered && inStep) screen.line(`In step ${whom}: digests agree.`);
     else if (answered) screen.line('Answered; the next sync goes on from here.');
-    else screen.line(`No answer of ${postoffice.requestor.server} yet. It comes with a later sync or dispatch.`);
+    else if (!isRefused)
+      screen.line(`No answer of ${postoffice.requestor.server} yet. It comes with a later sync or dispatch.`);
     for (const line of [...heldLines(held), ...removed.flatMap(removedLines)]) screen.line(line);
     if (conflicts > 0) screen.line(conflictWords(conflicts));
     const failed =
+      isRefused ||
+      own.stopped !== null ||
       collected.some(({ problem }) => problem !== null) ||
       sent.failed + arrived.sent.failed + arrived.unwritten + arrived.corrupt > 0;
     if (failed) return EXIT.failed;
@@ -85,11 +91,13 @@ async function dispatchUntilAnswered(
     sent: { messages: 0, bytes: 0, failed: 0 },
   };
   for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * 2, LAST_POLL_MS)) {
-    const isOver = await turn(async (postoffice) => {
-      addDispatched(total, await dispatch(postoffice, options));
+    const { dispatched, isOver } = await turn(async (postoffice) => {
+      const came = await dispatch(postoffice, options);
       const own = await postoffice.store.read(loadOwn);
-      return own.stopped !== null || (own.unanswered === 0 && !(await waitsForParts(postoffice)));
-    });
+      const isAnswered = own.unanswered === 0 && !(await waitsForParts(postoffice));
+      return { dispatched: came, isOver: own.stopped !== null || isAnswered };
+    }, 'answer');
+    addDispatched(total, dispatched);
     if (isOver) return total;
     if (Date.now() - startedMs >= waitMs) return total;
     const awaited = exchange === null ? 'an answer' : `the answer to exchange ${exchange}`;

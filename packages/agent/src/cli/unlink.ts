@@ -140,7 +140,7 @@ function requireDirectory({ publishing, subscribing }: Postoffice, directory: st
   const names = [...publishing, ...subscribing].map((one) => one.directory.name);
   if (!names.includes(directory)) {
     throw new DirpostError('wrong-use', `There is no directory ${directory} in the configuration.`, {
-      hint: `There are: ${names.join(', ')}`,
+      hint: `There are: ${[...new Set(names)].join(', ')}`,
     });
   }
 }

@@ -2,9 +2,9 @@
  * What the schema cannot say of one place alone. Works on the values as they stand in the file, also where the schema
  * complained about some of them, so that an administrator is told everything at once.
  */
-import { resolvePath } from './fields.ts';
+import { ATTRIBUTE_PATTERN, resolvePath } from './fields.ts';
 import { type FaultPath, type PlacedFault, quote, valueAt } from './faults.ts';
-import { defaultLimits } from '@dirpost/core';
+import { defaultLimits, isEditable } from '@dirpost/core';
 import { checkLdap } from './ldap-checks.ts';
 import { checkMail } from './mail-checks.ts';
 import { parseDuration, parseSize } from './units.ts';
@@ -100,6 +100,7 @@ function checkLists(values: unknown): PlacedFault[] {
   const listOf = new Map<string, string>();
   for (const { value, path } of recordsAt(values, 'lists')) {
     const name = textAt(value, ['name']) ?? '?';
+    faults.push(...checkEdits(valueAt(value, ['edits']), [...path, 'edits']));
     const receivers = valueAt(value, ['receivers']);
     const wanted = Array.isArray(receivers) ? receivers : [receivers];
     for (const [i, receiver] of wanted.entries()) {
@@ -113,6 +114,16 @@ function checkLists(values: unknown): PlacedFault[] {
     }
   }
   return faults;
+}
+
+/** What is its owner's alone would stand there in vain. */
+function checkEdits(edits: unknown, path: FaultPath): PlacedFault[] {
+  if (!Array.isArray(edits)) return [];
+  return edits.flatMap((name: unknown, i) =>
+    typeof name !== 'string' || name === '*' || !ATTRIBUTE_PATTERN.test(name) || isEditable(name.toLowerCase())
+      ? []
+      : [{ path: [...path, i], message: `${quote(name)} cannot be edited by others: it is its owner's alone` }],
+  );
 }
 
 /** Every requestor that is named, and the server's own when it has directories, has a list to follow. */

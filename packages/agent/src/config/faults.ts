@@ -56,15 +56,19 @@ function describeIssue(issue: z.core.$ZodIssue, values: unknown): PlacedFault[] 
         ...(issue.discriminator === undefined ? [] : unknownBeside(path, values)),
       ];
     case 'too_small':
+      return [{ path, message: ownWords(issue.message) ?? `is too small${bound(issue, 'at least', issue.minimum)}` }];
     case 'too_big':
-      return [
-        { path, message: ownWords(issue.message) ?? `is ${issue.code === 'too_small' ? 'too small' : 'too large'}` },
-      ];
+      return [{ path, message: ownWords(issue.message) ?? `is too large${bound(issue, 'at most', issue.maximum)}` }];
     case 'invalid_format':
       return [{ path, message: `${quote(value)} ${issue.message}` }];
     default:
       return [{ path, message: issue.message }];
   }
+}
+
+/** Of a number: what is allowed. */
+function bound({ origin }: { origin: string }, words: string, limit: number | bigint): string {
+  return origin === 'number' || origin === 'int' ? `; ${words} ${limit}` : '';
 }
 
 function missing(path: FaultPath, allowed?: string): PlacedFault {

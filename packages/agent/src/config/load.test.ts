@@ -236,6 +236,23 @@ describe('what must fit together', () => {
     expect(faultsOf(`directories:\n${subscribing('b', 'b.ldif', 'dn: source')}`)).toEqual([]);
   });
 
+  it('a number that is out of range says of which', () => {
+    expect(faults('postoffice: hq\nrole: server\nholds: { removals: { above: -1, percent: 200 } }')).toEqual([
+      '3 holds.removals.above: is too small; at least 0',
+      '3 holds.removals.percent: is too large; at most 100',
+    ]);
+  });
+
+  it('a list takes no edits of what is its owner’s alone', () => {
+    const lists = (edits: string) =>
+      faults(`postoffice: hq\nrole: server\nlists: [{ name: a, receivers: "*", edits: [${edits}] }]`);
+    expect(lists('title, Member, userPassword')).toEqual([
+      '3 lists[0].edits[1]: "Member" cannot be edited by others: it is its owner\'s alone',
+      '3 lists[0].edits[2]: "userPassword" cannot be edited by others: it is its owner\'s alone',
+    ]);
+    expect(lists('"*", title')).toEqual([]);
+  });
+
   it('each requestor follows exactly one list', () => {
     const server = (lists: string) => faults(`postoffice: hq\nrole: server\n${lists}`);
     expect(server('lists: [{ name: a, receivers: [oslo] }, { name: b, receivers: [lima, oslo] }]')).toEqual([

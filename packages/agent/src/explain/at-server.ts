@@ -126,7 +126,7 @@ export async function explainAtServer(
 }
 
 function refusalOf(
-  { rules }: ServerContext,
+  { rules, unique }: ServerContext,
   row: EntryRow,
   owner: RequestorRecord | undefined,
 ): { code: string; reason: string } | null {
@@ -135,7 +135,7 @@ function refusalOf(
   if (named !== null) return named;
   // Not among those that were kept by name: the rule says it again. It was the last straw if the number was the reason.
   const live = row.note === 'too-many-entries' ? Number.MAX_SAFE_INTEGER : 0;
-  const refusal = publishJudge(row.owner, rules)(row.bytes!, live);
+  const refusal = publishJudge(row.owner, rules, unique)(row.bytes!, live);
   return { code: row.note, reason: refusal?.reason ?? 'the publishing rules for its owner' };
 }
 

@@ -12,6 +12,7 @@ import {
   applyDefinitions,
   dropWaiting,
   type Enrolment,
+  findRequestor,
   loadServer,
   saveServer,
   type ServerContext,
@@ -72,7 +73,7 @@ export async function acceptEnrolment(
   if (given.used !== null && !isSame(given.used, request)) return refuse(applying, 'used');
   if (given.used !== null && !isSame(keysOf(joining.peers.get(from)), request)) return refuse(applying, 'used');
   if (given.used !== null) {
-    await noteMail(applying);
+    if (!(await hasEntered(applying, given.used.atMs))) await noteMail(applying);
     return answerJoined(applying, true);
   }
   if (stateOf(given, nowMs) === 'late') return refuse(applying, 'late');
@@ -104,6 +105,12 @@ function isSame(
   { signing, recipient }: EnrolmentRequest,
 ): boolean {
   return known?.signing === signing && known.recipient === recipient;
+}
+
+/** It was heard since: so it asks no more, and what says so is an old enrolment that somebody has put there again. */
+async function hasEntered({ postoffice, given }: Applying, sinceMs: number): Promise<boolean> {
+  const record = await postoffice.store.read((tx) => findRequestor(tx, given.name));
+  return record !== undefined && record.lastHeardMs >= sinceMs;
 }
 
 /** Who asks again may have got another mailbox meanwhile: there he waits for the answer. */

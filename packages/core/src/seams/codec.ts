@@ -22,7 +22,7 @@ export interface Codec {
 
 /** Encodes several parts at once, while other work goes on. It touches neither files nor lines, so that a transaction may wait for it. */
 export interface BesideEncoder {
-  /** So many at once. */
+  /** So many at once, beside what is encoded by `encode` of the codec. */
   readonly parts: number;
   /** The same octets as Codec.encode gives. Throws as that, and `interrupted` where the means are lost half-way. */
   encode(head: MessageHead, changes: Change[]): Promise<Uint8Array>;

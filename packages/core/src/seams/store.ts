@@ -214,9 +214,9 @@ export interface StoreTx extends AssociationsTx {
   /** Inserts where `number` is 0, else replaces; the numbers in the order of `rows`. */
   putEntries(table: EntryTable, rows: EntryRow[]): Promise<number[]>;
   removeEntries(table: EntryTable, numbers: number[]): Promise<void>;
-  /** `published` and `collected`: rows with seq > `seq`, ascending by seq, at most `limit`. A seq is never cut in two by callers: it is unique. */
+  /** `published` and `collected`: rows with seq > `seq`, ascending by seq, at most `limit`; fewer where they are large, none only where there are none. A seq is never cut in two by callers: it is unique. */
   entriesSince(table: EntryTable, seq: number, limit: number): Promise<EntryRow[]>;
-  /** Ascending by number, from numbers > `after`. */
+  /** Ascending by number, from numbers > `after`, at most `limit`; fewer where they are large (but of one owner), none only where there are none. */
   scanEntries(table: EntryTable, after: number, limit: number, owner?: string): Promise<EntryRow[]>;
   /** As scanEntries, without `bytes` and `changed`: for sums over a whole table. */
   scanHashes(
@@ -243,7 +243,7 @@ export interface StoreTx extends AssociationsTx {
   putListRows(list: string, rows: ListRow[]): Promise<void>;
   /** Rows with seq > `seq` that do not belong to `exceptOwner`, with their entries, ascending by seq. */
   listSince(list: string, seq: number, exceptOwner: string, limit: number): Promise<ListedEntry[]>;
-  /** Rows still on the list, ascending by number, from numbers > `after`. */
+  /** Rows still on the list, ascending by number, from numbers > `after`; at most `limit`, as scanEntries. */
   scanList(list: string, after: number, exceptOwner: string | null, limit: number): Promise<ListedEntry[]>;
   /** As scanList, without entries' bytes. */
   scanListHashes(

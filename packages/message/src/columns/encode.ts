@@ -10,7 +10,17 @@ import { wellKnownNames } from './names.ts';
 import { type Octets, Streams } from './octets.ts';
 import type { RowIds } from './references.ts';
 import { encodeSymbols } from './symbols.ts';
-import { type Column, ID_BYTES, ID_DERIVED, ID_NONE, ID_RAW, MAX_COLUMNS, type Shape, tabulate, type Table } from './table.ts';
+import {
+  type Column,
+  ID_BYTES,
+  ID_DERIVED,
+  ID_NONE,
+  ID_RAW,
+  MAX_COLUMNS,
+  type Shape,
+  tabulate,
+  type Table,
+} from './table.ts';
 
 const nameNumbers = new Map(wellKnownNames.map((name, i) => [name, i + 1]));
 

@@ -26,6 +26,8 @@ const MAX_PARTS = 16;
 const MAX_LITERAL_BYTES = 1024;
 /** Folding one takes as long as walking so many rows. */
 const STEPS_FOR_EACH_OCTET = 4;
+/** Of longer ones people have few: they are counted as more than they take. */
+const LONG_BYTES = 256;
 
 export function isReference(part: TemplatePart): part is Reference {
   return part !== 'hole' && !(part instanceof Uint8Array);
@@ -107,7 +109,8 @@ export class RowLookup {
     if (index < 0) return false;
     const { bytes, starts, ends } = this.columns[part.column]!.values;
     // The whole value is walked, however little of it is taken.
-    this.source?.budget.steps(STEPS_FOR_EACH_OCTET * (1 + ends[index]! - starts[index]!));
+    const octets = ends[index]! - starts[index]!;
+    this.source?.budget.steps((octets > LONG_BYTES ? 3 : 1) * STEPS_FOR_EACH_OCTET * (1 + octets));
     appendTransformed(out, bytes, starts[index]!, ends[index]!, part.transform, part.take);
     return true;
   }

@@ -135,6 +135,14 @@ export function inDomain(...lines: string[]): Mending[] {
   return [{ where: 'a command line of an administrator of the domain', lines }];
 }
 
+/** Key, kinds, filter and attributes are those of another sort of server. */
+export function otherProfile({ kind, vendor }: { kind: string; vendor: string }, profile: string): Advice {
+  return () => ({
+    what: `This is ${vendor}, and \`profile\` is ${profile}: key, kinds, filter and attributes are not those of this server.`,
+    mend: [{ where: 'dirpost.yaml, in this directory', lines: [`profile: ${kind}`] }],
+  });
+}
+
 /** `namingContexts`: what the server has. */
 export function isNotHere(namingContexts: string[], base: string): Advice {
   return () => ({ what: `${base} is not on this server, which has ${namingContexts.join(', ')}.`, mend: [] });

@@ -15,6 +15,7 @@ import { type Chosen, chooseMethod } from './choose-method.ts';
 import type { EntryQuestion } from './entry-rights.ts';
 import { type LdapFacts, ldapFacts } from './facts.ts';
 import { LdapFinder } from './find-matches.ts';
+import { lacksKnownChanges } from './known-changes.ts';
 import type { LdapOptions } from './options.ts';
 import { allPlaces, placesOf } from './places.ts';
 import { type PreviewedChange, previewChanges } from './preview.ts';
@@ -25,7 +26,7 @@ import { PAGED_RESULTS, readRootDse } from './root-dse.ts';
 import { LdapServers } from './servers.ts';
 import { readSchema } from './schema.ts';
 import type { Session } from './session.ts';
-import { shapeEntry } from './shape.ts';
+import { byServersNames, shapeEntry } from './shape.ts';
 import { watchChanges } from './watch.ts';
 import { type WriteMemory, writeChanges } from './write.ts';
 
@@ -73,8 +74,11 @@ export class LdapDirectory implements Directory {
       }
       // Before the read, so that what changes meanwhile is seen again.
       const wholeMs = this.#now();
+      const last = before?.delta ?? null;
+      const isOlder = method !== 'syncrepl' && (await lacksKnownChanges(context, last));
       const delta: DeltaBookmark | null = yield* startDelta(context, method);
-      if (isBehind(delta, before?.delta ?? null)) context.notes.incomplete(behind(session.server));
+      if (isBehind(delta, last)) context.notes.incomplete(behind(session.server));
+      if (isOlder) context.notes.incomplete(unfilled(session.server));
       yield this.#end(context, 'whole', { wholeMs, delta, ...(before?.filled && { filled: before.filled }) });
     } finally {
       session.close();
@@ -108,7 +112,7 @@ export class LdapDirectory implements Directory {
     const session = await this.#servers.open(signal);
     try {
       const schema = await readSchema(session, await readRootDse(session, signal), signal);
-      return (entry) => shapeEntry(entry, target, schema).attributes;
+      return (entry) => byServersNames(shapeEntry(entry, target, schema).attributes, schema);
     } finally {
       session.close();
     }
@@ -178,7 +182,9 @@ export class LdapDirectory implements Directory {
     const session = await this.#servers.open(signal);
     try {
       const context = await this.#context(session, signal);
-      return await ldapFacts(context, this.#options, await chooseMethod(context, this.#options.method), questions);
+      const chosen = await chooseMethod(context, this.#options.method);
+      const facts = await ldapFacts(context, this.#options, chosen, questions);
+      return { ...facts, unusable: await this.#servers.unusable(session, signal) };
     } finally {
       session.close();
     }
@@ -235,4 +241,8 @@ export class LdapDirectory implements Directory {
 
 function behind(server: string): string {
   return `${server} is behind what was read before: a replica that has not caught up yet, or a server that was restored from a backup. Nobody is removed until it has a newer change. If it is right as it is: dirpost sync --whole.`;
+}
+
+function unfilled(server: string): string {
+  return `${server} does not say by contextCSN that it has what was read before: a replica that is being filled, or that has not caught up; or this account may not read contextCSN any more. Nobody is removed until it does. If it is right as it is: dirpost sync --whole.`;
 }

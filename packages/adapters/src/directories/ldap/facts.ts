@@ -1,6 +1,15 @@
 /** What `dirpost check` tells of an LDAP directory: who and what is at the other end, and what is lacking there. */
-import { parentDn } from '@dirpost/core';
-import { type Advice, cutsAnswers, isNotHere, type Lack, lacksIndex, lacksReading, seesNothing } from './advice.ts';
+import { type DirpostError, parentDn } from '@dirpost/core';
+import {
+  type Advice,
+  cutsAnswers,
+  isNotHere,
+  type Lack,
+  lacksIndex,
+  lacksReading,
+  otherProfile,
+  seesNothing,
+} from './advice.ts';
 import { whoBinds } from './bind.ts';
 import type { Chosen } from './choose-method.ts';
 import { escapedOctets, namingContextsOf } from './domain-controller.ts';
@@ -42,6 +51,8 @@ export interface LdapFacts {
   /** Whether this account may change entries that are there already, for each question about them that can be answered. */
   entries: EntryRights[];
   lacks: Lack[];
+  /** Why other servers that are configured could not be used in the place of this one. */
+  unusable: DirpostError[];
 }
 
 /** RFC 4532. */
@@ -55,16 +66,22 @@ export async function ldapFacts(
   options: LdapOptions,
   chosen: Chosen,
   questions: EntryQuestion[] = [],
-): Promise<LdapFacts> {
+): Promise<Omit<LdapFacts, 'unusable'>> {
   const { session, dse } = context;
   const account = await accountOf(context, options);
   const lacks: Advice[] = [];
   const sizeLimit = await sizeLimitOf(context, chosen.method);
   if (sizeLimit !== null) lacks.push(cutsAnswers(dse.kind, sizeLimit));
+  const isOther = dse.kind !== 'generic' && dse.kind !== options.profile;
+  if (isOther && options.profile !== 'generic') lacks.push(otherProfile(dse, options.profile));
   let isBlind = false;
   for (const base of options.bases) {
     const isReadable = await isAnchorReadable(context, base);
-    if (isReadable === false) lacks.push(lacksReading(dse.kind, base.dn, [options.anchor]));
+    if (isReadable === false) {
+      // Another sort of server has another one; what would be pasted for this one it does not know.
+      if (!isOther) lacks.push(lacksReading(dse.kind, base.dn, [options.anchor]));
+      else if (options.profile === 'generic') lacks.push(otherProfile(dse, options.profile));
+    }
     if (isReadable !== null) continue;
     const needed = [...askedAttributes(options), timeAttributes(dse).changed];
     const { namingContexts } = dse;

@@ -57,14 +57,15 @@ export class LargeRequests {
 
   async #carryOrSplit(operation: Operation): Promise<CarriedResult> {
     const octets = octetsOf(operation);
-    if (octets < this.#cutAt || splitMembers(operation, octets) === null) {
-      const result = await this.#carry(operation);
-      if (result.code !== ADMIN_LIMIT_EXCEEDED) return result;
-      this.#cutAt = Math.min(this.#cutAt, octets);
-      if (octets < SMALLEST_PART_BYTES) return result;
+    const whole = octets < this.#cutAt ? await this.#carry(operation) : null;
+    if (whole !== null) {
+      if (whole.code !== ADMIN_LIMIT_EXCEEDED) return whole;
+      this.#cutAt = octets;
+      if (octets < SMALLEST_PART_BYTES) return whole;
     }
     const parts = splitMembers(operation, Math.min(this.#cutAt, octets) / 2);
-    if (parts === null) return tooLarge(octets);
+    // What cannot come in parts is tried, whatever was cut before.
+    if (parts === null) return whole ?? this.#carry(operation);
     for (const [i, part] of parts.entries()) {
       const result = await this.#carryOrSplit(part);
       if (result.code !== SUCCESS) return i > 0 ? { ...result, isPartly: true } : result;

@@ -5,6 +5,8 @@
 const FIRST_BYTES = 16 * 1024;
 /** What one huge entry needed is not kept for all others. */
 const MOST_KEPT_BYTES = 256 * 1024;
+/** For so few a loop is faster than a call. */
+const SHORT_BYTES = 48;
 const SEQUENCE = 0x30;
 const OCTET_STRING = 0x04;
 
@@ -46,16 +48,35 @@ export class MessageWriter {
   }
 
   writeBuffer(value: Uint8Array, tag: number): void {
-    this.#begin(tag, value.length);
-    this.#octets.set(value, this.#at);
-    this.#at += value.length;
+    const { length } = value;
+    this.#begin(tag, length);
+    if (length > SHORT_BYTES) this.#octets.set(value, this.#at);
+    else for (let i = 0, at = this.#at; i < length; i++, at++) this.#octets[at] = value[i]!;
+    this.#at += length;
   }
 
   writeString(value: string, tag = OCTET_STRING): void {
+    if (value.length <= SHORT_BYTES && this.#writeAscii(value, tag)) return;
     const length = Buffer.byteLength(value);
     this.#begin(tag, length);
     this.#octets.write(value, this.#at, length);
     this.#at += length;
+  }
+
+  /** False, and nothing is written: there is more in it. */
+  #writeAscii(value: string, tag: number): boolean {
+    const { length } = value;
+    const before = this.#at;
+    this.#begin(tag, length);
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code >= 0x80) {
+        this.#at = before;
+        return false;
+      }
+      this.#octets[this.#at++] = code;
+    }
+    return true;
   }
 
   /** Of 32 bits, in as few octets as hold it (X.690 §8.3.2). */

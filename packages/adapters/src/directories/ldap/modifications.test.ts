@@ -145,6 +145,14 @@ it('a value that is spelt otherwise than the name is changed beside it, and take
   expect(changes({ cn: ['Anna  Berg '] }, { cn: ['Anna  Berg '] }, {}, rdn)).toEqual([]);
 });
 
+it('what Exchange gave to a contact stays where the network does not name it', () => {
+  const given = { legacyexchangedn: ['/o=X'], showinaddressbook: ['cn=All,dc=x'], title: ['Boss'] };
+  expect(shown(changes(given, {}))).toEqual(['replace title: ']);
+  expect(shown(changes(given, { legacyexchangedn: ['/o=Y'], title: ['Boss'] }))).toEqual([
+    'replace legacyexchangedn: /o=Y',
+  ]);
+});
+
 it('values are merged as the server tells them apart', () => {
   const policies = { telephonenumber: 'merge', title: 'merge' } as const;
   const has = { telephonenumber: ['+47 22-33 44'], title: ['Head  of IT'] };

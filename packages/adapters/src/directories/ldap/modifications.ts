@@ -11,6 +11,10 @@ const REPLACED_VALUES = 50;
 /** Values in one modification. */
 const VALUES_AT_ONCE = 1_000;
 
+/** What Exchange gives to a contact that it has taken: address lists and replies to old mail find him by it. */
+const BY_EXCHANGE =
+  /^(?:legacyexchangedn|showinaddressbook|textencodedoraddress|msexchrecipient(?:displaytype|typedetails))$/;
+
 type Values = Uint8Array[];
 
 export interface ModificationOptions {
@@ -44,7 +48,7 @@ export function modificationsFor(
   }
   for (const [attribute, has] of before) {
     if (asked.has(attribute) || naming.has(attribute) || attribute === 'objectclass') continue;
-    if (!isKnownAttribute(attribute) || isNeverWritten(attribute)) continue;
+    if (!isKnownAttribute(attribute) || isNeverWritten(attribute) || BY_EXCHANGE.test(attribute)) continue;
     const isForced = (policyOf.get(attribute) ?? 'force') === 'force';
     if (isForced && has.length > 0) changes.push({ kind: 'replace', attribute, values: [] });
   }

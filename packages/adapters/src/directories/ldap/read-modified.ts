@@ -1,6 +1,6 @@
 /**
  * T0 by the time of the last change, which every server knows: changed entries whole, and of all the others only that they
- * are there, so that the read is a whole one. Times have seconds, and come from the server's clock, never from the one here.
+ * are there, so that the read is a whole one. Times have seconds, and come from the server's clock; the one here only says which are of the future.
  * So that nothing falls between two reads each begins a while before the end of the one before it.
  */
 import type { ReadBatch } from '@dirpost/core';
@@ -39,6 +39,8 @@ export async function* readModified(
   if (since.server !== session.server || from === null) return 'lost';
   const clock = new ServerClock(context);
   const before = await clock.ask();
+  // Its clock went back: what changed since then has a time before that of the last read.
+  if (before !== null && before < from) return 'lost';
   const earliest = from - OVERLAP_S;
   const condition = changedSince(context.dse, earliest);
   const several = options.bases.length > 1;
@@ -116,7 +118,10 @@ class ServerClock {
     for await (const batch of batches) {
       for (const { attributes } of batch.entries) {
         const time = secondsOf(Buffer.from(attributes.get(this.attribute)?.[0] ?? []).toString());
-        if (time !== null && time < Date.now() / 1_000 + MAX_AHEAD_S) this.#newest = Math.max(this.#newest, time);
+        const nowS = Date.now() / 1_000;
+        // From a clock that is ahead: up to here what changes is before it.
+        const passed = time === null || time > nowS + MAX_AHEAD_S ? null : Math.min(time, nowS);
+        if (passed !== null) this.#newest = Math.max(this.#newest, passed);
         if (!isAsked) attributes.delete(this.attribute);
       }
       yield batch;

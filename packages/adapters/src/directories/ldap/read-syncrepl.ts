@@ -115,9 +115,20 @@ function checkSame({ dn, attributes }: FoundEntry, anchor: string, id: Buffer): 
 /** Whether more has changed than content synchronization tells; null: the cookie does not say since when. */
 export async function hasMovedSince(context: ReadContext, cookie: Buffer): Promise<boolean | null> {
   // As OpenLDAP writes it: `rid=000,sid=001,csn=20261121163842.123456Z#000000#001#000000;…`, one of each server.
-  const numbers = cookie.toString().match(/\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}/g) ?? [];
-  const newest = numbers.sort().at(-1);
-  if (newest === undefined) return null;
-  const changed = `(entryCSN>=${newest})(!(entryCSN=${newest}))`;
-  return hasChangedContainer(context, changed, secondsOf(`${newest.slice(0, 14)}Z`) ?? 0);
+  const numbers = (cookie.toString().match(/\d{14}\.\d{6}Z#[0-9a-f]{6}#[0-9a-f]{3}#[0-9a-f]{6}/g) ?? []).sort();
+  const [oldest, newest] = [numbers[0], numbers.at(-1)];
+  if (oldest === undefined || newest === undefined) return null;
+  const changed = `(entryCSN>=${oldest})(!(entryCSN=${oldest}))`;
+  const news = {
+    attribute: 'entryCSN',
+    isNew: (number: string | null) => number === null || isBeyond(number, numbers),
+  };
+  const sinceS = secondsOf(`${newest.slice(0, 14)}Z`) ?? 0;
+  return hasChangedContainer(context, changed, sinceS, numbers.length > 1 ? news : undefined);
+}
+
+/** Each server counts by itself, and the changes of one may come later than newer ones of another. `numbers`: ascending. */
+function isBeyond(number: string, numbers: string[]): boolean {
+  const serverOf = (one: string) => one.split('#')[2];
+  return number > (numbers.findLast((one) => serverOf(one) === serverOf(number)) ?? numbers.at(-1)!);
 }

@@ -104,3 +104,18 @@ it('tells its reader, and nobody else, that the line broke while the next page w
   };
   await expect(reading()).rejects.toMatchObject({ code: 'directory-failed', retry: 'later' });
 });
+
+it('ends with a page that ended with an error, also where a next one is offered', async () => {
+  let asked = 0;
+  const context = await contextWith(async (client) => {
+    for (let one = await client.next(); one?.tag === SEARCH && asked < 5; one = await client.next()) {
+      asked++;
+      client.send(result(one.id, DONE, { code: 51, controls: [pagedResults(0, Buffer.from('once more'))] }));
+    }
+    client.socket.destroy();
+  });
+  const codes: (number | undefined)[] = [];
+  for await (const { result: end } of searchPages(context, request)) codes.push(end?.code);
+  expect(codes).toEqual([51]);
+  expect(asked).toBe(1);
+});

@@ -13,7 +13,7 @@ import { readElsewhere } from './referrals.ts';
 import type { PrimaryGroups } from './primary-groups.ts';
 import type { LdapControl, SearchRequest } from './requests.ts';
 import type { FoundEntry, SearchItem } from './responses.ts';
-import { REFERRAL } from './results.ts';
+import { REFERRAL, SUCCESS } from './results.ts';
 import { PAGED_RESULTS, type RootDse } from './root-dse.ts';
 import type { SearchBatch, Session } from './session.ts';
 
@@ -103,7 +103,8 @@ export async function* searchPages(
     while (page !== null) {
       const batch: SearchBatch = await page.next();
       if (batch.result !== undefined) {
-        const cookie = nextPage(batch.result.controls);
+        // After an error a server might offer the same page again and again.
+        const cookie = batch.result.code === SUCCESS ? nextPage(batch.result.controls) : null;
         page = cookie !== null && cookie.length > 0 ? ask(cookie) : null;
       }
       yield batch;

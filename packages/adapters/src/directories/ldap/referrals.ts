@@ -2,9 +2,10 @@
  * What a server says is elsewhere (RFC 4511 §4.5.3). It is counted, and the read is then incomplete; or it is followed: one
  * step far, with the same login, and never over less TLS than the line that it came over.
  */
-import { isDirpostError, isWithin, type ReadBatch } from '@dirpost/core';
+import { DirpostError, isDirpostError, isWithin, type ReadBatch } from '@dirpost/core';
 import { shownServer } from './connect.ts';
 import type { LdapBase, LdapServer } from './options.ts';
+import type { LdapResult } from './responses.ts';
 import { type ReadContext, readBase, type Seen } from './read-whole.ts';
 import { readRootDse } from './root-dse.ts';
 
@@ -107,4 +108,14 @@ async function* readFirst(
   }
   const why = failures.length === 0 ? 'it is no address that can be followed.' : failures.join(' ');
   notes.incomplete(`The referral to ${urls.join(' ').slice(0, 300)} could not be followed: ${why}`);
+}
+
+/** A replica that is only read: one fault, and not one of each entry. */
+export function takesNoChanges(server: string, { referrals }: LdapResult): DirpostError {
+  const where = referrals.length === 0 ? '' : `, and refers to ${referrals.join(' ').slice(0, 300)}`;
+  return new DirpostError('directory-failed', `${server} takes no changes${where}.`, {
+    retry: 'operator',
+    hint: 'Name the server that takes them first, or alone, in the configuration of this directory.',
+    context: { server },
+  });
 }

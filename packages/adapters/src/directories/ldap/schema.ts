@@ -21,6 +21,8 @@ export class Schema {
   /** Any name of an attribute type → its first name, all in lower case. */
   readonly #attributes = new Map<string, string>();
   readonly #single = new Set<string>();
+  /** Whose values have to be asked for and given as `;binary`. */
+  readonly #binary = new Set<string>();
   /** First name → its description, whose rest few ask for. */
   readonly #texts = new Map<string, string>();
   readonly #classes = new Map<string, ObjectClass>();
@@ -107,7 +109,10 @@ export class Schema {
   /** As firstNameOf, with the options: so the server names it, whatever name it was given by. */
   descriptionOf(name: string): string {
     const semicolon = name.indexOf(';');
-    return semicolon < 0 ? this.firstNameOf(name) : this.firstNameOf(name) + name.slice(semicolon).toLowerCase();
+    const first = this.firstNameOf(name);
+    const description = semicolon < 0 ? first : first + name.slice(semicolon).toLowerCase();
+    // RFC 4523 §2.1: by no other name they are taken.
+    return this.#binary.has(first) && !/;binary(?:;|$)/.test(description) ? `${description};binary` : description;
   }
 
   #addAttribute(text: string): void {
@@ -115,6 +120,7 @@ export class Schema {
     for (const name of names) this.#attributes.set(name, names[0]!);
     this.#texts.set(names[0]!, text);
     if (/\bSINGLE-VALUE\b/.test(withoutQuoted(text))) this.#single.add(names[0]!);
+    if (CERTIFICATES.test(withoutDescription(text))) this.#binary.add(names[0]!);
   }
 
   #addRule(text: string): void {
@@ -137,6 +143,9 @@ export class Schema {
     for (const one of [...names, oidIn(text)]) this.#classes.set(one.toLowerCase(), described);
   }
 }
+
+/** RFC 4523 §2.1 to §2.3: a certificate, a list of them, a pair. Active Directory has octets in their places. */
+const CERTIFICATES = /\bSYNTAX\s+'?1\.3\.6\.1\.4\.1\.1466\.115\.121\.1\.(?:8|9|10)\b/;
 
 /** null: the server does not show it, and what it refuses is seen when it is written. */
 export async function readSchema(session: Session, { schema }: RootDse, signal: AbortSignal): Promise<Schema | null> {

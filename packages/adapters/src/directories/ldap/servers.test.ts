@@ -185,6 +185,10 @@ describe('DNS SRV', () => {
       retry: 'later',
       message: 'DNS names no LDAP server for example.org (_ldap._tcp.example.org): SERVFAIL.',
     });
+    const absent = Object.assign(new Error('querySrv ENOTFOUND _ldap._tcp.example.org'), { code: 'ENOTFOUND' });
+    await expect(bySrv(absent).servers.open(signal)).rejects.toMatchObject({
+      message: 'DNS names no LDAP server for example.org (_ldap._tcp.example.org): there is no such name.',
+    });
     const { servers, asked } = bySrv([record('', 0, 0)], 'ldaps');
     await expect(servers.open(signal)).rejects.toMatchObject({ retry: 'operator' });
     expect(asked).toEqual(['_ldaps._tcp.example.org']);

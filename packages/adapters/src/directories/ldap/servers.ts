@@ -21,6 +21,16 @@ export interface ServersDependencies {
 
 const system: ServersDependencies = { now: () => Date.now(), random: Math.random, resolveSrv: lookUpSrv };
 
+/** By the code of Node's resolver. */
+const dnsWords: Record<string, string> = {
+  ENOTFOUND: 'there is no such name',
+  ENODATA: 'that name has no SRV record',
+  ESERVFAIL: 'the DNS server failed',
+  EREFUSED: 'the DNS server refused to answer',
+  ECONNREFUSED: 'no DNS server answers',
+  ETIMEOUT: 'no DNS server answers',
+};
+
 export class LdapServers {
   readonly #options: LdapOptions;
   readonly #system: ServersDependencies;
@@ -75,6 +85,26 @@ export class LdapServers {
     throw summary(this.#options.name, failures);
   }
 
+  /**
+   * Why the other configured ones could not take the place of a bound one; for `dirpost check`, since nobody notices else before
+   * that day. Of those that DNS names none is tried.
+   */
+  async unusable(session: Session, signal: AbortSignal): Promise<DirpostError[]> {
+    const { servers } = this.#options;
+    if (!Array.isArray(servers)) return [];
+    const others = servers.filter((server) => server !== this.#serverOf.get(session));
+    const tried = others.map(async (server) => {
+      try {
+        (await this.openOne(server, signal)).close();
+        return [];
+      } catch (error) {
+        if (!isDirpostError(error) || signal.aborted) throw error;
+        return [error];
+      }
+    });
+    return (await Promise.all(tried)).flat();
+  }
+
   async openOne(server: LdapServer, signal: AbortSignal): Promise<Session> {
     const session = await connectTo(server, this.#options, signal);
     try {
@@ -106,7 +136,8 @@ export class LdapServers {
       records = await this.#system.resolveSrv(name, { timeoutMs: this.#options.times.connectMs, signal });
     } catch (cause) {
       if (isDirpostError(cause, 'interrupted')) throw cause;
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const said = cause instanceof Error ? cause.message : String(cause);
+      const why = dnsWords[(cause as NodeJS.ErrnoException).code ?? ''] ?? said;
       throw new DirpostError('directory-failed', `DNS names no LDAP server for ${domain} (${name}): ${why}.`, {
         retry: 'later',
         hint: 'Look at DNS on this machine, or name the servers in the configuration.',

@@ -61,18 +61,21 @@ export interface SearchBatch {
   result?: LdapResult;
 }
 
-interface Waiting {
+/** Who asked, and gets the answer. */
+interface Asker {
   /** Of a search: takes items. */
   take?(item: SearchItem, octets: number): void;
-  /** Nothing of what came for it waits to be read: whoever asked waits for the server. */
-  isHungry(): boolean;
+  /** Nothing of what came for it waits to be read: whoever asked waits for the server. Absent: so it is. */
+  isHungry?(): boolean;
   resolve(result: LdapResult): void;
   fail(error: DirpostError): void;
-  /** Something came for it. */
-  touch(): void;
-  /** No answer is awaited any more. */
-  forget(): void;
-  signal: AbortSignal | undefined;
+}
+
+/** An operation in flight. There are many: an object, and no function of its own. */
+interface Waiting {
+  readonly asker: Asker;
+  readonly signal: AbortSignal | undefined;
+  readonly timer: NodeJS.Timeout | null;
 }
 
 /** Octets of results that wait for their reader, before the socket is not read any more. */
@@ -95,7 +98,8 @@ export class Session {
   /** Octets in the queues of all searches. */
   #queued = 0;
   #ended: DirpostError | null = null;
-  #isCorked = false;
+  /** Of this turn of the event loop. */
+  #unsent: Buffer[] = [];
 
   constructor(socket: Duplex, options: SessionOptions) {
     this.server = options.server;
@@ -218,9 +222,9 @@ export class Session {
   /** Says goodbye; what is in flight fails. */
   close(): void {
     if (this.#ended === null && !this.#socket.destroyed) {
-      this.#socket.write(encodeUnbind(++this.#lastId));
+      this.#unsent.push(encodeUnbind(++this.#lastId));
       // What was asked in this turn is not written any more otherwise.
-      if (this.#isCorked) this.#socket.uncork();
+      this.#send();
     }
     this.#end(new DirpostError('directory-failed', `The connection to ${this.server} was closed.`, { retry: 'later' }));
   }
@@ -234,58 +238,47 @@ export class Session {
   #start(
     encode: (id: number) => Buffer,
     { signal, timeoutMs = this.#options.operationMs }: OperationOptions,
-    handler: Pick<Waiting, 'take' | 'resolve' | 'fail'> & Partial<Pick<Waiting, 'isHungry'>>,
+    asker: Asker,
   ): number {
     const id = ++this.#lastId;
     const refusal = this.#ended ?? (signal?.aborted ? interrupted(signal) : null);
     if (refusal !== null) {
-      handler.fail(refusal);
+      asker.fail(refusal);
       return id;
     }
     const timer = timeoutMs === 0 ? null : setTimeout(() => this.#timeIsUp(id, timeoutMs), timeoutMs);
     if (signal !== undefined) this.#listenTo(signal);
-    const forget = () => {
-      if (timer !== null) clearTimeout(timer);
-      this.#waiting.delete(id);
-    };
-    this.#waiting.set(id, {
-      ...(handler.take && { take: handler.take }),
-      isHungry: handler.isHungry ?? (() => true),
-      resolve: (result) => {
-        forget();
-        handler.resolve(result);
-      },
-      fail: (error) => {
-        forget();
-        handler.fail(error);
-      },
-      touch: () => timer?.refresh(),
-      forget,
-      signal,
-    });
+    this.#waiting.set(id, { asker, signal, timer });
     try {
       this.#write(encode(id));
     } catch (cause) {
       const message = `A request to ${this.server} cannot be made: ${cause instanceof Error ? cause.message : String(cause)}.`;
-      this.#waiting.get(id)!.fail(new DirpostError('wrong-use', message, { cause }));
+      this.#forget(id)?.fail(new DirpostError('wrong-use', message, { cause }));
       return id;
     }
     this.#queue(0);
     return id;
   }
 
+  /** No answer is awaited any more. */
+  #forget(id: number): Asker | undefined {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return undefined;
+    if (waiting.timer !== null) clearTimeout(waiting.timer);
+    this.#waiting.delete(id);
+    return waiting.asker;
+  }
+
   /** What is asked in one turn of the event loop leaves together: a call of the system for each would cost more than all else. */
   #write(octets: Buffer): void {
-    const socket = this.#socket;
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      socket.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        socket.uncork();
-      });
-    }
-    socket.write(octets);
+    if (this.#unsent.push(octets) === 1) process.nextTick(() => this.#send());
+  }
+
+  #send(): void {
+    const unsent = this.#unsent;
+    this.#unsent = [];
+    if (unsent.length === 0 || this.#socket.destroyed) return;
+    this.#socket.write(unsent.length === 1 ? unsent[0]! : Buffer.concat(unsent));
   }
 
   #listenTo(signal: AbortSignal): void {
@@ -300,20 +293,18 @@ export class Session {
 
   /** While the socket is not read, that nothing comes is not the server's fault. */
   #timeIsUp(id: number, timeoutMs: number): void {
-    if (this.#socket.isPaused()) this.#waiting.get(id)?.touch();
+    if (this.#socket.isPaused()) this.#waiting.get(id)?.timer?.refresh();
     else this.#giveUp(id, this.#tooLong(timeoutMs));
   }
 
   #giveUp(id: number, error: DirpostError): void {
-    const waiting = this.#waiting.get(id);
-    if (waiting === undefined) return;
-    this.#abandon(id);
-    waiting.fail(error);
+    this.#abandon(id)?.fail(error);
   }
 
-  #abandon(id: number): void {
-    this.#waiting.get(id)?.forget();
-    if (this.#ended === null) this.#write(encodeAbandon(++this.#lastId, id));
+  #abandon(id: number): Asker | undefined {
+    const asker = this.#forget(id);
+    if (asker !== undefined && this.#ended === null) this.#write(encodeAbandon(++this.#lastId, id));
+    return asker;
   }
 
   #take(chunk: Buffer): void {
@@ -330,18 +321,20 @@ export class Session {
     const waiting = this.#waiting.get(response.id);
     // Abandoned meanwhile.
     if (waiting === undefined) return;
-    waiting.touch();
+    waiting.timer?.refresh();
+    const { asker } = waiting;
     switch (response.operation.tag) {
       case SEARCH_ENTRY:
-        return waiting.take?.(entryOf(octets, response), bytes);
+        return asker.take?.(entryOf(octets, response), bytes);
       case SEARCH_REFERENCE:
-        return waiting.take?.(referenceOf(octets, response), bytes);
+        return asker.take?.(referenceOf(octets, response), bytes);
       case INTERMEDIATE:
-        return waiting.take?.(intermediateOf(octets, response), bytes);
+        return asker.take?.(intermediateOf(octets, response), bytes);
       default: {
-        const isSearch = waiting.take !== undefined;
+        const isSearch = asker.take !== undefined;
         if (isSearch !== (response.operation.tag === SEARCH_DONE)) throw new BerError('an answer of another kind');
-        waiting.resolve(resultOf(octets, response));
+        const result = resultOf(octets, response);
+        this.#forget(response.id)?.resolve(result);
       }
     }
   }
@@ -364,11 +357,15 @@ export class Session {
    */
   #queue(bytes: number): void {
     this.#queued += bytes;
-    const isFull = this.#queued > MAX_QUEUED_BYTES && ![...this.#waiting.values()].some((one) => one.isHungry());
+    const isFull = this.#queued > MAX_QUEUED_BYTES && !this.#isAnyHungry();
     if (isFull === this.#socket.isPaused() || this.#socket.destroyed) return;
     if (isFull) return void this.#socket.pause();
     this.#socket.resume();
-    for (const waiting of this.#waiting.values()) waiting.touch();
+    for (const { timer } of this.#waiting.values()) timer?.refresh();
+  }
+
+  #isAnyHungry(): boolean {
+    return [...this.#waiting.values()].some(({ asker }) => asker.isHungry?.() ?? true);
   }
 
   #end(error: DirpostError): void {
@@ -376,7 +373,7 @@ export class Session {
     this.#ended = error;
     this.#socket.destroy();
     for (const signal of this.#signals) signal.removeEventListener('abort', this.#onAbort);
-    for (const waiting of this.#waiting.values()) waiting.fail(error);
+    for (const id of this.#waiting.keys()) this.#forget(id)!.fail(error);
   }
 
   #cut(cause: unknown): DirpostError {

@@ -248,3 +248,33 @@ describe('what is never written', () => {
     expect(isNeverWritten(name)).toBe(false);
   });
 });
+
+/** By attribute. */
+const values = (...given: Parameters<typeof shaped>) => shaped(...given) as unknown as Record<string, string[]>;
+
+it('empty values are left out, since servers refuse an entry for them', () => {
+  const { title, description } = values({ cn: ['Anna'], title: [''], description: ['', 'of many words'] });
+  expect(title).toBeUndefined();
+  expect(description).toEqual(['of many words']);
+});
+
+it('an attribute that comes by several of its names comes once', () => {
+  const given = { cn: ['Anna'], mail: ['anna@x.test'], rfc822mailbox: ['ANNA@x.test', 'a@x.test'] };
+  const { mail, rfc822mailbox } = values(given, { schema: openldap });
+  expect([mail, rfc822mailbox]).toEqual([['anna@x.test', 'a@x.test'], undefined]);
+});
+
+it('a certificate has the name that the server takes: with ;binary, or in Active Directory without', () => {
+  const given = { cn: ['Anna'], 'usercertificate;binary': ['x'] };
+  expect(values(given, { shape: 'ad-contact' })['usercertificate']).toEqual(['x']);
+  expect(values(given)['usercertificate;binary']).toEqual(['x']);
+});
+
+it('a name in another language is left out of Active Directory, which has none', () => {
+  const given = { cn: ['Anna'], displayname: ['Anna'], 'displayname;lang-ja': ['アンナ'] };
+  expect(values(given, { shape: 'ad-contact' })).toMatchObject({
+    displayname: ['Anna'],
+    leftOut: ['displayname;lang-ja'],
+  });
+  expect(values(given)['displayname;lang-ja']).toEqual(['アンナ']);
+});

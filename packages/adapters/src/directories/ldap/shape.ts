@@ -4,6 +4,7 @@
  */
 import { type Attributes, type DirectoryChange, parseDn } from '@dirpost/core';
 import { proxyAddressesOf } from './mail-addresses.ts';
+import { equalKey } from './modifications.ts';
 import { isNeverWritten } from './never-written.ts';
 import type { LdapTarget } from './options.ts';
 import type { Allowed, Schema } from './schema.ts';
@@ -46,10 +47,14 @@ export function shapeEntry(
   const attributes: Attributes = new Map();
   const leftOut: string[] = [];
   const allowed = schema?.allowedBy(classes);
-  for (const [name, values] of oncePerAttribute(given, schema)) {
+  for (const [name, all] of oncePerAttribute(given, shape, schema)) {
+    // 389-DS keeps empty values; others would refuse the whole entry for one.
+    const values = all.some(({ length }) => length === 0) ? all.filter(({ length }) => length > 0) : all;
     if (name === 'objectclass' || values.length === 0) continue;
+    // MS-ADTS 3.1.1.3.1.1.2: it has no languages, and refuses the entry.
+    const hasOptions = shape === 'ad-contact' && name.includes(';');
     const fits = schema === null || schema.isAllowed(name, allowed!);
-    if (isNeverWritten(name) || !fits) leftOut.push(name);
+    if (isNeverWritten(name) || hasOptions || !fits) leftOut.push(name);
     else attributes.set(name, schema?.isSingleValued(name) ? [oneOf(dn, name, values)] : values);
   }
   attributes.set(
@@ -62,22 +67,34 @@ export function shapeEntry(
 }
 
 /** `street` and `streetAddress` are one attribute to most servers and two to Active Directory: an entry may come with both. */
-function oncePerAttribute(given: Attributes, schema: Schema | null): Attributes {
+function oncePerAttribute(given: Attributes, shape: LdapTarget['shape'], schema: Schema | null): Attributes {
   const names = new Map<string, string>();
   const merged: Attributes = new Map();
-  for (const [name, values] of given) {
+  for (const [told, values] of given) {
+    const name = shape === 'ad-contact' ? told.replace(/;binary$/, '') : told;
     const description = schema?.descriptionOf(name) ?? name;
     const first = names.get(description);
     if (first === undefined) {
-      names.set(description, name);
-      merged.set(name, values);
+      const taken = description.endsWith(';binary') ? description : name;
+      names.set(description, taken);
+      merged.set(taken, values);
       continue;
     }
     const before = merged.get(first)!;
-    const known = new Set(before.map((value) => Buffer.from(value).toString().toLowerCase()));
-    merged.set(first, [...before, ...values.filter((one) => !known.has(Buffer.from(one).toString().toLowerCase()))]);
+    const known = new Set(before.map((value) => equalKey(first, value)));
+    merged.set(first, [...before, ...values.filter((one) => !known.has(equalKey(first, one)))]);
   }
   return merged;
+}
+
+/** Also by the name that the server gives them, by which they are read back. */
+export function byServersNames(attributes: Attributes, schema: Schema | null): Attributes {
+  const named: Attributes = new Map(attributes);
+  for (const [name, values] of attributes) {
+    const description = schema?.descriptionOf(name) ?? name;
+    if (!named.has(description)) named.set(description, values);
+  }
+  return named;
 }
 
 /** RFC 4512 §2.3: the value by which the entry is named, as it stands there; else the first. */

@@ -10,20 +10,28 @@ import {
   normalizeDn,
   OTHER_KEY,
   parentDn,
-  parseDn,
   rdnOf,
 } from '@dirpost/core';
 import type { Attributes, DirectoryChange, Place, WriteOutcome } from '@dirpost/core';
 import { lacksMembers, mayLackMembers, withoutMissing } from './group-members.ts';
 import { type CarriedResult, isLarge, LargeRequests } from './large-requests.ts';
 import { completeRanges, hasRange } from './member-range.ts';
-import { equalKey, modificationsFor } from './modifications.ts';
+import { modificationsFor } from './modifications.ts';
 import type { LdapOptions, LdapTarget } from './options.ts';
 import { pipelined } from './pipelined.ts';
+import { takesNoChanges } from './referrals.ts';
 import type { Operation } from './requests.ts';
 import type { FoundEntry, LdapResult } from './responses.ts';
-import { ENTRY_ALREADY_EXISTS, INSUFFICIENT_ACCESS_RIGHTS, NO_SUCH_OBJECT, resultWord, SUCCESS } from './results.ts';
+import {
+  ENTRY_ALREADY_EXISTS,
+  INSUFFICIENT_ACCESS_RIGHTS,
+  NO_SUCH_OBJECT,
+  REFERRAL,
+  resultWord,
+  SUCCESS,
+} from './results.ts';
 import { findEntries, readEntry } from './root-dse.ts';
+import { isSpeltOtherwise, rdnValues, renamed, renameTo } from './renames.ts';
 import type { Schema } from './schema.ts';
 import type { Session } from './session.ts';
 import { shapeEntry } from './shape.ts';
@@ -146,6 +154,7 @@ export class EntryWriter {
   async #ask(change: DirectoryChange, operation: Operation): Promise<CarriedResult> {
     if (this.#large !== null && isLarge(operation)) return this.#large.request(operation);
     const result = await this.session.request(operation, { signal: this.signal });
+    if (result.code === REFERRAL) throw takesNoChanges(this.session.server, result);
     const isMove = change.action === 'remove' && operation.type === 'rename';
     if (!isMove || result.code !== ENTRY_ALREADY_EXISTS) return result;
     const rdn = rdnOf(distinguished(operation.dn, Buffer.from(change.id).toString('hex')));
@@ -315,36 +324,6 @@ function dnOfAdopted({ dn, place }: DirectoryChange, stands: string): string {
   const above = parentDn(stands);
   const isNamedSo = place !== undefined && normalizeDn(rdnOf(place.dn)) === normalizeDn(rdnOf(dn));
   return isNamedSo || above === null ? stands : `${rdnOf(dn)},${above}`;
-}
-
-/** The same name, with other capital letters or spaces. */
-function isSpeltOtherwise(stands: string, wanted: string): boolean {
-  const values = rdnValues(stands);
-  return [...rdnValues(wanted)].some(([type, value]) => Buffer.compare(values.get(type) ?? value, value) !== 0);
-}
-
-function renameTo(from: string, to: string): Operation {
-  const [before, after] = [parentDn(from), parentDn(to)];
-  const stays = before !== null && after !== null && normalizeDn(before) === normalizeDn(after);
-  return { type: 'rename', dn: from, rdn: rdnOf(to), keepOldRdn: false, superior: stays ? null : after };
-}
-
-function rdnValues(dn: string): Map<string, Uint8Array> {
-  return new Map(parseDn(dn)[0]!.map(({ type, value }) => [type.toLowerCase(), Buffer.from(value)]));
-}
-
-/** What it has after a rename that does not keep the old RDN (RFC 4511 §4.9). */
-function renamed({ dn, attributes }: FoundEntry, to: string): Map<string, Uint8Array[]> {
-  const present = new Map<string, Uint8Array[]>(attributes);
-  for (const [type, old] of rdnValues(dn)) {
-    const left = (present.get(type) ?? []).filter((value) => equalKey(type, value) !== equalKey(type, old));
-    present.set(type, left);
-  }
-  for (const [type, value] of rdnValues(to)) {
-    const others = (present.get(type) ?? []).filter((one) => equalKey(type, one) !== equalKey(type, value));
-    present.set(type, [...others, value]);
-  }
-  return present;
 }
 
 function blind(base: string): DirpostError {

@@ -5,9 +5,9 @@
  *   changes ─▶ batch ─▶ drafts (write-entry.ts: what is there, what has to be done) ─┬─▶ one by one, pipelined
  *                                                                                    └─▶ one transaction (RFC 5805)
  *
- * A batch takes about 200 ms, since a transaction holds the server's only writer. While one takes effect, a second line brings
- * the operations of the next. One entry that is refused stops no other. Everything may be done twice: after a cut line nobody
- * knows what has taken effect.
+ * A batch takes about 200 ms, since a transaction holds the server's only writer; how many changes that are is learnt, and
+ * remembered for the next write. While one takes effect, a second line brings the operations of the next. One entry that is
+ * refused stops no other. Everything may be done twice: after a cut line nobody knows what has taken effect.
  */
 import type { DirectoryChange, WriteOutcome } from '@dirpost/core';
 import type { LdapOptions } from './options.ts';
@@ -23,6 +23,8 @@ import { type Draft, EntryWriter } from './write-entry.ts';
 
 const FIRST_BATCH = 16;
 const LARGEST_BATCH = 4_000;
+/** Of what an earlier write has learnt: the server may have become slow since. */
+const LARGEST_FIRST_BATCH = 1_000;
 const SMALLEST_BATCH = 8;
 const AIM_MS = 200;
 /** Operations of which a transaction is worth its three round trips. */
@@ -38,6 +40,8 @@ const LINES = 2;
 export interface WriteMemory {
   /** A line was cut in a transaction: perhaps by it. */
   transactionsFailed: boolean;
+  /** Changes of a batch, as the last write found that the server takes them; absent before the first. */
+  size?: number;
 }
 
 /** In the order of the changes. */
@@ -82,7 +86,7 @@ async function* batches(
 /** Batches of one write: begun in their order, they take effect in that order. */
 class Writing {
   /** Of the next batch. */
-  size = FIRST_BATCH;
+  size: number;
   readonly #lines: (Promise<Line> | undefined)[] = [];
   #open: Line[] = [];
   #batches = 0;
@@ -94,7 +98,9 @@ class Writing {
     private readonly servers: LdapServers,
     private readonly memory: WriteMemory,
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.size = Math.min(memory.size ?? FIRST_BATCH, LARGEST_FIRST_BATCH);
+  }
 
   begin(batch: DirectoryChange[]): Promise<WriteOutcome[]> {
     const before = this.#last;
@@ -115,7 +121,8 @@ class Writing {
   async #write(batch: DirectoryChange[], before: Promise<void>): Promise<WriteOutcome[]> {
     before.catch(() => {});
     const { transactions = 'fill' } = this.options.target ?? {};
-    const isWanted = transactions === 'always' || (transactions === 'fill' && this.#begun >= FILL_AFTER);
+    const isMany = this.#begun >= FILL_AFTER || batch.length > FILL_AFTER;
+    const isWanted = transactions === 'always' || (transactions === 'fill' && isMany);
     this.#begun += batch.length;
     // Most writes have nothing to say, and need no line.
     const { writer, offersTransactions } = await this.#line(isWanted);
@@ -128,9 +135,15 @@ class Writing {
       memory: offersTransactions && isWanted ? this.memory : null,
       turn,
     });
-    const tookMs = Math.max(1, performance.now() - beganMs);
-    this.size = clamp(Math.round((batch.length * AIM_MS) / tookMs), Math.ceil(this.size / 2), this.size * GROWTH);
+    this.#learn(batch.length, Math.max(1, performance.now() - beganMs));
     return outcomes;
+  }
+
+  /** A few changes take as long as their round trips, which says nothing about many. */
+  #learn(changes: number, tookMs: number): void {
+    if (changes < Math.min(this.size, FIRST_BATCH)) return;
+    this.size = clamp(Math.round((changes * AIM_MS) / tookMs), Math.ceil(this.size / 2), this.size * GROWTH);
+    this.memory.size = this.size;
   }
 
   /** Without transactions a second one would be of no use. Of batches that follow each other each has another. */
@@ -197,8 +210,7 @@ async function writeBatch(
   if (changes.some(({ action, place }) => action === 'remove' || place !== undefined)) await turn();
   const drafts = await pipelined(changes, (change) => writer.draft(change));
   const outcomes: WriteOutcome[] = [];
-  for (const run of runsOf(drafts)) {
-    const deed = deedOf(run[0]!);
+  for (const { deed, run } of runsOf(drafts)) {
     const mayBeTogether = memory !== null && deed !== 'rename' && deed !== 'large';
     const isTogether = mayBeTogether && (await together(writer, run, { memory, turn }));
     await turn();
@@ -239,17 +251,20 @@ async function together(
  * In their order; removals and renames end before others begin, which may want the names that become free, and members are
  * there before their groups. And slapd 2.5 crashes in a transaction that moves entries, and refuses one that renames an entry and changes it.
  */
-function runsOf(drafts: Draft[]): Draft[][] {
-  const runs: Draft[][] = [];
+function runsOf(drafts: Draft[]): { deed: Deed; run: Draft[] }[] {
+  const runs: { deed: Deed; run: Draft[] }[] = [];
   for (const draft of drafts) {
+    const deed = deedOf(draft);
     const last = runs.at(-1);
-    if (last !== undefined && deedOf(last[0]!) === deedOf(draft)) last.push(draft);
-    else runs.push([draft]);
+    if (last?.deed === deed) last.run.push(draft);
+    else runs.push({ deed, run: [draft] });
   }
   return runs;
 }
 
-function deedOf({ change, operations }: Draft): 'put' | 'put group' | 'remove' | 'rename' | 'large' {
+type Deed = 'put' | 'put group' | 'remove' | 'rename' | 'large';
+
+function deedOf({ change, operations }: Draft): Deed {
   if (operations.some(({ type }) => type === 'rename')) return 'rename';
   if (operations.some(isLarge)) return 'large';
   return change.action === 'put' && change.kind === 'group' ? 'put group' : change.action;

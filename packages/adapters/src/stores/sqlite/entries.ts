@@ -5,6 +5,7 @@
 import assert from 'node:assert';
 import { type EntryRow, type EntryTable, targetOf } from '@dirpost/core';
 import type { Connection, RawRow, RawStatement, Statement } from './connection.ts';
+import { inChunks } from './in-chunks.ts';
 import type { Operations } from './operations.ts';
 
 const PLAIN_COLUMNS = 'id owner seq deleted hash peer_number introduced changed note bytes'.split(' ');
@@ -18,6 +19,9 @@ const COLUMN_LIST = ENTRY_COLUMNS.join(', ');
 const NOTHING_HELD = HELD_COLUMNS.map(() => null);
 /** Position of `held` in ENTRY_COLUMNS. */
 const HELD_AT = PLAIN_COLUMNS.length;
+const SEQ_AT = ENTRY_COLUMNS.indexOf('seq');
+const NUMBER_AT = ENTRY_COLUMNS.indexOf('number');
+export const BYTES_AT = ENTRY_COLUMNS.indexOf('bytes');
 const SHORT_COLUMN_LIST = 'number, id, owner, hash, deleted';
 
 /** Those that have an index and are not rare: see updater. */
@@ -79,14 +83,17 @@ export function entryOperations(db: Connection) {
 
     entriesSince(table, seq, limit) {
       assert(table !== 'replica', 'the replica has no seqs');
-      return db
-        .query(`SELECT ${COLUMN_LIST} FROM ${table} WHERE seq > ? ORDER BY seq LIMIT ?`)
-        .all(seq, limit)
-        .map((row) => entryRow(db, row));
+      const query = db.query(`SELECT ${COLUMN_LIST} FROM ${table} WHERE seq > ? ORDER BY seq LIMIT ?`);
+      const at = { key: SEQ_AT, bytes: BYTES_AT };
+      return inChunks(seq, limit, at, (after, most) => query.all(after, most)).map((row) => entryRow(db, row));
     },
 
     scanEntries(table, after, limit, owner) {
-      return scan(db, COLUMN_LIST, table, after, limit, owner).map((row) => entryRow(db, row));
+      // Of one owner each query may sort all that he has.
+      if (owner !== undefined) return scan(db, COLUMN_LIST, table, after, limit, owner).map((row) => entryRow(db, row));
+      const at = { key: NUMBER_AT, bytes: BYTES_AT };
+      const rows = inChunks(after, limit, at, (above, most) => scan(db, COLUMN_LIST, table, above, most, undefined));
+      return rows.map((row) => entryRow(db, row));
     },
 
     scanHashes(table, after, limit, owner) {

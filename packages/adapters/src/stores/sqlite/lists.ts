@@ -1,7 +1,8 @@
 /** Address lists: what each releases of the collected entries, and their tombstones. */
 import type { ListedEntry, ListRow } from '@dirpost/core';
 import type { Connection, RawRow } from './connection.ts';
-import { ENTRY_COLUMNS, entryRow } from './entries.ts';
+import { BYTES_AT, ENTRY_COLUMNS, entryRow } from './entries.ts';
+import { inChunks } from './in-chunks.ts';
 import type { Operations } from './operations.ts';
 
 const ROW_COLUMNS = 'number owner seq has_left first_seq entered_seq introduced hash'.split(' ');
@@ -54,7 +55,9 @@ export function listOperations(db: Connection) {
     },
 
     scanList(list, after, exceptOwner, limit) {
-      return scan(db, LISTED_LIST, list, after, exceptOwner, limit).map((row) => listedEntry(db, row));
+      const at = { key: 0, bytes: ROW_COLUMNS.length + BYTES_AT };
+      const rows = inChunks(after, limit, at, (above, most) => scan(db, LISTED_LIST, list, above, exceptOwner, most));
+      return rows.map((row) => listedEntry(db, row));
     },
 
     scanListHashes(list, after, exceptOwner, limit) {

@@ -113,8 +113,9 @@ export function outgoingOperations(db: Connection) {
       return row?.[0] as Buffer | undefined;
     },
 
-    removeParts(from, kind, below = Number.MAX_SAFE_INTEGER) {
-      db.statement('DELETE FROM part WHERE sender = ? AND kind = ? AND number < ?').run(from, kind, below);
+    removeParts(from, kind, below) {
+      if (below === undefined) db.statement('DELETE FROM part WHERE sender = ? AND kind = ?').run(from, kind);
+      else db.statement('DELETE FROM part WHERE sender = ? AND kind = ? AND number < ?').run(from, kind, below);
     },
   } satisfies Partial<Operations>;
 }

@@ -1,6 +1,7 @@
 /** What was read from a directory and waits for the read certificate, and which entry of a directory is which. */
 import type { Association, StagedEntry } from '@dirpost/core';
 import type { Connection, RawRow } from './connection.ts';
+import { inChunks } from './in-chunks.ts';
 import type { Operations } from './operations.ts';
 
 /**
@@ -27,10 +28,11 @@ export function stagingOperations(db: Connection) {
 
     stagedEntries(directory, after, limit) {
       const base = db.directories.find(directory) * SPAN;
-      return db
-        .query('SELECT key, id, hash, dn, member_dns, bytes FROM staged WHERE key > ? AND key < ? ORDER BY key LIMIT ?')
-        .all(base + after, base + SPAN, limit)
-        .map((row) => stagedEntry(row, base));
+      const query = db.query(
+        'SELECT key, id, hash, dn, member_dns, bytes FROM staged WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
+      );
+      const fetch = (above: number, most: number) => query.all(above, base + SPAN, most);
+      return inChunks(base + after, limit, { key: 0, bytes: 5 }, fetch).map((row) => stagedEntry(row, base));
     },
 
     replaceStaged(directory, entries) {

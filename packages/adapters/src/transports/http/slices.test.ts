@@ -1,51 +1,36 @@
 import { expect, it } from 'vitest';
-import { SliceSize } from './slices.ts';
-import { formatContentRange, MAX_SLICE_BYTES, MIN_SLICE_BYTES, parseContentRange, requestOctets } from './wire.ts';
+import { transportFailed } from './failures.ts';
+import type { Answer, Line, LineRequest } from './line.ts';
+import { Patience } from './patience.ts';
+import { download } from './slices.ts';
 
-it('slices become smaller on a slow line, and grow again on a quick one, within limits', () => {
-  const size = new SliceSize();
-  expect(size.bytes).toBe(MAX_SLICE_BYTES);
-  size.learn(11_000);
-  expect(size.bytes).toBe(MAX_SLICE_BYTES / 2);
-  size.learn(5_000);
-  expect(size.bytes).toBe(MAX_SLICE_BYTES / 2);
-  for (let i = 0; i < 20; i++) size.halve();
-  expect(size.bytes).toBe(MIN_SLICE_BYTES);
-  for (let i = 0; i < 20; i++) size.learn(100);
-  expect(size.bytes).toBe(MAX_SLICE_BYTES);
-});
+const signal = new AbortController().signal;
+const file = { id: '0'.repeat(32), bytes: 1_000 };
 
-it.each([
-  [{ start: 0, end: 100, total: 100 }, 'bytes 0-99/100'],
-  [{ start: 50, end: 60, total: 100 }, 'bytes 50-59/100'],
-  [{ start: 100, end: 100, total: 100 }, 'bytes */100'],
-])('a range is written and read: %j', (slice, text) => {
-  expect(formatContentRange(slice)).toBe(text);
-  expect(parseContentRange(text)).toEqual(slice);
-});
-
-it.each([
-  '',
-  'bytes',
-  'bytes 0-99',
-  'bytes 0-100/100',
-  'bytes 5-4/100',
-  'bytes -1-4/100',
-  'bytes 0-4/1e3',
-  'octets 0-4/5',
-])('a range that contradicts itself is none: %j', (text) => {
-  expect(parseContentRange(text)).toBeUndefined();
-});
-
-it('no two requests have the same octets', () => {
-  const request = {
-    server: 'hq',
-    method: 'PUT',
-    path: '/v1/x',
-    contentRange: '',
-    nonce: 'n',
-    bodyHash: new Uint8Array(32),
+/** A proxy that takes away the range that is asked for, and cuts each answer at the same place. */
+function throughProxy(asked: LineRequest[], passes: number): Line {
+  const request = async (one: LineRequest): Promise<Answer> => {
+    asked.push(one);
+    async function* chunks(): AsyncGenerator<Buffer, void> {
+      for (let at = 0; at < Math.min(passes, file.bytes); at += 100) yield Buffer.alloc(100, at / 100);
+      if (passes < file.bytes) throw transportFailed('The connection was cut.', { isPassing: true });
+    }
+    return { status: 200, header: () => undefined, chunks, read: async () => Buffer.alloc(0), discard: async () => {} };
   };
-  const moved = { ...request, server: 'hqP', method: 'UT' };
-  expect(requestOctets(request).equals(requestOctets(moved))).toBe(false);
+  return { request } as unknown as Line;
+}
+
+it('a file of which each try brings the same beginning is given up for now', async () => {
+  const asked: LineRequest[] = [];
+  const getting = download(throughProxy(asked, 600), file, new Patience(1, signal), signal);
+  await expect(getting).rejects.toMatchObject({ code: 'transport-failed' });
+  expect(asked.length).toBeLessThan(10);
+  expect(asked.at(-1)!.range).toBe('bytes=600-');
+});
+
+it('a file that comes whole is taken, whatever was asked for', async () => {
+  const asked: LineRequest[] = [];
+  const got = await download(throughProxy(asked, 1_000), file, new Patience(1, signal), signal);
+  expect(got).toHaveLength(1_000);
+  expect(asked).toHaveLength(1);
 });

@@ -30,3 +30,11 @@ it('what is not encoded passes, and an encoding that nobody knows does not', () 
   for (const encoding of ['7bit', '8BIT', 'binary', '']) expect(decoded('\xff\0', encoding)).toBe('\xff\0');
   expect(decoded('begin 644', 'x-uuencode')).toBeUndefined();
 });
+
+it('quoted-printable that is nothing but signs is undone within a second of processor time', () => {
+  const signs = Buffer.alloc(8 * 1024 * 1024, '=');
+  const before = process.cpuUsage();
+  expect(decodeTransfer(signs, 'quoted-printable')!.equals(signs.subarray(0, -1))).toBe(true);
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1_000).toBeLessThan(1_000);
+});

@@ -1,6 +1,12 @@
 /** Undoes the transfer encoding of a part of a mail (RFC 2045 §6). What is broken is told, never guessed. */
 
-const HEX = /^[0-9A-F]{2}$/i;
+/** Values of hexadecimal digits, by octet; 16: none. */
+const HEX = Buffer.alloc(256, 16);
+for (let value = 0; value < 16; value++) {
+  for (const digit of [value.toString(16), value.toString(16).toUpperCase()]) HEX[digit.charCodeAt(0)] = value;
+}
+/** White space that is looked at for the end of a line. */
+const MAX_SPACE = 78;
 
 /**
  * `encoding` as BODYSTRUCTURE names it. null: broken base64, or an encoding that nobody knows. `isStart`: only the first
@@ -44,14 +50,22 @@ function decodeQuotedPrintable(bytes: Buffer): Buffer {
       out[length++] = octet;
       continue;
     }
-    // RFC 2045 §6.7 (5): white space may have come between the sign and the end of the line.
-    const soft = /^=[ \t]*(?:\r?\n|$)/.exec(bytes.toString('latin1', at, at + 80));
-    const hex = bytes.toString('latin1', at + 1, at + 3);
-    if (soft !== null) at += soft[0].length - 1;
-    else if (HEX.test(hex)) {
-      out[length++] = Number.parseInt(hex, 16);
+    const next = softBreakEnd(bytes, at + 1);
+    const [high, low] = [HEX[bytes[at + 1] ?? 0]!, HEX[bytes[at + 2] ?? 0]!];
+    if (next > at) at = next - 1;
+    else if (high < 16 && low < 16) {
+      out[length++] = high * 16 + low;
       at += 2;
     } else out[length++] = octet;
   }
   return out.subarray(0, length);
+}
+
+/** Where the next line begins, if nothing but white space stands before it (RFC 2045 §6.7 (5): it may have come there); else 0. */
+function softBreakEnd(bytes: Uint8Array, from: number): number {
+  let at = from;
+  while (at < bytes.length && at - from < MAX_SPACE && (bytes[at] === 0x20 || bytes[at] === 0x09)) at++;
+  if (at === bytes.length) return at;
+  if (bytes[at] === 0x0a) return at + 1;
+  return bytes[at] === 0x0d && bytes[at + 1] === 0x0a ? at + 2 : 0;
 }
