@@ -4,7 +4,7 @@
  *   server restored, requestor restored or cloned, store lost ─▶ restored.test.ts     joined anew ─▶ cli/joining.test.ts
  *   queue deleted, mailbox wiped, corrupt, late, silent, clocks ─▶ message-files.test.ts
  *   resync, own entries, new list, rename, status, empty answers ─▶ directories.test.ts
- *   daylight saving ─▶ agent/src/schedule      memory ─▶ bench scale-memory      everything at once ─▶ simulation
+ *   daylight saving ─▶ agent/src/schedule      memory ─▶ core/streamed, bench scale-memory      everything at once ─▶ simulation
  */
 import { appendFile, cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

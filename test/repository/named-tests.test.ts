@@ -14,7 +14,7 @@ function namedIn(document: string): { file: string; words: string }[] {
     for (const [, path, words] of cell.matchAll(/`([^`]+)`|"([^"]+)"/g)) {
       if (path !== undefined) file = path;
       if (words !== undefined) named.push({ file, words });
-      else if (/\.test\.ts$/.test(path!)) named.push({ file: path!, words: '' });
+      else if (path!.endsWith('.test.ts')) named.push({ file: path!, words: '' });
     }
   }
   return named;

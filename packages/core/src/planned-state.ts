@@ -7,7 +7,6 @@
  *   own entries · way of writing, and how far the replica was carried over ─▶ only what changed in it since can differ
  */
 import { createHash } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { shownReplica } from './apply.ts';
 import type { PlanChangesOptions } from './plan-changes.ts';
 import { replicaPosition } from './replica-changes.ts';
@@ -58,12 +57,18 @@ export async function loadPlanned(store: Store, options: PlanChangesOptions): Pr
     const carried = { way: textOf([dn, container, shape, members]), position: await replicaPosition(tx) };
     const { settled, stands, members: known, done } = (await tx.getDocument<Planned>(documentName(name))) ?? NOTHING;
     return {
-      isSettled: settled === settledNow && isDeepStrictEqual(stands, await tx.countPlaced(name)),
+      isSettled: settled === settledNow && isAsMany(stands, await tx.countPlaced(name)),
       membersStand: known === members,
       since: done != null && done.way === carried.way ? done.position : null,
       now: { settled: settledNow, members, carried },
     };
   });
+}
+
+type Stands = NonNullable<Planned['stands']>;
+
+function isAsMany(before: Stands | undefined, now: Stands): boolean {
+  return before?.placed === now.placed && before.refused === now.refused;
 }
 
 /** At the end of a plan that was carried through. `isOpen`: something of it waits for more than an outcome. */
