@@ -35,6 +35,8 @@ const OLDER_COPY_MS = 3 * 86_400_000;
 export type AttentionCode =
   | 'stopped'
   | 'not-joined'
+  | 'directory'
+  | 'unanswered'
   | 'held'
   | 'overdue'
   | 'stale'

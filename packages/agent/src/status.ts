@@ -35,6 +35,10 @@ import { type AttentionCode, gatherServer, type ServerStatus } from './requestor
 import { VERSION } from './version.ts';
 import { type WaitingMatches, waitingMatches } from './waiting-matches.ts';
 
+/** From so many exchanges on, and after so long a time, it counts that the server does not answer. */
+const UNANSWERED = 3;
+const UNANSWERED_MS = 3 * 86_400_000;
+
 export interface Status {
   postoffice: PostofficeName;
   role: 'server' | 'requestor';
@@ -137,6 +141,7 @@ export async function gatherStatus(postoffice: Postoffice, configuration: Config
           removed,
           conflicts,
           isRefused: enrolment?.state === 'refused',
+          nowMs,
         },
       ),
     };
@@ -149,12 +154,20 @@ async function heldHere(tx: StoreTx): Promise<number> {
   return published.entries + replica.entries + collected.entries;
 }
 
+interface OtherReasons {
+  removed: RemovedDirectory[];
+  conflicts: number;
+  /** The invitation. */
+  isRefused: boolean;
+  nowMs: number;
+}
+
 function ownAttention(
   own: OwnRecord,
   held: number,
   { unsent, bounced, uncollected }: Pick<Status, 'unsent' | 'bounced' | 'uncollected'>,
   directories: DirectoryState[],
-  { removed, conflicts, isRefused }: { removed: RemovedDirectory[]; conflicts: number; isRefused: boolean },
+  { removed, conflicts, isRefused, nowMs }: OtherReasons,
 ): AttentionCode[] {
   const refused =
     own.refused.count +
@@ -164,6 +177,8 @@ function ownAttention(
     ['stopped', own.stopped !== null],
     ['not-joined', isRefused],
     ['held', held > 0],
+    ['directory', directories.some((one) => directoryProblem(one) !== null)],
+    ['unanswered', isUnanswered(own, nowMs)],
     ['unsent', unsent.attempts > 0],
     ['uncollected', uncollected.length > 0],
     ['bounced', bounced !== null],
@@ -173,4 +188,15 @@ function ownAttention(
     ['conflicts', conflicts > 0],
   ];
   return codes.filter(([, applies]) => applies).map(([code]) => code);
+}
+
+/** Why it could not be read or written the last time; null: it could. */
+export function directoryProblem({ readProblem, write }: DirectoryState): string | null {
+  return readProblem ?? write?.problem ?? null;
+}
+
+/** A mail may take long, and a server may be off over a weekend. */
+function isUnanswered({ unanswered, answeredMs }: OwnRecord, nowMs: number): boolean {
+  if (answeredMs === null) return unanswered >= UNANSWERED;
+  return unanswered > 1 && nowMs - answeredMs > UNANSWERED_MS;
 }

@@ -116,6 +116,7 @@ function addLooking(program: Command, run: Run): void {
   program
     .command('status')
     .description('show where this postoffice and, on the server, its requestors stand')
+    .option('--alert', 'one line for a monitoring program; exit code 1 where somebody is needed')
     .action(run(async () => (await import('./status.ts')).status));
   program
     .command('queue')

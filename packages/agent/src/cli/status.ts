@@ -11,7 +11,8 @@ import { hasMovedAway } from '../moved-away.ts';
 import type { Postoffice } from '../postoffice.ts';
 import { keptLine, removedLines } from '../removed-directories.ts';
 import type { AttentionCode, RequestorStatus, ServerStatus } from '../requestor-status.ts';
-import { gatherStatus, type Status } from '../status.ts';
+import { directoryProblem, gatherStatus, type Status } from '../status.ts';
+import { tellAlert } from './alert.ts';
 import { EXIT, type ExitCode, type Invocation, withAgent } from './command.ts';
 import { ago, elapsed } from './elapsed.ts';
 import { type Column, type Screen, time } from './screen.ts';
@@ -22,11 +23,12 @@ const MOST_NAMED = 8;
 const MOVED_AWAY =
   'MOVED AWAY to another machine: what follows is as it was then. If it lives here after all: dirpost move --back';
 
-export async function status(call: Invocation): Promise<ExitCode> {
+export async function status(call: Invocation, { alert = false }: { alert?: boolean }): Promise<ExitCode> {
   return withAgent(call, { readOnly: true, quiet: true }, async ({ postoffice }, configuration) => {
     const gathered = await gatherStatus(postoffice, configuration);
     const { screen } = call;
     screen.data(gathered);
+    if (alert) return tellAlert(screen, gathered);
     if (hasMovedAway(configuration.dataFolder)) screen.line(MOVED_AWAY);
     showOwn(screen, postoffice, gathered);
     showDirectories(screen, gathered.directories);
@@ -112,10 +114,10 @@ function showDirectories(screen: Screen, directories: DirectoryState[]): void {
     { title: 'entries', value: (state) => state.write?.entries ?? state.read?.published, align: 'right' },
     { title: 'last written', value: (state) => time(state.write?.writtenMs) },
     { title: 'refused', value: (state) => state.write?.refusedCount ?? state.read?.refusedCount ?? 0, align: 'right' },
-    { title: 'problem', value: (state) => (problemOf(state) === null ? 'none' : 'see below') },
+    { title: 'problem', value: (state) => (directoryProblem(state) === null ? 'none' : 'see below') },
   ]);
   for (const state of directories) {
-    const problem = problemOf(state);
+    const problem = directoryProblem(state);
     if (problem !== null) screen.line(`  ${state.name}: ${problem}${sinceWhen(state)}`);
   }
 }
@@ -130,10 +132,6 @@ function sinceWhen({ readProblem, readProblemSinceMs, write }: DirectoryState): 
     return readProblemSinceMs == null ? '' : ` (since ${time(readProblemSinceMs)}; what was read before stays in use)`;
   }
   return write?.problemSinceMs == null ? '' : ` (since ${time(write.problemSinceMs)})`;
-}
-
-function problemOf({ readProblem, write }: DirectoryState): string | null {
-  return readProblem ?? write?.problem ?? null;
 }
 
 function showServer(screen: Screen, server: ServerStatus, nowMs: number): void {

@@ -55,6 +55,17 @@ export interface LdapFacts {
   unusable: DirpostError[];
 }
 
+/** Attributes that stay with an entry for life, by the sort of server that has them. */
+const LIFELONG: Record<string, string[]> = {
+  openldap: ['entryuuid'],
+  '389ds': ['nsuniqueid', 'entryuuid'],
+  ad: ['objectguid', 'objectsid'],
+};
+
+function isOfItsOwn(kind: string, anchor: string): boolean {
+  return LIFELONG[kind]?.includes(anchor) ?? false;
+}
+
 /** RFC 4532. */
 const WHO_AM_I = '1.3.6.1.4.1.4203.1.11.3';
 /** Limits are mostly smaller; a directory with a million entries is not read for it. */
@@ -78,8 +89,9 @@ export async function ldapFacts(
   for (const base of options.bases) {
     const isReadable = await isAnchorReadable(context, base);
     if (isReadable === false) {
-      // Another sort of server has another one; what would be pasted for this one it does not know.
-      if (!isOther) lacks.push(lacksReading(dse.kind, base.dn, [options.anchor]));
+      // A server does not know the lines for what another sort of server has.
+      if (!isOther || isOfItsOwn(dse.kind, options.anchor))
+        lacks.push(lacksReading(dse.kind, base.dn, [options.anchor]));
       else if (options.profile === 'generic') lacks.push(otherProfile(dse, options.profile));
     }
     if (isReadable !== null) continue;

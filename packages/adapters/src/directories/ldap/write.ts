@@ -5,11 +5,12 @@
  *   changes ─▶ batch ─▶ drafts (write-entry.ts: what is there, what has to be done) ─┬─▶ one by one, pipelined
  *                                                                                    └─▶ one transaction (RFC 5805)
  *
- * A batch takes about 200 ms, since a transaction holds the server's only writer; how many changes that are is learnt, and
- * remembered for the next write. While one takes effect, a second line brings the operations of the next. One entry that is
- * refused stops no other. Everything may be done twice: after a cut line nobody knows what has taken effect.
+ * A batch takes about 200 ms (batch-size.ts); how many changes that are is learnt, and remembered for the next write. While one
+ * takes effect, a second line brings the operations of the next. One entry that is refused stops no other. Everything may be
+ * done twice: after a cut line nobody knows what has taken effect.
  */
 import type { DirectoryChange, WriteOutcome } from '@dirpost/core';
+import { firstBatchSize, nextBatchSize } from './batch-size.ts';
 import type { LdapOptions } from './options.ts';
 import { isLarge } from './large-requests.ts';
 import { pipelined } from './pipelined.ts';
@@ -21,18 +22,10 @@ import { inTransaction } from './transaction.ts';
 import type { Session } from './session.ts';
 import { type Draft, EntryWriter } from './write-entry.ts';
 
-const FIRST_BATCH = 16;
-const LARGEST_BATCH = 4_000;
-/** Of what an earlier write has learnt: the server may have become slow since. */
-const LARGEST_FIRST_BATCH = 1_000;
-const SMALLEST_BATCH = 8;
-const AIM_MS = 200;
 /** Operations of which a transaction is worth its three round trips. */
 const LEAST_TOGETHER = 16;
 /** Changes after which a write is a large one: one disk sync for each would cost more than the pause of a transaction. */
 const FILL_AFTER = 16;
-/** By so much batches grow at most, from one to the next. */
-const GROWTH = 4;
 /** One brings operations while what another brought takes effect. */
 const LINES = 2;
 
@@ -99,7 +92,7 @@ class Writing {
     private readonly memory: WriteMemory,
     private readonly signal: AbortSignal,
   ) {
-    this.size = Math.min(memory.size ?? FIRST_BATCH, LARGEST_FIRST_BATCH);
+    this.size = firstBatchSize(memory.size);
   }
 
   begin(batch: DirectoryChange[]): Promise<WriteOutcome[]> {
@@ -135,15 +128,9 @@ class Writing {
       memory: offersTransactions && isWanted ? this.memory : null,
       turn,
     });
-    this.#learn(batch.length, Math.max(1, performance.now() - beganMs));
-    return outcomes;
-  }
-
-  /** A few changes take as long as their round trips, which says nothing about many. */
-  #learn(changes: number, tookMs: number): void {
-    if (changes < Math.min(this.size, FIRST_BATCH)) return;
-    this.size = clamp(Math.round((changes * AIM_MS) / tookMs), Math.ceil(this.size / 2), this.size * GROWTH);
+    this.size = nextBatchSize(this.size, batch.length, performance.now() - beganMs);
     this.memory.size = this.size;
+    return outcomes;
   }
 
   /** Without transactions a second one would be of no use. Of batches that follow each other each has another. */
@@ -188,10 +175,6 @@ async function openLine(
     session.close();
     throw error;
   }
-}
-
-function clamp(size: number, least: number, most: number): number {
-  return Math.max(SMALLEST_BATCH, Math.min(LARGEST_BATCH, Math.max(least, Math.min(most, size))));
 }
 
 interface Together {
