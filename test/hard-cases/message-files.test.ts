@@ -1,5 +1,5 @@
 /** Design §11: message files that are lost, spoilt, late by a year, or deleted before they were sent. */
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { essence } from '../cli/network.ts';
@@ -36,6 +36,9 @@ describe('message files', () => {
     for (const [i, damage] of [bytes.subarray(0, bytes.length >> 1), flipped(bytes)].entries()) {
       const before = essence(await hq.status());
       await writeFile(file!, damage);
+      // One that ends early and is young may still be on its way into the folder.
+      const hoursAgo = (Date.now() - 2 * 3_600_000) / 1_000;
+      await utimes(file!, hoursAgo, hoursAgo);
       expect(await hq.run('dispatch')).toMatchObject({ code: 1, out: expect.stringMatching(/kept as corrupt\//) });
       expect(essence(await hq.status())).toEqual(before);
       expect((await hq.status()).corrupt).toBe(i + 1);
