@@ -123,6 +123,8 @@ export async function keyDisagreements(running: readonly Machine[], server: Mach
   for (const machine of running) {
     const joining = machine.life?.postoffice.joining;
     if (machine === server || joining === undefined) continue;
+    // A copy that knows that it is one has nothing to say any more, by whatever key.
+    if ((await machine.stopped()) !== null) continue;
     for (const [at, one, other, name] of [
       [machine, joining, hub, SERVER],
       [server, hub, joining, machine.name],
