@@ -7,10 +7,8 @@ import { createHash } from 'node:crypto';
 import {
   type Arrival,
   type Change,
-  composeExchange,
   createCookieJar,
   decodeEntry,
-  defaultLimits,
   DigestSum,
   EMPTY_DIGEST,
   encodeAttributes,
@@ -20,41 +18,24 @@ import {
   generationOf,
   loadServer,
   type MessageHead,
-  processExchange,
   processUpdate,
-  type Report,
   type RequestorRecord,
   type Update,
 } from '@dirpost/core';
-import { createCodec } from '@dirpost/message';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HeldNetwork, limits } from '../core/held-network.ts';
+import type { HeldNetwork } from '../core/held-network.ts';
+import { codec, nextExchange, openNetwork, REPORT, sendTo } from './known-requestor.ts';
 
-const REPORT: Report = { writtenUpTo: 0, refusedCount: 0, refused: [], heldCount: 0, nextContactMs: null };
-const codec = createCodec(defaultLimits);
 const NOTHING = new Uint8Array(0);
 
 let network: HeldNetwork;
 beforeEach(async () => {
-  network = await new HeldNetwork('replica', limits([], { above: 0, percent: 100 })).begin();
+  network = await openNetwork();
 });
 afterEach(() => network.close());
 
-/** The exchange that lima would send now. */
-async function exchangeOfLima(): Promise<Exchange> {
-  const { lima } = network.stores;
-  await lima.transaction((tx) => composeExchange(tx, network.requestor('lima'), REPORT));
-  const [waiting] = await lima.read((tx) => tx.outgoing({ to: 'hq' }));
-  const payload = (await lima.read((tx) => tx.outgoingPayload(waiting!.id)))!;
-  await lima.transaction((tx) => tx.removeOutgoing([waiting!.id]));
-  return codec.head(payload) as Exchange;
-}
-
-function send(head: Exchange, changes: Change[] = [], from = 'lima'): ReturnType<typeof processExchange> {
-  const payload = codec.encode(head, changes);
-  const payloadHash = createHash('sha256').update(payload).digest();
-  return processExchange(network.stores.hq, network.server(), { from, head, payload, payloadHash });
-}
+const exchangeOfLima = () => nextExchange(network);
+const send = (head: Exchange, changes: Change[] = [], from = 'lima') => sendTo(network, head, changes, from);
 
 /** Everything that hq collected, as octets by id. */
 async function collected(): Promise<Map<string, string>> {

@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto';
 import {
   type AnchorHint,
   type Change,
-  composeExchange,
   decodeEntry,
   defaultLimits,
   DigestSum,
@@ -19,38 +18,22 @@ import {
   loadList,
   patchEntry,
   processExchange,
-  type Report,
   type RequestorRecord,
 } from '@dirpost/core';
-import { createCodec } from '@dirpost/message';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HeldNetwork, limits } from '../core/held-network.ts';
+import type { HeldNetwork } from '../core/held-network.ts';
+import { codec, nextExchange, openNetwork, sendTo } from './known-requestor.ts';
 
-const REPORT: Report = { writtenUpTo: 0, refusedCount: 0, refused: [], heldCount: 0, nextContactMs: null };
-const codec = createCodec(defaultLimits);
 const NOTHING = new Uint8Array(0);
 
 let network: HeldNetwork;
 beforeEach(async () => {
-  network = await new HeldNetwork('replica', limits([], { above: 0, percent: 100 })).begin();
+  network = await openNetwork();
 });
 afterEach(() => network.close());
 
-/** The exchange that lima would send now. */
-async function exchangeOfLima(): Promise<Exchange> {
-  const { lima } = network.stores;
-  await lima.transaction((tx) => composeExchange(tx, network.requestor('lima'), REPORT));
-  const [waiting] = await lima.read((tx) => tx.outgoing({ to: 'hq' }));
-  const payload = (await lima.read((tx) => tx.outgoingPayload(waiting!.id)))!;
-  await lima.transaction((tx) => tx.removeOutgoing([waiting!.id]));
-  return codec.head(payload) as Exchange;
-}
-
-function send(head: Exchange, changes: Change[] = []): ReturnType<typeof processExchange> {
-  const payload = codec.encode(head, changes);
-  const payloadHash = createHash('sha256').update(payload).digest();
-  return processExchange(network.stores.hq, network.server(), { from: 'lima', head, payload, payloadHash });
-}
+const exchangeOfLima = () => nextExchange(network);
+const send = (head: Exchange, changes: Change[] = []) => sendTo(network, head, changes);
 
 /** The next one, with these changes, and the digest that their sender says they add up to. */
 async function submit(changes: Change[], digest: string): ReturnType<typeof processExchange> {

@@ -2,37 +2,26 @@
 import { createHash } from 'node:crypto';
 import {
   type Change,
-  composeExchange,
-  defaultLimits,
   DigestSum,
   EMPTY_DIGEST,
   encodeEntry,
   entryHash,
   type Exchange,
-  processExchange,
-  type Report,
   type RequestorRecord,
 } from '@dirpost/core';
-import { createCodec } from '@dirpost/message';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { HeldNetwork, limits } from '../core/held-network.ts';
-
-const REPORT: Report = { writtenUpTo: 0, refusedCount: 0, refused: [], heldCount: 0, nextContactMs: null };
-const codec = createCodec(defaultLimits);
+import type { HeldNetwork } from '../core/held-network.ts';
+import { nextExchange, openNetwork, sendTo } from './known-requestor.ts';
 
 let network: HeldNetwork;
 beforeEach(async () => {
-  network = await new HeldNetwork('replica', limits([], { above: 0, percent: 100 })).begin();
+  network = await openNetwork();
 });
 afterEach(() => network.close());
 
 /** The first exchange of `name`: people with these mail addresses, so many in each entry. */
 async function publish(name: string, mails: readonly string[], inEach: number): Promise<number> {
-  const { lima, hq } = network.stores;
-  await lima.transaction((tx) => composeExchange(tx, network.requestor('lima'), REPORT));
-  const [waiting] = await lima.read((tx) => tx.outgoing({ to: 'hq' }));
-  const like = codec.head((await lima.read((tx) => tx.outgoingPayload(waiting!.id)))!) as Exchange;
-  await lima.transaction((tx) => tx.removeOutgoing([waiting!.id]));
+  const like = await nextExchange(network);
   const sum = DigestSum.from(EMPTY_DIGEST);
   const changes: Change[] = [];
   for (let from = 0; from < mails.length; from += inEach) {
@@ -46,10 +35,8 @@ async function publish(name: string, mails: readonly string[], inEach: number): 
   const submission = { from: { seq: 0, digest: EMPTY_DIGEST }, to, full: false, replaces: null, certified: true };
   const fresh = { incarnation: '0.0011223344556677', number: 1, heard: null, cursor: null };
   const head: Exchange = { ...like, ...fresh, submission };
-  const payload = codec.encode(head, changes);
-  const payloadHash = createHash('sha256').update(payload).digest();
   const before = process.cpuUsage();
-  await processExchange(hq, network.server(), { from: name, head, payload, payloadHash });
+  await sendTo(network, head, changes, name);
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1_000;
 }

@@ -8,7 +8,6 @@ import {
   defaultLimits,
   deriveEntryId,
   DirpostError,
-  EMPTY_DIGEST,
   encodeEntry,
   type HeadOf,
   type Outgoing,
@@ -16,6 +15,7 @@ import {
 } from '@dirpost/core';
 import { createCodec } from '@dirpost/message';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { exchangeHead } from '../vectors/heads.ts';
 
 const limits = { ...defaultLimits, maxPartBytes: 80_000 };
 const ENVELOPE = {
@@ -26,29 +26,13 @@ const ENVELOPE = {
   kind: 'exchange',
 } as const;
 
-const headOf: HeadOf = (part, totals, introducing) => ({
-  kind: 'exchange',
-  incarnation: ENVELOPE.incarnation,
-  number: 1,
-  part,
-  parts: totals.parts,
-  cursor: null,
-  heard: null,
-  partsHeld: null,
-  submission: {
-    from: { seq: 0, digest: EMPTY_DIGEST },
-    to: { seq: 9, digest: '01'.repeat(16) },
-    full: true,
-    replaces: null,
-    certified: true,
-  },
-  anchors: introducing.size > 0 ? [{ owner: 'oslo', space: 'uid', attribute: 'uid' }] : [],
-  request: 'changes',
-  replicaDigest: EMPTY_DIGEST,
-  buckets: part === 0 ? Buffer.alloc(16_384, 5) : null,
-  report: { writtenUpTo: 0, refusedCount: 0, refused: [], heldCount: 0, nextContactMs: null },
-  version: '1',
-});
+const headOf: HeadOf = (part, totals, introducing) =>
+  exchangeHead({
+    part,
+    parts: totals.parts,
+    anchors: introducing.size > 0 ? [{ owner: 'oslo', space: 'uid', attribute: 'uid' }] : [],
+    buckets: part === 0 ? Buffer.alloc(16_384, 5) : null,
+  });
 
 function people(count: number): Change[] {
   return Array.from({ length: count }, (_, i) => {
